@@ -1,0 +1,1 @@
+"""The Hab.la live-chat fleet as a Pulumi library."""

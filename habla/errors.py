@@ -1,0 +1,95 @@
+"""The exceptions of habla: each says what is wrong, the value, the rule it breaks and how to mend it.
+
+Errors also derive from the builtin that fits, so that callers who do not know habla can catch them.
+This module imports nothing of habla: every other room may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "AddressError",
+    "DialectError",
+    "Fault",
+    "Faults",
+    "HablaError",
+    "LabError",
+    "PlacementError",
+    "SettingsError",
+    "raise_faults",
+]
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong.
+
+    path: where, as a YAML path (``hosts.front1.role``) or a file name.
+    what: the fault in a few words.
+    value: the offending value as the user wrote it; never a secret.
+    rule: the rule that it breaks.
+    fix: what to do about it.
+    """
+
+    path: str
+    what: str
+    value: str = ""
+    rule: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        value = f" ({self.value})" if self.value else ""
+        parts = [f"{self.path}: {self.what}{value}"]
+        if self.rule:
+            parts.append(f"  rule: {self.rule}")
+        if self.fix:
+            parts.append(f"  fix:  {self.fix}")
+        return "\n".join(parts)
+
+
+class HablaError(Exception):
+    """Base of all errors of habla."""
+
+
+class Faults(HablaError, ValueError):
+    """One or more faults, all that were found, reported together.
+
+    faults: sorted by path, without repetition.
+    """
+
+    faults: tuple[Fault, ...]
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        count = len(self.faults)
+        head = f"{count} fault{'s' if count != 1 else ''}:"
+        super().__init__("\n".join([head, *(str(fault) for fault in self.faults)]))
+
+
+class SettingsError(Faults):
+    """The settings of a stack cannot be used."""
+
+
+class AddressError(Faults):
+    """The address plan cannot be made."""
+
+
+class PlacementError(Faults):
+    """A service stands where it must not."""
+
+
+class DialectError(Faults):
+    """A HAProxy model says something that the chosen dialect cannot."""
+
+
+class LabError(HablaError, RuntimeError):
+    """A lab cannot be made, changed or removed on this machine."""
+
+
+def raise_faults(kind: type[Faults], faults: Iterable[Fault]) -> None:
+    """Raise ``kind`` with all the faults, if there are any."""
+    found = tuple(faults)
+    if found:
+        raise kind(found)
