@@ -1,0 +1,107 @@
+"""``python -m habla.lab VERB --dir DIR``: one JSON document on stdin, one JSON line on stdout.
+
+Progress and errors go to stderr; the exit status is 0, 1 for an error, 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from habla.errors import LabError
+
+__all__ = ["main"]
+
+_HOST_VERBS = {
+    "host-delete": "end a host and remove its files",
+    "host-start": "boot a host and wait for SSH",
+    "host-stop": "shut a host down cleanly",
+    "host-kill": "power cut: cables out, every process at once",
+    "link-down": "pull a host's cables; it lives on",
+    "link-up": "plug them in again",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m habla.lab", description="hosts on this machine")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=text, description=text)
+        verb.add_argument("--dir", default=".lab", help="the lab's directory (default: .lab)")
+        return verb
+
+    add("lab-create", "make or update the lab; its description on stdin")
+    add("lab-delete", "end and remove everything of the lab")
+    add("host-create", "make or update a host; its description on stdin")
+    for name, text in _HOST_VERBS.items():
+        add(name, text).add_argument("name", metavar="NAME")
+    add("start", "bring up whatever of the lab does not run")
+    add("status", "show what runs")
+    for name, text in (("outside", "the outside client's network"), ("inside", "the lab's own network")):
+        add(name, f"run a command in {text}").add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
+    add("requirements", "print the Debian packages that the machine lacks")
+    add("supervise", "for internal use").add_argument("--ready", type=int, required=True)
+    return parser
+
+
+def _read_stdin(verb: str) -> dict[str, Any]:
+    text = "" if sys.stdin.isatty() else sys.stdin.read()
+    try:
+        document = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise LabError(f"{verb}: stdin is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise LabError(f"{verb}: stdin must hold a JSON object")
+    return document
+
+
+def _run(arguments: argparse.Namespace) -> Any:
+    # Imported late, so that `requirements` answers on a machine where nothing else would work.
+    from habla.lab import requirements, verbs
+    from habla.lab.paths import LabPaths
+
+    paths = LabPaths.of(arguments.dir)
+    match arguments.verb:
+        case "requirements":
+            print("\n".join(requirements.missing_packages()))
+            return None
+        case "lab-create":
+            return verbs.lab_create(paths, _read_stdin(arguments.verb))
+        case "lab-delete":
+            return verbs.lab_delete(paths)
+        case "host-create":
+            return verbs.host_create(paths, _read_stdin(arguments.verb))
+        case "start":
+            verbs.start(paths)
+            return None
+        case "status":
+            return verbs.status(paths)
+        case "outside" | "inside":
+            command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+            verbs.run_in_network(paths, arguments.verb, command)
+        case "supervise":
+            from habla.lab.supervisor import supervise
+
+            supervise(paths, arguments.ready)
+        case _:
+            return verbs.ask(paths, arguments.verb, arguments.name)
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+    try:
+        result = _run(_parser().parse_args(arguments))
+    except LabError as error:
+        print(f"lab: error: {error}", file=sys.stderr)
+        return 1
+    if result is not None:
+        print(json.dumps(result, sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

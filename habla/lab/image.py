@@ -1,0 +1,148 @@
+"""The base image: a small Debian that every host of every lab stands on, made once and cached.
+
+The image is the read-only lower layer of each host's overlay file system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+from habla.errors import LabError
+from habla.lab import apt
+from habla.lab.paths import cache_directory, locked
+from habla.lab.progress import say
+
+__all__ = ["BASE_PACKAGES", "OPERATOR", "ensure_base", "image_directory", "image_key"]
+
+BASE_PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "logrotate",
+    "openssh-server",
+    "python3",
+    "rsync",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+#: A user without rights of its own who may do everything with ``sudo -n``.
+OPERATOR = "operator"
+#: Count up when what _customise does changes: older images stay for hosts that stand on them.
+_CONTENT = "1"
+
+#: Units that have nothing to do in such a host, or wait for what it does not have.
+_MASKED = (
+    "console-getty.service",
+    "getty.target",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "dpkg-db-backup.timer",
+)
+
+
+def image_key(suite: str) -> str:
+    """The name of the image for a release: changes when the packages or the content version do."""
+    text = " ".join([suite, os.uname().machine, _CONTENT, *BASE_PACKAGES])
+    return f"{suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def image_directory(key: str) -> Path:
+    """Where the image of that key is, or will be."""
+    return cache_directory() / "images" / key
+
+
+def ensure_base() -> str:
+    """Make the base image unless it is there; returns its key. Safe to call from several processes."""
+    suite = apt.suite()
+    key = image_key(suite)
+    target = image_directory(key)
+    if target.is_dir():
+        return key
+    with locked(cache_directory() / "locks" / "image.lock"):
+        if target.is_dir():
+            return key
+        say(f"making the base image {key} (about a minute, once)")
+        begin = time.monotonic()
+        building = target.with_name(f".building-{key}")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            _bootstrap(suite, building)
+            _customise(building / "root")
+            (building / "root").rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        say(f"base image made in {time.monotonic() - begin:.0f} s")
+    return key
+
+
+def _bootstrap(suite: str, building: Path) -> None:
+    home = building / "apt"
+    home.mkdir()
+    status = home / "status"
+    status.touch()
+    source = apt.Apt(home, status)
+    source.prepare()
+    source.get("update", what="fetching the package lists")
+    (building / "sources.list").write_text(source.sources())
+    # In namespaces of its own: if this is killed half-way, its mounts and processes go with it.
+    apt.run(
+        [
+            *(
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "--propagation",
+                "slave",
+            ),
+            *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--skip=output/dev"),
+            f"--include={','.join(BASE_PACKAGES)}",
+            *(suite, str(building / "root"), str(building / "sources.list")),
+        ],
+        "making the base image",
+    )
+
+
+def _customise(root: Path) -> None:
+    """Turn a fresh system into what every host starts from; nothing in it is particular to a host."""
+    for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list", "usr/sbin/policy-rc.d"):
+        (root / name).unlink(missing_ok=True)
+    for pattern in ("etc/apt/sources.list.d/*", "etc/ssh/ssh_host_*", "var/cache/apt/archives/*.deb"):
+        for path in root.glob(pattern):
+            path.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/repo ./\n")
+    (root / "etc/apt/apt.conf.d/90lab").write_text('APT::Install-Recommends "false";\n')
+    (root / "srv/repo").mkdir(exist_ok=True)
+    for unit in _MASKED:
+        path = root / "etc/systemd/system" / unit
+        path.unlink(missing_ok=True)
+        path.symlink_to("/dev/null")
+    in_image = ["chroot", str(root)]
+    apt.run([*in_image, "systemctl", "enable", "systemd-networkd.service", "ssh.service"], "enabling units")
+    # Debian reserves uid 37 and the name "operator" for a group and user of its own base system.
+    users = (root / "etc/passwd").read_text()
+    if f"\n{OPERATOR}:" not in users:
+        groups = (root / "etc/group").read_text()
+        same_group = ["--gid", OPERATOR] if f"\n{OPERATOR}:" in groups else ["--user-group"]
+        apt.run(
+            [*in_image, "useradd", "--create-home", "--shell", "/bin/bash", *same_group, OPERATOR],
+            "making the user operator",
+        )
+    sudoers = root / "etc/sudoers.d/lab"
+    sudoers.write_text(f"{OPERATOR} ALL=(ALL:ALL) NOPASSWD: ALL\n")
+    sudoers.chmod(0o440)
+    if not (root / "usr/sbin/sshd").exists():
+        raise LabError("the base image has no sshd; this is a fault of the lab itself")

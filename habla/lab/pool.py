@@ -1,0 +1,97 @@
+"""The package pool: an apt repository of exactly the packages that a lab's hosts may install.
+
+Hosts have no network to a mirror. Pools are cached by package set and base image; a lab's own directory gets
+hard links, so that what hosts see at /srv/repo can be changed while they run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from habla.errors import LabError
+from habla.lab import apt
+from habla.lab.image import image_directory
+from habla.lab.paths import cache_directory, locked
+from habla.lab.progress import say
+
+__all__ = ["ensure_pool", "publish"]
+
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]+")
+
+
+def ensure_pool(packages: Iterable[str], image: str) -> Path:
+    """Fetch the packages with all they depend on beyond the image; returns the pool's directory.
+
+    Raises LabError for a name that is no package name, a package that no source has, a set that cannot be
+    installed together, and a download that fails.
+    """
+    names = sorted(set(packages))
+    wrong = [name for name in names if not _PACKAGE_NAME.fullmatch(name)]
+    if wrong:
+        raise LabError(f"no Debian package name: {', '.join(map(repr, wrong))}")
+    digest = hashlib.sha256(" ".join([image, "1", *names]).encode()).hexdigest()[:12]
+    target = cache_directory() / "pools" / digest
+    if target.is_dir():
+        return target
+    with locked(cache_directory() / "locks" / "pool.lock"):
+        if target.is_dir():
+            return target
+        say(f"fetching {len(names)} packages and what they need")
+        begin = time.monotonic()
+        building = target.with_name(f".building-{digest}")
+        shutil.rmtree(building, ignore_errors=True)
+        try:
+            count = _fill(building, names, image)
+            (building / "pool").rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        say(f"package pool of {count} packages made in {time.monotonic() - begin:.0f} s")
+    return target
+
+
+def _fill(building: Path, names: list[str], image: str) -> int:
+    home = building / "apt"
+    home.mkdir(parents=True)
+    source = apt.Apt(home, image_directory(image) / "var/lib/dpkg/status")
+    source.prepare()
+    pool = building / "pool"
+    pool.mkdir()
+    if names:
+        source.get("update", what="fetching the package lists")
+        source.get("install", "--yes", "--download-only", *names, what="fetching packages")
+        for package in source.archives.glob("*.deb"):
+            package.rename(pool / package.name)
+    # The repository is read from inside the hosts, where its path is another: names relative to it.
+    index = apt.run(
+        ["sh", "-c", 'cd "$1" && exec dpkg-scanpackages --multiversion .', "sh", str(pool)],
+        "indexing the package pool",
+    )
+    (pool / "Packages").write_text(index)
+    return len(list(pool.glob("*.deb")))
+
+
+def publish(pool: Path, target: Path) -> None:
+    """Make target hold what the pool holds, so that a reader at any moment finds every package it looks up."""
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = {path.name for path in pool.glob("*.deb")}
+    for name in sorted(wanted):
+        if not (target / name).exists():
+            try:
+                os.link(pool / name, target / name)
+            except OSError:  # another file system
+                shutil.copyfile(pool / name, target / f".{name}.new")
+                (target / f".{name}.new").rename(target / name)
+    index = target / "Packages"
+    content = (pool / "Packages").read_bytes()
+    if not index.exists() or index.read_bytes() != content:
+        (target / ".Packages.new").write_bytes(content)
+        (target / ".Packages.new").rename(index)
+    for path in target.glob("*.deb"):
+        if path.name not in wanted:
+            path.unlink()

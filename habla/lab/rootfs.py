@@ -1,0 +1,105 @@
+"""What the lab puts into a host's file system beyond the base image.
+
+Some files are the host's own from then on (name, /etc/hosts): written once. Others belong to the lab (its
+network, SSH access): written at each boot, so that a change of the lab arrives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from habla.lab.image import OPERATOR
+from habla.lab.network import host_address
+from habla.lab.records import HostRecord, LabConfig
+
+__all__ = ["furnish"]
+
+_SSHD = """\
+# Only the management network leads to SSH: nothing the fleet's users can reach.
+ListenAddress {address}
+HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+UseDNS no
+MaxStartups 100:30:200
+MaxSessions 100
+"""
+
+_NETWORK = """\
+# The lab gave this address before boot, as a provider's network would; networkd only learns of it.
+[Match]
+Name={name}
+
+[Link]
+RequiredForOnline=no-carrier
+
+[Network]
+Address={address}
+{gateway}DHCP=no
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+"""
+
+
+def _write(path: Path, text: str, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> None:
+    """Replace a file by rename. What the host put at its place is not followed."""
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True)
+    new = path.with_name(f".{path.name}.lab-new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    os.chmod(new, mode)
+    os.chown(new, *owner)
+    new.rename(path)
+
+
+def _user(root: Path, name: str) -> tuple[int, int]:
+    for line in (root / "etc/passwd").read_text().splitlines():
+        fields = line.split(":")
+        if fields[0] == name:
+            return int(fields[2]), int(fields[3])
+    return 0, 0
+
+
+def furnish(root: Path, directory: Path, record: HostRecord, config: LabConfig, public_key: str) -> None:
+    """Write a host's files.
+
+    root: the mounted file system. directory: the host's place in the lab, which holds its host key.
+    public_key: the line that may log in as root and as operator.
+    """
+    if not record.prepared:
+        _write(root / "etc/hostname", f"{record.name}\n")
+        _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {record.name}\n::1 localhost\n")
+        _write(root / "etc/machine-id", f"{record.machine_id}\n", 0o444)
+    networks = {"management0": f"{host_address(config, record.index)}/{config.management_network.prefixlen}"}
+    if record.outside_address is not None:
+        networks["outside0"] = f"{record.outside_address}/{config.outside_network.prefixlen}"
+    for name in ("management0", "outside0"):
+        path = root / f"etc/systemd/network/10-lab-{name}.network"
+        if name in networks:
+            gateway = f"Gateway={config.outside_network.network_address + 1}\n" if name == "outside0" else ""
+            _write(path, _NETWORK.format(name=name, address=networks[name], gateway=gateway))
+        else:
+            path.unlink(missing_ok=True)
+    address = host_address(config, record.index)
+    _write(root / "etc/ssh/sshd_config.d/10-lab.conf", _SSHD.format(address=address))
+    for suffix, mode in (("", 0o600), (".pub", 0o644)):
+        text = (directory / f"ssh_host_ed25519_key{suffix}").read_text()
+        _write(root / f"etc/ssh/ssh_host_ed25519_key{suffix}", text, mode)
+    for user, home in (("root", root / "root"), (OPERATOR, root / "home" / OPERATOR)):
+        owner = _user(root, user)
+        place = home / ".ssh"
+        if place.is_symlink():
+            place.unlink()
+        place.mkdir(mode=0o700, exist_ok=True)
+        os.chown(place, *owner)
+        keys = place / "authorized_keys"
+        before = keys.read_text() if keys.is_file() and not keys.is_symlink() else ""
+        if public_key.strip() not in before.splitlines():
+            _write(keys, before + public_key, 0o600, owner)
+    # Left by an earlier life that was cut short; a fresh boot has no runtime state.
+    shutil.rmtree(root / "run/systemd", ignore_errors=True)
