@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -41,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     add("start", "bring up whatever of the lab does not run")
     add("status", "show what runs")
     for name, text in (("outside", "the outside client's network"), ("inside", "the lab's own network")):
-        add(name, f"run a command in {text}").add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
+        verb = add(name, f"run a command in {text}")
+        verb.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
     add("requirements", "print the Debian packages that the machine lacks")
     add("supervise", "for internal use").add_argument("--ready", type=int, required=True)
     return parser
@@ -64,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> Any:
     from habla.lab.paths import LabPaths
 
     paths = LabPaths.of(arguments.dir)
+    if arguments.verb != "requirements" and os.geteuid() != 0:
+        requirements.check()
     match arguments.verb:
         case "requirements":
             print("\n".join(requirements.missing_packages()))
@@ -95,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     try:
         result = _run(_parser().parse_args(arguments))
-    except LabError as error:
+    except (LabError, OSError) as error:
         print(f"lab: error: {error}", file=sys.stderr)
         return 1
     if result is not None:

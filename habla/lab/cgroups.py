@@ -13,7 +13,7 @@ from pathlib import Path
 
 from habla.lab import namespaces
 
-__all__ = ["ROOT", "create", "destroy", "join", "kill", "mount_unified", "sweep"]
+__all__ = ["ROOT", "create", "destroy", "hand_down", "join", "kill", "mount_unified", "sweep"]
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -24,8 +24,12 @@ def mount_unified() -> None:
 
 
 def create(group: Path) -> None:
-    """Make the group and hand down the controllers that its parent has."""
+    """Make a group for processes."""
     group.mkdir(parents=True, exist_ok=True)
+
+
+def hand_down(group: Path) -> None:
+    """Give the groups below this one the controllers that it has; it can then hold no processes itself."""
     for name in (group / "cgroup.controllers").read_text().split():
         # Not every controller can be handed down everywhere; limits are then simply not available.
         with suppress(OSError):

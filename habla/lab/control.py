@@ -92,9 +92,10 @@ def _launch(paths: LabPaths) -> None:
     package_root = str(Path(habla.__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     reader, writer = os.pipe()
+    arguments = ["supervise", "--dir", str(paths.root), "--ready", str(writer)]
     with paths.log.open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "habla.lab", "supervise", "--dir", str(paths.root), "--ready", str(writer)],
+            [sys.executable, "-m", "habla.lab", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

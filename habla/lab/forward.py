@@ -55,6 +55,10 @@ async def connect(network: int, address: str, port: int, seconds: float) -> sock
     with namespaces.entered(network):
         client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     client.setblocking(False)
+    # A host that lost its power says nothing any more: without a sign of life give up after 30 s.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3)):
+        client.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().sock_connect(client, (address, port))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ __all__ = ["LabHost"]
 _BOOT_SECONDS = 90.0
 _STOP_SECONDS = 40.0
 _PROBE_SECONDS = 2.0
+_UNMOUNT_SECONDS = 5.0
 
 
 class LabHost:
@@ -37,7 +39,7 @@ class LabHost:
         self.lock = asyncio.Lock()
         self.record = record
         self.pid = 0
-        self.booted = record
+        self.booted = record  # as it was when it booted
         self.connected = True
         self._paths = paths
         self._network = network
@@ -66,13 +68,21 @@ class LabHost:
         self.pid = 0
         self._ended.set()
 
+    async def clear_away(self) -> None:
+        """After an end that nobody asked for: a host's init outlives an nspawn that was killed."""
+        async with self.lock:
+            if not self.running:
+                self.cut()
+
     async def boot(self) -> float:
         """Start the host and wait until SSH answers; returns seconds, 0 when it ran already.
 
         Raises LabError with the end of the host's console when it does not come up in time.
         """
         begin = time.monotonic()
-        if self.running and await self._answers():
+        if self.running:
+            # Slow or without sshd, but alive: not ours to take down.
+            await self._wait_for_ssh(begin + _BOOT_SECONDS)
             return 0.0
         # Whatever is left of an earlier life goes first: two lives on one file system destroy it.
         self.cut()
@@ -104,12 +114,10 @@ class LabHost:
 
     def cut(self) -> None:
         """Power cut: cables out first, so that no peer sees a goodbye, then every process at once."""
+        self._network.detach(self.record)
         if self._namespace >= 0:
-            self._network.detach(self.record)
             os.close(self._namespace)
             self._namespace = -1
-        else:
-            self._network.detach(self.booted)
         with suppress(FileNotFoundError):
             cgroups.destroy(self._group)
         self.pid = 0
@@ -146,11 +154,30 @@ class LabHost:
         try:
             (self._directory / "base").unlink(missing_ok=True)
             (self._directory / "base").symlink_to(base)
-            namespaces.mount("lab", "root", "overlay", 0, "lowerdir=base,upperdir=upper,workdir=work")
+            self._mount_overlay()
         except OSError as error:
+            if error.errno == errno.ESTALE:
+                raise LabError(
+                    f"its base image {self.record.image} is not the one that its files stand on\n"
+                    "  fix: host-delete, then host-create"
+                ) from error
             raise LabError(f"{error} (the lab's directory must be on a plain file system)") from error
         finally:
             os.chdir(before)
+
+    def _mount_overlay(self) -> None:
+        # index=on makes the kernel refuse an upper layer that belongs to another base, or that another mount
+        # still uses: the last life's, while it is being torn down.
+        options = "index=on,lowerdir=base,upperdir=upper,workdir=work"
+        deadline = time.monotonic() + _UNMOUNT_SECONDS
+        while True:
+            try:
+                namespaces.mount("lab", "root", "overlay", 0, options)
+                return
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def _spawn(self) -> None:
         cgroups.create(self._group)
@@ -162,7 +189,10 @@ class LabHost:
             *("--suppress-sync=yes", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
             *(f"--bind-ro={self._paths.pool}:/srv/repo", "--console=pipe"),
         ]
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        }
         with (self._directory / "console.log").open("w") as console:
             # A function between fork and exec is safe here: the supervisor has one thread.
             self.pid = subprocess.Popen(
@@ -172,7 +202,7 @@ class LabHost:
                 stderr=console,
                 pass_fds=[self._namespace],
                 env=environment,
-                preexec_fn=lambda: cgroups.join(self._group),
+                preexec_fn=lambda: cgroups.join(self._group),  # noqa: PLW1509
             ).pid
         self._ended.clear()
 

@@ -83,8 +83,10 @@ class LabNetwork:
         gateway = self.config.outside_network.network_address + 1
         _ip(
             self.outside,
-            "link set lo up\nlink set outside0 addrgenmode none\n"
-            f"address add {gateway}/{self.config.outside_network.prefixlen} dev outside0\nlink set outside0 up\n",
+            "link set lo up\n"
+            "link set outside0 addrgenmode none\n"
+            f"address add {gateway}/{self.config.outside_network.prefixlen} dev outside0\n"
+            "link set outside0 up\n",
         )
 
     def attach(self, record: HostRecord) -> int:

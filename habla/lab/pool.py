@@ -77,7 +77,7 @@ def _fill(building: Path, names: list[str], image: str) -> int:
 
 
 def publish(pool: Path, target: Path) -> None:
-    """Make target hold what the pool holds, so that a reader at any moment finds every package it looks up."""
+    """Make target hold what the pool holds; a reader meanwhile finds every package that the index names."""
     target.mkdir(parents=True, exist_ok=True)
     wanted = {path.name for path in pool.glob("*.deb")}
     for name in sorted(wanted):

@@ -135,8 +135,8 @@ class HostRecord:
         reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
         if address not in network or address in reserved:
             raise LabError(
-                f"host {self.name}: outside_address {text}; rule: an address of {network} other than its first "
-                "(the outside client's), its network and its broadcast address"
+                f"host {self.name}: outside_address {text}; rule: an address of {network} "
+                "other than its first (the outside client's), its network and its broadcast address"
             )
         for other in others:
             if other.name != self.name and other.outside_address == text:

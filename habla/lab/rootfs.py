@@ -52,7 +52,7 @@ def _write(path: Path, text: str, mode: int = 0o644, owner: tuple[int, int] = (0
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
-    os.chmod(new, mode)
+    new.chmod(mode)
     os.chown(new, *owner)
     new.rename(path)
 

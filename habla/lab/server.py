@@ -43,6 +43,7 @@ class Server:
         self._machine = machine
         self._hosts: dict[str, LabHost] = {}
         self._forwards: dict[tuple[str, str], Forward] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         # Choosing numbers and ports is one host at a time; booting is not.
         self._choosing = asyncio.Lock()
         self._verbs: dict[str, Callable[[dict[str, Any], Say], Awaitable[Any]]] = {
@@ -84,6 +85,9 @@ class Server:
             for host in self._hosts.values():
                 if host.pid == pid:
                     host.ended()
+                    task = asyncio.get_running_loop().create_task(host.clear_away())
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def send(kind: str, content: Any) -> None:
@@ -153,7 +157,7 @@ class Server:
             records.write_host(self._paths, host.record)
 
     async def _open_ports(self, record: HostRecord) -> HostRecord:
-        """Listen on the host's loopback ports as recorded, choose those not chosen yet, close what is no more."""
+        """Listen on the host's loopback ports, as recorded or newly chosen; close those it has no more."""
         inside = LabHost(self._paths, self._network, record).address
         wanted: dict[str, tuple[Port, int, str]] = {"ssh": (record.ssh, self._network.inside, inside)}
         for name, port in record.forwards.items():
@@ -236,7 +240,11 @@ class Server:
         }
 
     def _state(self, host: LabHost) -> dict[str, Any]:
-        return {"running": host.running, "connected": host.running and host.connected, "image": host.record.image}
+        return {
+            "running": host.running,
+            "connected": host.running and host.connected,
+            "image": host.record.image,
+        }
 
     def _describe(self, host: LabHost) -> dict[str, Any]:
         record = host.record

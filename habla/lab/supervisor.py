@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from habla.errors import LabError
@@ -55,10 +56,8 @@ def supervise(paths: LabPaths, ready: int) -> None:
         asyncio.run(Server(paths, config, network, machine).serve(say_ready))
     except BaseException as error:
         traceback.print_exc(file=sys.stderr)
-        try:
+        with suppress(OSError):  # closed when it was ready once; the log has the rest
             os.write(ready, f"{error}".encode())
-        except OSError:
-            pass  # it was ready once; the log has the rest
         raise
 
 
@@ -74,6 +73,7 @@ def _enter(paths: LabPaths) -> None:
     group = cgroups.ROOT / paths.identity
     cgroups.destroy(group)
     cgroups.create(group)
+    cgroups.hand_down(group)
     for name in ("supervisor", "outside"):
         cgroups.create(group / name)
     cgroups.join(group / "supervisor")

@@ -11,7 +11,7 @@ from typing import Any
 from habla.errors import LabError
 from habla.lab import cgroups, namespaces, records, requirements
 from habla.lab.control import connect, ensure_supervisor, request, supervisor_pid
-from habla.lab.image import ensure_base
+from habla.lab.image import ensure_base, image_directory
 from habla.lab.keys import ensure_key
 from habla.lab.paths import LabPaths, locked
 from habla.lab.pool import ensure_pool, publish
@@ -63,15 +63,13 @@ def _refuse_new_networks(paths: LabPaths, before: LabConfig, config: LabConfig) 
     changed = [name for name in ("management", "outside") if getattr(before, name) != getattr(config, name)]
     if changed:
         raise LabError(
-            f"the lab in {paths.root} has other networks ({', '.join(changed)}); rule: fixed at its creation\n"
-            "  fix: lab-delete, then lab-create"
+            f"the lab in {paths.root} has other networks ({', '.join(changed)})\n"
+            "  rule: fixed at its creation\n  fix: lab-delete, then lab-create"
         )
 
 
 def lab_delete(paths: LabPaths) -> dict[str, Any]:
     """End everything of the lab and remove its files, but for ``state``, which is not the lab's."""
-    if os.geteuid() != 0:
-        requirements.check()
     with locked(paths.lock):
         cgroups.sweep(paths.identity)
         for name in ("hosts", "pool", "keys"):
@@ -85,9 +83,9 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
 
 
 def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Make a host, or bring it to what is wanted; returns how to reach it. Makes the lab when there is none."""
+    """Make a host, or bring it to what is wanted, in a lab made when there is none; returns how to reach it."""
     config = records.read_config(paths)
-    if config is None:
+    if config is None or not image_directory(config.image).is_dir():
         lab_create(paths, {})
         config = records.read_config(paths)
     assert config is not None
