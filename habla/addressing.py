@@ -1,0 +1,253 @@
+"""The address plan: role ranges -> one address per host. Pure; netaddr does the set arithmetic.
+
+A host gets the lowest free address of its role and keeps it while others come and go: what it holds is
+written down (``stacks/addresses.ENV.yaml``) and handed in as ``held``, so that the plan is a function of
+files under version control and of nothing else. A pinned address goes before a held one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
+
+from netaddr import IPAddress, IPNetwork, IPRange, IPSet
+
+from habla.errors import AddressError, Fault, raise_faults
+
+__all__ = ["AddressPlan", "AddressRange", "HostRequest", "plan_addresses"]
+
+
+@dataclass(frozen=True, order=True)
+class AddressRange:
+    """Addresses from ``first`` to ``last``, both included."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+    @staticmethod
+    def parse(text: str) -> AddressRange:
+        """Read ``FIRST-LAST``, ``NETWORK/LENGTH`` or a single address. Raises ValueError."""
+        if "/" in text:
+            network = IPv4Network(text)
+            return AddressRange(network[0], network[-1])
+        first, dash, last = (part.strip() for part in text.partition("-"))
+        found = AddressRange(IPv4Address(first), IPv4Address(last if dash else first))
+        if found.last < found.first:
+            raise ValueError(f"the last address of {text} lies before the first")
+        return found
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        return self.first <= address <= self.last
+
+
+@dataclass(frozen=True)
+class HostRequest:
+    """A host that wants an address: its role, and the address it must have, if any."""
+
+    role: str
+    pin: IPv4Address | None = None
+
+
+@dataclass(frozen=True)
+class AddressPlan:
+    """The plan: host name -> address, in a network, by the ranges of the roles.
+
+    reserved: addresses of the network that no host gets. free: role -> how many addresses are left.
+    """
+
+    network: IPv4Network
+    ranges: Mapping[str, tuple[AddressRange, ...]]
+    hosts: Mapping[str, IPv4Address]
+    roles: Mapping[str, str]
+    reserved: tuple[IPv4Address, ...] = ()
+    free: Mapping[str, int] = field(default_factory=dict)
+
+    def of_role(self, role: str) -> dict[str, IPv4Address]:
+        """The hosts of a role, by name."""
+        return {name: address for name, address in sorted(self.hosts.items()) if self.roles[name] == role}
+
+
+def plan_addresses(
+    network: IPv4Network,
+    ranges: Mapping[str, tuple[AddressRange, ...]],
+    hosts: Mapping[str, HostRequest],
+    held: Mapping[str, IPv4Address] | None = None,
+    reserved: tuple[IPv4Address, ...] = (),
+) -> AddressPlan:
+    """Give every host an address of its role.
+
+    held: what hosts had in the last plan; names that are no longer in ``hosts`` free their address.
+    Raises AddressError with every fault found, its paths relative to the stack's settings.
+    """
+    forbidden = _forbidden(network, reserved)
+    raise_faults(AddressError, _range_faults(network, ranges, forbidden))
+    given, faults = _pinned(hosts, ranges, forbidden)
+    faults += _unranged(hosts, ranges)
+    raise_faults(AddressError, [*faults, *_lost_to_a_pin(given, hosts, ranges, held or {})])
+    for name, address in sorted((held or {}).items()):
+        # A host whose role changed leaves its old address: an address says what a machine is for.
+        if name in hosts and name not in given and _in_role(address, hosts[name].role, ranges, forbidden):
+            if address in given.values():
+                holder = next(other for other, taken in given.items() if taken == address)
+                faults.append(
+                    Fault(f"addresses.{name}", f"held by {holder} too", str(address), _ONE_HOST, "remove one")
+                )
+            given[name] = address
+    spaces = {role: _space(ranges[role], forbidden) for role in ranges}
+    taken = set(given.values())
+    for name in sorted(set(hosts) - set(given)):
+        role = hosts[name].role
+        free = next((address for address in _addresses(spaces[role]) if address not in taken), None)
+        if free is None:
+            faults.append(_exhausted(name, role, ranges[role], spaces[role].size))
+            continue
+        given[name] = free
+        taken.add(free)
+    raise_faults(AddressError, faults)
+    return AddressPlan(
+        network,
+        dict(sorted(ranges.items())),
+        dict(sorted(given.items())),
+        {name: hosts[name].role for name in sorted(hosts)},
+        tuple(sorted(reserved)),
+        {role: space.size - sum(IPAddress(str(a)) in space for a in taken) for role, space in spaces.items()},
+    )
+
+
+_ONE_HOST = "an address belongs to one host"
+
+
+def _forbidden(network: IPv4Network, reserved: tuple[IPv4Address, ...]) -> dict[IPv4Address, str]:
+    forbidden = dict.fromkeys(reserved, "reserved")
+    # RFC 3021: a /31 has neither network nor broadcast address; a /32 is its one host.
+    if network.prefixlen < 31:
+        forbidden[network.network_address] = "the network address"
+        forbidden[network.broadcast_address] = "the broadcast address"
+    return forbidden
+
+
+def _space(ranges: tuple[AddressRange, ...], forbidden: Mapping[IPv4Address, str]) -> IPSet:
+    whole = IPSet()
+    for item in ranges:
+        whole.update(IPRange(str(item.first), str(item.last)))
+    return whole - IPSet([IPAddress(str(address)) for address in forbidden])
+
+
+def _addresses(space: IPSet) -> Iterator[IPv4Address]:
+    return (IPv4Address(int(address)) for address in space)
+
+
+def _in_role(
+    address: IPv4Address,
+    role: str,
+    ranges: Mapping[str, tuple[AddressRange, ...]],
+    forbidden: Mapping[IPv4Address, str],
+) -> bool:
+    return address not in forbidden and any(address in item for item in ranges.get(role, ()))
+
+
+def _range_faults(
+    network: IPv4Network,
+    ranges: Mapping[str, tuple[AddressRange, ...]],
+    forbidden: Mapping[IPv4Address, str],
+) -> list[Fault]:
+    faults = []
+    flat = [(item, role, index) for role, items in ranges.items() for index, item in enumerate(items)]
+    whole = IPSet(IPNetwork(str(network)))
+    for item, role, index in flat:
+        path = f"roles.{role}.ranges[{index}]"
+        if not IPSet(IPRange(str(item.first), str(item.last))).issubset(whole):
+            faults.append(
+                Fault(path, "outside the network", str(item), f"a range lies in {network}", "move the range")
+            )
+        for address in (network.network_address, network.broadcast_address):
+            if address in item and forbidden.get(address, "").startswith("the "):
+                fix = "shorten the range"
+                faults.append(
+                    Fault(path, f"contains {forbidden[address]}", str(item), "no host can have it", fix)
+                )
+    flat.sort()
+    for (low, low_role, _), (high, high_role, index) in pairwise(flat):
+        if high.first <= low.last:
+            what = f"overlaps {low} of role {low_role}"
+            rule = "an address belongs to one role"
+            faults.append(
+                Fault(f"roles.{high_role}.ranges[{index}]", what, str(high), rule, "make them disjoint")
+            )
+    return faults
+
+
+def _unranged(
+    hosts: Mapping[str, HostRequest], ranges: Mapping[str, tuple[AddressRange, ...]]
+) -> list[Fault]:
+    return [
+        Fault(
+            f"hosts.{name}.role",
+            "the role has no range",
+            request.role,
+            "a role owns ranges of the network",
+            f"add ranges to roles.{request.role}",
+        )
+        for name, request in hosts.items()
+        if not ranges.get(request.role)
+    ]
+
+
+def _pinned(
+    hosts: Mapping[str, HostRequest],
+    ranges: Mapping[str, tuple[AddressRange, ...]],
+    forbidden: Mapping[IPv4Address, str],
+) -> tuple[dict[str, IPv4Address], list[Fault]]:
+    given: dict[str, IPv4Address] = {}
+    faults = []
+    for name, request in sorted(hosts.items()):
+        if request.pin is None:
+            continue
+        path, value = f"hosts.{name}.address", str(request.pin)
+        owned = ", ".join(map(str, ranges.get(request.role, ())))
+        if request.pin in forbidden:
+            rule = "no host can have it"
+            faults.append(Fault(path, f"is {forbidden[request.pin]}", value, rule, "choose another"))
+        elif not _in_role(request.pin, request.role, ranges, forbidden):
+            rule = f"role {request.role} owns {owned}"
+            faults.append(Fault(path, "outside its role", value, rule, "choose one of these"))
+        for other, taken in given.items():
+            if taken == request.pin:
+                faults.append(Fault(path, f"{other} has it too", value, _ONE_HOST, "change one of them"))
+        given[name] = request.pin
+    return given, faults
+
+
+def _lost_to_a_pin(
+    given: Mapping[str, IPv4Address],
+    hosts: Mapping[str, HostRequest],
+    ranges: Mapping[str, tuple[AddressRange, ...]],
+    held: Mapping[str, IPv4Address],
+) -> list[Fault]:
+    """A pin never renumbers another host behind the user's back."""
+    return [
+        Fault(
+            f"hosts.{winner}.address",
+            f"{name} has it",
+            str(address),
+            "a host keeps its address when others come",
+            f"pin another, or pin {name} elsewhere first",
+        )
+        for winner, address in given.items()
+        for name, theirs in held.items()
+        if theirs == address and name != winner and name in hosts and hosts[name].pin is None
+        if any(address in item for item in ranges.get(hosts[name].role, ()))
+    ]
+
+
+def _exhausted(name: str, role: str, ranges: tuple[AddressRange, ...], size: int) -> Fault:
+    owned = ", ".join(map(str, ranges))
+    rule = f"role {role} owns {owned}: {size} addresses"
+    return Fault(
+        f"hosts.{name}", f"no address is left for role {role}", "", rule, f"widen roles.{role}.ranges"
+    )

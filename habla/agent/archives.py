@@ -1,0 +1,114 @@
+"""Archives: handed over or fetched, checked by digest, unpacked once beside the link that will name them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import urllib.request
+from pathlib import Path
+from typing import Any, List
+
+from .diff import link_target
+from .document import Archive
+from .failure import Failure
+from .places import ARCHIVES, write
+
+_TIMEOUT = 60.0
+
+
+def store(raw: Any) -> List[str]:
+    """Keep archives, given as ``{"archives": {SHA256: BASE64}}``; those that were not here yet.
+
+    Raises Failure when one is not what its digest says.
+    """
+    stored = []
+    for sha256, text in sorted(raw.get("archives", {}).items()):
+        try:
+            content = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Failure("store", sha256, str(error)) from None
+        _verify(content, sha256, sha256)
+        path = ARCHIVES / sha256
+        if not path.exists():
+            write(path, content)
+            stored.append(sha256)
+    for path in ARCHIVES.glob("*") if ARCHIVES.is_dir() else ():
+        if path.name not in raw.get("archives", {}):
+            path.unlink()
+    return stored
+
+
+def unpack(path: str, archive: Archive) -> None:
+    """Make the directory that the link ``path`` will point to. Raises Failure; leaves nothing half done."""
+    target = Path(link_target(path, archive.sha256))
+    if target.is_dir():
+        return
+    stored = ARCHIVES / archive.sha256
+    if stored.exists():
+        content = stored.read_bytes()
+    elif archive.url:
+        content = _fetch(archive.url)
+    else:
+        raise Failure("stage", path, "the archive {} was not delivered to this host".format(archive.sha256))
+    _verify(content, archive.sha256, archive.url or path)
+    new = target.with_name(".new-" + archive.sha256)
+    if new.exists():
+        shutil.rmtree(str(new))
+    new.mkdir(parents=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            for member in tar.getmembers():
+                _extract(tar, member, new)
+    except tarfile.TarError as error:
+        raise Failure("stage", path, "not a tar archive: {}".format(error)) from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(str(new), 0o755)
+    new.rename(target)
+
+
+def drop_others(path: str, keep: str) -> None:
+    """Remove the versions beside the link that it no longer points to."""
+    for other in Path(path + ".d").glob("*"):
+        if other.name != keep:
+            shutil.rmtree(str(other))
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
+    """Directories and plain files below the target, owned by root; anything else has no business in there."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if not parts and member.isdir():
+        return
+    if member.name.startswith("/") or ".." in parts or not (member.isdir() or member.isfile()):
+        raise Failure("stage", member.name, "an archive holds directories and files below itself only")
+    path = below.joinpath(*parts)
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = tar.extractfile(member)
+    assert source is not None
+    with source, path.open("wb") as handle:
+        shutil.copyfileobj(source, handle)
+    path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _verify(content: bytes, sha256: str, subject: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise Failure("store", subject, "its sha256 is {}, not {}".format(found, sha256))
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+            content: bytes = answer.read()
+            return content
+    except OSError as error:
+        raise Failure("stage", url, "cannot be fetched: {}".format(error)) from None

@@ -1,0 +1,47 @@
+"""Undoes a component, from the record of its last apply."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+from . import files, places, system
+from .document import from_json
+
+
+def delete(component: str, purge: bool) -> Dict[str, Any]:
+    """Undo a component: its units stop, its files go, what stood there before comes back.
+
+    Packages and users stay. Directories of data stay too, unless ``purge``.
+    """
+    record = places.read_json(places.record_path(component))
+    if record is None:
+        return {"component": component, "deleted": False}
+    document = from_json(record["document"])
+    states = system.unit_states(sorted(document.units))
+    present = [name for name, state in states.items() if state.exists]
+    # Timers first, or they start what was just stopped.
+    for name in sorted(present, key=lambda unit: not unit.endswith(".timer")):
+        if not name.startswith("systemd-"):
+            system.systemctl("delete", "stop", [name])
+            system.systemctl("delete", "disable", [name])
+    for path in sorted({*record.get("files", ()), *document.archives}):
+        files.restore_original(path)
+    for path in document.archives:
+        shutil.rmtree(path + ".d", ignore_errors=True)
+    if document.stopped:
+        system.systemctl("delete", "unmask", document.stopped)
+    system.systemctl("delete", "daemon-reload", [])
+    kept = []
+    for path in sorted(document.directories, reverse=True):
+        if purge:
+            shutil.rmtree(path, ignore_errors=True)
+        elif Path(path).is_dir():
+            kept.append(path)
+    for path in sorted(record.get("made", ()), reverse=True):
+        with contextlib.suppress(OSError):
+            Path(path).rmdir()
+    places.record_path(component).unlink()
+    return {"component": component, "deleted": True, "kept": sorted(kept)}

@@ -1,0 +1,187 @@
+"""The host state document as the agent reads it. Its writer is ``habla/model/state.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Tuple, Type, TypeVar
+
+from .failure import Failure
+
+FORMAT = 1
+_SECRET = re.compile(r"@\{secret:([a-z0-9._/-]+)(?:\|([a-z]+))?\}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class File:
+    text: str
+    mode: str = "0644"
+    owner: str = "root"
+    group: str = "root"
+
+    @property
+    def secrets(self) -> List[str]:
+        """The names of the secrets that it asks for."""
+        return [match[0] for match in _SECRET.findall(self.text)]
+
+    def content(self, secrets: Mapping[str, str]) -> bytes:
+        """Its bytes, with the secrets filled in. Raises Failure when one is not on this host."""
+
+        def fill(match: "re.Match[str]") -> str:
+            name, form = match[1], match[2] or ""
+            if name not in secrets:
+                raise Failure("secrets", name, "the secret has not been delivered to this host")
+            return _ESCAPES[form](secrets[name])
+
+        return _SECRET.sub(fill, self.text).encode()
+
+
+# How a value is escaped where it stands: see ``secret`` in the document's writer.
+_ESCAPES: Dict[str, Callable[[str], str]] = {
+    "": lambda value: value,
+    "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
+    "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
+}
+
+
+@dataclass(frozen=True)
+class Directory:
+    mode: str = "0755"
+    owner: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True)
+class User:
+    home: str = "/nonexistent"
+    groups: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    restart_on: Tuple[str, ...] = ()
+    reload_on: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    command: Tuple[str, ...]
+    files: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Action:
+    command: Tuple[str, ...]
+    inputs: Tuple[str, ...] = ()
+    stdin: str = ""
+    timeout: int = 120
+
+
+@dataclass(frozen=True)
+class Health:
+    unit: str = ""
+    address: str = ""
+    port: int = 0
+    path: str = ""
+    host: str = ""
+    expect: int = 200
+    command: Tuple[str, ...] = ()
+    deadline: int = 30
+
+
+@dataclass(frozen=True)
+class Archive:
+    sha256: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """What one component must be on this host."""
+
+    host: str
+    component: str
+    packages: Tuple[str, ...] = ()
+    users: Dict[str, User] = field(default_factory=dict)
+    directories: Dict[str, Directory] = field(default_factory=dict)
+    files: Dict[str, File] = field(default_factory=dict)
+    archives: Dict[str, Archive] = field(default_factory=dict)
+    stopped: Tuple[str, ...] = ()
+    units: Dict[str, Unit] = field(default_factory=dict)
+    checks: Dict[str, Check] = field(default_factory=dict)
+    actions: Dict[str, Action] = field(default_factory=dict)
+    health: Dict[str, Health] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> List[str]:
+        """The names of all secrets that its files ask for."""
+        return sorted({name for file in self.files.values() for name in file.secrets})
+
+
+_PARTS: Dict[str, Type[Any]] = {
+    "users": User,
+    "directories": Directory,
+    "files": File,
+    "archives": Archive,
+    "units": Unit,
+    "checks": Check,
+    "actions": Action,
+    "health": Health,
+}
+_PATHS = ("directories", "files", "archives")
+
+
+def parse(text: str) -> Document:
+    """Read a document. Raises Failure when it is of another format or not well formed."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise Failure("read", "standard input", "not JSON: {}".format(error)) from None
+    return from_json(raw)
+
+
+def from_json(raw: Any) -> Document:
+    """The document of JSON values. Raises Failure."""
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+        reason = "this agent reads format {}, not {}: deploy with one version of habla".format(FORMAT, found)
+        raise Failure("read", "the document", reason)
+    values = {key: value for key, value in raw.items() if key != "format"}
+    for part, kind in _PARTS.items():
+        if part in values:
+            items = values[part].items()
+            values[part] = {name: _build(kind, item, "{}.{}".format(part, name)) for name, item in items}
+    for part in _PATHS:
+        for path in values.get(part, {}):
+            if not path.startswith("/") or "/../" in path + "/" or path.endswith("/"):
+                raise Failure("read", path, "not an absolute, plain path")
+    document: Document = _build(Document, values, "the document")
+    if not re.match(r"^[a-z][a-z0-9-]*$", document.component):
+        raise Failure("read", document.component, "not a component's name")
+    return document
+
+
+def canonical(raw: Any) -> str:
+    """Canonical JSON, as the document's writer makes it."""
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def digest(raw: Any) -> str:
+    """The sha256 of the canonical bytes."""
+    return hashlib.sha256(canonical(raw).encode()).hexdigest()
+
+
+def _build(kind: Type[T], raw: Mapping[str, Any], where: str) -> T:
+    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(raw) - known)
+    if unknown:
+        raise Failure("read", where, "unknown keys: {}".format(", ".join(unknown)))
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise Failure("read", where, str(error)) from None

@@ -1,0 +1,112 @@
+"""Where the agent keeps what it knows, and how it writes so that a power cut leaves old or new, not half."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+from .failure import Failure
+
+STATE = Path("/var/lib/habla")
+RECORDS = STATE / "components"
+JOURNAL = STATE / "journal.json"
+BACKUP = STATE / "backup"
+ORIGINALS = STATE / "originals"
+ARCHIVES = STATE / "archives"
+SECRETS = Path("/etc/habla/secrets.json")
+LOCK = Path("/run/habla.lock")
+LOCK_DEADLINE = 900.0
+# Marks what the agent puts beside a file while it works; a left-over one belongs to a broken run.
+STAGED = ".habla-new"
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """One agent at a time on a host. Raises Failure when another one holds it for too long."""
+    descriptor = os.open(str(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_DEADLINE
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    reason = "another run holds it for over {:.0f} s".format(LOCK_DEADLINE)
+                    raise Failure("lock", str(LOCK), reason) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file in one step and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + STAGED)
+    descriptor = os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as handle:
+        os.fchmod(handle.fileno(), mode)
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    new.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put renames in a directory on disk."""
+    descriptor = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, readable by root only."""
+    write(path, json.dumps(value, sort_keys=True).encode())
+
+
+def read_json(path: Path) -> Optional[Any]:
+    """What ``write_json`` wrote, or None."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def record_path(component: str) -> Path:
+    """Where the record of a component stands."""
+    return RECORDS / (component + ".json")
+
+
+def records() -> Dict[str, Dict[str, Any]]:
+    """component -> its record, of all components on this host.
+
+    A record: ``document`` as applied, ``files`` (paths), ``made`` (directories made for them), ``actions``
+    (name -> digest of the inputs of its last success).
+    """
+    if not RECORDS.is_dir():
+        return {}
+    return {path.stem: read_json(path) or {} for path in sorted(RECORDS.glob("*.json"))}
+
+
+def secrets() -> Dict[str, str]:
+    """The secrets that were delivered to this host."""
+    return read_json(SECRETS) or {}
+
+
+def original_of(path: str) -> Path:
+    """Where what stood at ``path`` before habla is kept."""
+    return ORIGINALS / path.lstrip("/")
+
+
+def backups(paths: List[str]) -> Dict[str, Path]:
+    """Where each path is kept during a transaction."""
+    return {path: BACKUP / path.lstrip("/") for path in paths}

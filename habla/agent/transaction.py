@@ -1,0 +1,237 @@
+"""Apply as a transaction: stage, check, swap, start, act, prove; or put back what was there.
+
+The journal names what is about to be swapped before anything is. Whoever finds a journal, the next run or
+the boot of the host (``recover``), puts the old state back; a commit is the removal of the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from . import archives, files, health, places, system
+from .diff import Changes, compare, inputs_digest, link_target
+from .document import Document, digest, from_json
+from .failure import Failure, readable
+from .rollback import roll_back
+
+Secrets = Mapping[str, str]
+
+
+class Transaction:
+    """One apply of one document. ``steps`` in order; a subclass may watch or break them (tests do)."""
+
+    def __init__(self, raw: Any, secrets: Secrets) -> None:
+        self.raw = raw
+        self.document: Document = from_json(raw)
+        self.secrets = secrets
+        self.record: Dict[str, Any] = places.read_json(places.record_path(self.document.component)) or {}
+        self.changes = Changes()
+        self.seconds: Dict[str, float] = {}
+        self.made: List[str] = list(self.record.get("made", ()))
+        self.actions_done: Dict[str, str] = {}
+        self.swapped = False
+
+    def steps(self) -> List[Tuple[str, Callable[[], None]]]:
+        """name -> what it does."""
+        return [
+            ("packages", self.install),
+            ("stage", self.stage),
+            ("check", self.check),
+            ("swap", self.swap),
+            ("units", self.units),
+            ("actions", self.act),
+            ("health", self.prove),
+            ("commit", self.commit),
+        ]
+
+    def run(self) -> Dict[str, Any]:
+        """Do it. What changed, as a short report. Raises Failure when the old state was put back."""
+        started = time.monotonic()
+        self.changes = compare(self.document, self.record, self.secrets)
+        unchanged = not self.changes and self.record.get("digest") == digest(self.raw)
+        if not unchanged:
+            for name, step in self.steps():
+                begun = time.monotonic()
+                try:
+                    step()
+                except (Failure, OSError) as error:
+                    self.undo(_as_failure(name, error))
+                self.seconds[name] = round(time.monotonic() - begun, 3)
+        return {
+            "component": self.document.component,
+            "changed": self.changes.report(),
+            "seconds": {**self.seconds, "all": round(time.monotonic() - started, 3)},
+        }
+
+    def undo(self, failure: Failure) -> None:
+        """Put everything back and raise ``failure``, with what could not be put back."""
+        words = [readable(failure.reason, self.secrets.values())]
+        try:
+            self.drop_staged()
+            if self.swapped:
+                roll_back()
+                words.append("what was there before is back")
+            else:
+                words.append("nothing was changed")
+        except (Failure, OSError) as error:
+            words.append("the old state could not be put back: {}".format(error))
+        raise Failure(failure.step, failure.subject, "\n".join(words)) from None
+
+    def install(self) -> None:
+        """Packages, and users, whom files may belong to."""
+        if self.changes.packages:
+            system.install(self.changes.packages)
+        for name in self.changes.users:
+            user = self.document.users[name]
+            groups = ["--groups", ",".join(user.groups)] if user.groups else []
+            command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell=/usr/sbin/nologin"]
+            system.run("users", name, [*command, "--home-dir", user.home, *groups, name])
+        if self.changes.packages:
+            # What the packages brought (units, files, users) counts for what is left to do.
+            before = self.changes.packages, self.changes.users
+            self.changes = compare(self.document, self.record, self.secrets)
+            self.changes.packages, self.changes.users = before
+
+    def stage(self) -> None:
+        """Everything new beside its target. Directories are made for good: they do no harm."""
+        for path in self.changes.directories:
+            wanted = self.document.directories[path]
+            self._make_parents(Path(path))
+            Path(path).mkdir(exist_ok=True)
+            files.own(path, wanted.mode, wanted.owner, wanted.group)
+        for path in self.changes.archives:
+            self._make_parents(Path(path))
+            archives.unpack(path, self.document.archives[path])
+        for path in self.changes.files:
+            wanted_file = self.document.files[path]
+            self._make_parents(Path(path))
+            places.write(files.staged(path), wanted_file.content(self.secrets))
+            files.own(str(files.staged(path)), wanted_file.mode, wanted_file.owner, wanted_file.group)
+
+    def check(self) -> None:
+        """Each daemon's own checker, on the staged files."""
+        for name, check in sorted(self.document.checks.items()):
+            if not set(check.files) & set(self.changes.files):
+                continue
+            staged = {path: str(files.staged(path)) for path in check.files if path in self.changes.files}
+            command = [_filled(word, check.files, staged) for word in check.command]
+            try:
+                system.run("check", ", ".join(check.files), command, timeout=60)
+            except Failure as failure:
+                reason = failure.reason
+                for path, where in staged.items():
+                    reason = reason.replace(where, path)
+                raise Failure("check", failure.subject, "{} refuses it: {}".format(name, reason)) from None
+
+    def swap(self) -> None:
+        """Write the journal, keep what is there, rename into place."""
+        changes = self.changes
+        paths = sorted({*changes.files, *changes.removed, *changes.archives})
+        units = [*changes.retired, *changes.start, *changes.restart, *changes.reload]
+        states = system.unit_states(sorted({*units, *changes.stop, *changes.enable}))
+        files.clear(places.BACKUP)
+        kept = places.backups(paths)
+        for path, backup in kept.items():
+            files.copy(Path(path), backup)
+        self._keep_originals(kept)
+        journal = {
+            "component": self.document.component,
+            "paths": {path: os.path.lexists(str(backup)) for path, backup in kept.items()},
+            "units": {
+                name: {"running": state.running, "enabled": state.enabled, "masked": state.masked}
+                for name, state in states.items()
+            },
+        }
+        places.write_json(places.JOURNAL, journal)
+        self.swapped = True
+        retired = [unit for unit in changes.retired if system.unit_states([unit])[unit].exists]
+        system.systemctl("units", "disable", retired)
+        system.systemctl("units", "stop", retired)
+        for path in changes.removed:
+            files.restore_original(path)
+        for path in changes.archives:
+            files.link(path, link_target(path, self.document.archives[path].sha256))
+        for path in changes.files:
+            files.staged(path).replace(path)
+        for directory in sorted({str(Path(path).parent) for path in paths}):
+            if Path(directory).is_dir():
+                places.sync_directory(Path(directory))
+
+    def units(self) -> None:
+        """Let systemd see the change; restart or reload what depends on it, start what does not run."""
+        changes = self.changes
+        system.systemctl("units", "unmask", changes.release)
+        for unit in changes.stop:
+            if system.unit_states([unit])[unit].exists:
+                system.systemctl("units", "stop", [unit])
+            system.systemctl("units", "mask", [unit])
+        if any(path.startswith("/etc/systemd/") for path in (*changes.files, *changes.removed)):
+            system.systemctl("units", "daemon-reload", [])
+        system.systemctl("units", "enable", changes.enable)
+        system.systemctl("units", "reload-or-restart", changes.reload)
+        system.systemctl("units", "restart", changes.restart)
+        system.systemctl("units", "start", changes.start)
+
+    def act(self) -> None:
+        """Commands that bring what is not a file to its state; they may run any number of times."""
+        for name in self.changes.actions:
+            action = self.document.actions[name]
+            stdin = Path(action.stdin).read_bytes() if action.stdin else None
+            system.run("actions", name, action.command, stdin=stdin, timeout=action.timeout)
+            self.actions_done[name] = inputs_digest(self.document, name, self.secrets)
+
+    def prove(self) -> None:
+        """Wait until everything answers."""
+        health.wait_for_all(self.document.health)
+
+    def commit(self) -> None:
+        """Write down what this component owns; from here on the new state is the state."""
+        done = {**self.record.get("actions", {}), **self.actions_done}
+        record = {
+            "document": self.raw,
+            "digest": digest(self.raw),
+            "files": sorted(self.document.files),
+            "made": sorted(set(self.made)),
+            "actions": {name: value for name, value in done.items() if name in self.document.actions},
+        }
+        places.write_json(places.record_path(self.document.component), record)
+        places.JOURNAL.unlink()
+        files.clear(places.BACKUP)
+        for path, archive in self.document.archives.items():
+            archives.drop_others(path, archive.sha256)
+
+    def drop_staged(self) -> None:
+        """Remove what was staged and never swapped."""
+        for path in self.document.files:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                files.staged(path).unlink()
+
+    def _make_parents(self, path: Path) -> None:
+        missing = [parent for parent in path.parents if not parent.is_dir()]
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o755, exist_ok=True)
+            self.made.append(str(parent))
+
+    def _keep_originals(self, kept: Mapping[str, Path]) -> None:
+        """What stood there before habla first touched it comes back when the component goes."""
+        for path, backup in kept.items():
+            original = places.original_of(path)
+            if path not in self.record.get("files", ()) and os.path.lexists(str(backup)):
+                files.copy(backup, original)
+
+
+def _as_failure(step: str, error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    subject = str(getattr(error, "filename", None) or step)
+    return Failure(step, subject, str(getattr(error, "strerror", None) or error))
+
+
+def _filled(word: str, files: Tuple[str, ...], staged: Mapping[str, str]) -> str:
+    for path in files:
+        word = word.replace("{" + path + "}", staged.get(path, path))
+    return word

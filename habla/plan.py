@@ -1,0 +1,233 @@
+"""Settings -> everything a stack will be: addresses, placement, and the state of every host. Pure.
+
+``habla render`` prints it and ``fleet`` deploys it, so what a reviewer reads is what a host gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
+from habla.errors import Fault, Faults, PlacementError, SettingsError, raise_faults
+from habla.model.roles import APP, DEFAULT_ROLES, Role
+from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.model.specs import ArchiveSpec
+from habla.model.state import Archive, HostState
+from habla.placement import placement_faults
+from habla.services.app import App
+from habla.services.compose import compose
+from habla.services.haproxy import Haproxy
+from habla.services.jabber import Jabber
+from habla.services.memcached import Memcached
+from habla.services.memqd import Memqd
+from habla.services.mysql import Mysql
+from habla.services.network import COMPONENT as NETWORK
+from habla.services.network import network_state
+from habla.services.static import Static
+from habla.settings.models import Settings
+
+__all__ = ["FleetPlan", "HostPlan", "make_plan", "missing_secrets", "plan_stack_addresses", "stack_roles"]
+
+ArchiveReader = Callable[[ArchiveSpec], Archive]
+_COMPONENT_OF_KIND = {
+    "haproxy": "balancer",
+    "memcached": "cachedb",
+    "memqd": "cachedb",
+    "mysql": "cachedb",
+}
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """One host. services: component -> what stands in it. states: component -> what it makes of the host.
+
+    The order of ``states`` is the order in which the components are deployed.
+    """
+
+    name: str
+    role: Role
+    site: Site
+    services: Mapping[str, tuple[Service, ...]]
+    states: Mapping[str, HostState]
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """A whole stack. notes: what is allowed, but worth saying."""
+
+    settings: Settings
+    addresses: AddressPlan
+    hosts: Mapping[str, HostPlan]
+    notes: tuple[str, ...] = ()
+
+
+def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive: ArchiveReader) -> FleetPlan:
+    """Plan a stack. Raises Faults with every fault of addresses, placement and services.
+
+    held: the addresses that hosts have by the last plan. read_archive: gives the digest of an archive; the
+    one thing that looks at files beside the stack.
+    """
+    roles = stack_roles(settings)
+    faults: list[Fault] = []
+    archives = _archives(settings, read_archive, faults)
+    placed = {name: _services(settings, name, roles, archives) for name in settings.hosts}
+    faults += placement_faults({name: (roles[settings.hosts[name].role], placed[name]) for name in placed})
+    try:
+        addresses = plan_stack_addresses(settings, held)
+    except Faults as error:
+        raise_faults(SettingsError, [*faults, *error.faults])
+        raise
+    endpoints = Endpoints.of(
+        Endpoint(offer, name, addresses.hosts[name])
+        for name, services in placed.items()
+        for service in services
+        for offer in service.offers()
+    )
+    hosts = {}
+    for name, services in sorted(placed.items()):
+        site = Site(
+            name,
+            addresses.hosts[name],
+            settings.network.cidr,
+            settings.domain,
+            endpoints,
+            settings.hosts[name].outside_address,
+        )
+        try:
+            hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)
+        except Faults as error:
+            faults += error.faults
+    raise_faults(PlacementError, faults)
+    return FleetPlan(settings, addresses, hosts, tuple(_notes(endpoints)))
+
+
+def stack_roles(settings: Settings) -> dict[str, Role]:
+    """The default roles with the stack's changes, by name."""
+    roles = dict(DEFAULT_ROLES)
+    for name, change in settings.roles.items():
+        base = roles.get(name, Role(name, (), ()))
+        roles[name] = Role(
+            name,
+            base.offsets,
+            base.kinds if change.services is None else change.services,
+            base.defaults if change.defaults is None else change.defaults,
+            base.volatile if change.volatile is None else change.volatile,
+        )
+    return roles
+
+
+def plan_stack_addresses(settings: Settings, held: Mapping[str, IPv4Address]) -> AddressPlan:
+    """The address plan of a stack. Raises AddressError."""
+    network = settings.network.cidr
+    ranges: dict[str, tuple[AddressRange, ...]] = {}
+    faults = []
+    for name, role in stack_roles(settings).items():
+        change = settings.roles.get(name)
+        if change is None or change.ranges is None:
+            # The defaults are offsets in a /24; in another network they would mean nothing.
+            offsets = role.offsets if network.prefixlen == 24 else ()
+            ranges[name] = tuple(AddressRange(network[low], network[high]) for low, high in offsets)
+            continue
+        parsed = []
+        for index, text in enumerate(change.ranges):
+            try:
+                parsed.append(AddressRange.parse(text))
+            except ValueError as error:
+                path = f"roles.{name}.ranges[{index}]"
+                rule = "FIRST-LAST, NETWORK/LENGTH or one address"
+                faults.append(Fault(path, str(error), text, rule, "correct the range"))
+        ranges[name] = tuple(parsed)
+    raise_faults(SettingsError, faults)
+    requests = {name: HostRequest(host.role, host.address) for name, host in settings.hosts.items()}
+    return plan_addresses(network, ranges, requests, held, settings.network.reserved)
+
+
+def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> dict[str, Archive]:
+    wanted = {f"apps.{name}.archive": app.archive for name, app in settings.apps.items() if app.archive}
+    if settings.services.static.content:
+        wanted["services.static.content"] = settings.services.static.content
+    archives = {}
+    for path, spec in wanted.items():
+        try:
+            archives[path] = read(spec)
+        except OSError as error:
+            rule = "a directory or tar archive beside the stack"
+            faults.append(Fault(path, "cannot be read", str(error), rule, "correct the path"))
+    return archives
+
+
+def _services(
+    settings: Settings, host: str, roles: Mapping[str, Role], archives: Mapping[str, Archive]
+) -> tuple[Service, ...]:
+    mine = settings.hosts[host]
+    role = roles[mine.role]
+    daemons: dict[str, Service] = {
+        "haproxy": Haproxy(settings.load_balancer, settings.services.jabber.proxy_protocol),
+        "memcached": Memcached(settings.services.memcached),
+        "memqd": Memqd(settings.services.memqd),
+        "mysql": Mysql(settings.services.mysql),
+        "jabber": Jabber(settings.services.jabber),
+        "static": Static(settings.services.static, archives.get("services.static.content")),
+    }
+    apps: dict[str, Service] = {
+        name: App(name, spec, archives.get(f"apps.{name}.archive")) for name, spec in settings.apps.items()
+    }
+    names: tuple[str, ...] = mine.services or ()
+    if mine.services is None:
+        names = tuple(kind for kind in role.defaults if kind != APP)
+        names += tuple(name for name, app in settings.apps.items() if role.name in app.roles)
+    return tuple((daemons | apps)[name] for name in sorted(set(names)))
+
+
+def _host_plan(
+    settings: Settings, addresses: AddressPlan, role: Role, site: Site, services: tuple[Service, ...]
+) -> HostPlan:
+    parts: dict[str, tuple[Service, ...]] = {}
+    for service in services:
+        component = _COMPONENT_OF_KIND.get(service.kind, role.name)
+        parts[component] = (*parts.get(component, ()), service)
+    # What clients reach comes last: first the things it hands requests to.
+    order = sorted(parts, key=lambda name: (name == "balancer", name))
+    states = {name: compose(name, site, parts[name]) for name in order}
+    packages = tuple(sorted({package for state in states.values() for package in state.packages}))
+    network = network_state(
+        site.host, addresses.network, settings.network.interface, addresses.hosts, packages
+    )
+    return HostPlan(
+        site.host, role, site, {name: parts[name] for name in order}, {NETWORK: network, **states}
+    )
+
+
+def missing_secrets(plan: FleetPlan) -> list[Fault]:
+    """The secrets that a deployment needs and that are not set. Rendering needs none."""
+    settings = plan.settings
+    needed: dict[str, set[str]] = {}
+    for host in plan.hosts.values():
+        for state in host.states.values():
+            for name in state.secrets:
+                needed.setdefault(name, set()).add(host.name)
+    if settings.lab is None:
+        for name, host_settings in settings.hosts.items():
+            key = (host_settings.ssh and host_settings.ssh.private_key) or settings.ssh.private_key
+            if key:
+                needed.setdefault(key, set()).add(name)
+    return [
+        Fault(
+            f"secrets.{name}",
+            "the secret is not set",
+            "",
+            f"needed on {', '.join(sorted(users))}",
+            f"pulumi config set --secret --path 'habla:secrets[\"{name}\"]' -s {settings.environment}",
+        )
+        for name, users in sorted(needed.items())
+        if name not in settings.secrets
+    ]
+
+
+def _notes(endpoints: Endpoints) -> list[str]:
+    nodes = endpoints.named("c2s")
+    if len(nodes) == 1:
+        return [f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"]
+    return []

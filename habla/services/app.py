@@ -1,0 +1,196 @@
+"""A program of the user's own (RPC, status, website, gateway …) as a systemd service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from habla.errors import Fault, SettingsError, raise_faults
+from habla.model.roles import APP
+from habla.model.service import (
+    HttpCheck,
+    Log,
+    Offer,
+    Port,
+    Route,
+    ServiceState,
+    Site,
+    Stability,
+)
+from habla.model.specs import AppSpec
+from habla.model.state import Archive, File, Health, Unit, User, secret
+
+__all__ = ["App"]
+
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+# A program that writes to stdout or stderr fills this; the rest is its own business and in ``logs``.
+_OUTPUT = "output.log"
+
+
+@dataclass(frozen=True)
+class App:
+    """A program with its settings. archive: its files, by digest, if it has any."""
+
+    name: str
+    spec: AppSpec
+    archive: Archive | None = None
+    kind: str = APP
+
+    @property
+    def stability(self) -> Stability:
+        """As the user said: nobody else can know it."""
+        return Stability(self.spec.stability)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """HTTP on its port, through the www instance where it has routes."""
+        if self.spec.port is None:
+            return ()
+        check = None
+        if self.spec.health:
+            host = next((route.host for route in self.spec.routes if route.host), "")
+            check = HttpCheck(self.spec.health.path, self.spec.health.expect, host)
+        routes = tuple(Route(route.host or "", route.path or "") for route in self.spec.routes)
+        if self.spec.default:
+            routes = (*routes, Route())
+        balancer = "www" if self.spec.balanced else ""
+        return (Offer(self.name, self.spec.port, balancer, 0, routes, check, self.spec.maxconn),)
+
+    def state(self, site: Site) -> ServiceState:
+        """A unit under a user of its own. Raises SettingsError when a reference names what nobody offers."""
+        unit = f"{self._prefixed}.service"
+        unit_path = f"/etc/systemd/system/{unit}"
+        environment_path = f"/etc/habla/apps/{self.name}.env"
+        health = {}
+        if self.spec.port is not None:
+            check = self.spec.health
+            health[self.name] = Health(
+                unit,
+                address=str(site.address),
+                port=self.spec.port,
+                path=check.path if check else "",
+                expect=check.expect if check else 200,
+                deadline=check.deadline if check else 30,
+            )
+        logs = [Log(f"/var/log/{self._prefixed}/{_OUTPUT}", rule=self._prefixed)]
+        logs += [Log(log.path, log.size, log.keep, rule=self._prefixed) for log in self.spec.logs]
+        return ServiceState(
+            packages=self.spec.packages,
+            users={self._user: User()},
+            files={
+                unit_path: File(self._unit(environment_path)),
+                # Read by systemd, as root, before the program starts.
+                environment_path: File(self._environment(site), mode="0600"),
+            },
+            archives={self._directory: self.archive} if self.archive else {},
+            units={
+                unit: Unit(
+                    restart_on=(
+                        unit_path,
+                        environment_path,
+                        *([self._directory] if self.archive else []),
+                    )
+                )
+            },
+            health=health,
+            logs=tuple(logs),
+            ports=() if self.spec.port is None else (Port(self.spec.port),),
+        )
+
+    @property
+    def _prefixed(self) -> str:
+        return f"habla-{self.name}"
+
+    @property
+    def _user(self) -> str:
+        return self.spec.user or self._prefixed
+
+    @property
+    def _directory(self) -> str:
+        return f"/opt/habla/{self.name}"
+
+    def _unit(self, environment_path: str) -> str:
+        limits = self.spec.limits
+        command = " ".join(_quoted(word.replace("{app}", self._directory)) for word in self.spec.command)
+        lines = [
+            "[Unit]",
+            f"Description=habla: {self.name}",
+            "",
+            "[Service]",
+            f"ExecStart={command}",
+            f"User={self._user}",
+            f"Group={self._user}",
+            f"EnvironmentFile={environment_path}",
+            f"StateDirectory={self._prefixed}",
+            f"LogsDirectory={self._prefixed}",
+            f"WorkingDirectory=/var/lib/{self._prefixed}",
+            f"StandardOutput=append:/var/log/{self._prefixed}/{_OUTPUT}",
+            "StandardError=inherit",
+            "Restart=always",
+            "RestartSec=1",
+            f"MemoryMax={limits.memory_mb}M",
+            f"TasksMax={limits.tasks}",
+            f"LimitNOFILE={limits.open_files}",
+            *([f"CPUQuota={limits.cpu_percent}%"] if limits.cpu_percent else []),
+            "NoNewPrivileges=yes",
+            "PrivateTmp=yes",
+            "ProtectHome=yes",
+            "ProtectSystem=strict",
+            "",
+            "[Install]",
+            "WantedBy=multi-user.target",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _environment(self, site: Site) -> str:
+        faults: list[Fault] = []
+        values = {"HABLA_HOST": site.host, "HABLA_ADDRESS": str(site.address)}
+        if self.spec.port is not None:
+            values["HABLA_PORT"] = str(self.spec.port)
+        for name, value in self.spec.environment.items():
+            path = f"apps.{self.name}.environment.{name}"
+            values[name] = _REFERENCE.sub(partial(_resolve, site, path, faults), value)
+        raise_faults(SettingsError, faults)
+        lines = {name: _quoted_value(value) for name, value in values.items()}
+        lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
+        return "".join(f"{name}={value}\n" for name, value in sorted(lines.items()))
+
+
+def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -> str:
+    """``SERVICE.address`` and ``SERVICE.port`` of what others offer, ``host.address`` and ``host.name``."""
+    service, _, attribute = match[1].partition(".")
+    if service == "host" and attribute in ("address", "name"):
+        return str(site.address) if attribute == "address" else site.host
+    ends = site.endpoints.named(service)
+    values = {
+        "address": ",".join(str(end.address) for end in ends),
+        "port": str(ends[0].offer.port) if ends else "",
+    }
+    if not ends or attribute not in values:
+        rule = (
+            f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, ${{host.address}}, ${{host.name}}"
+        )
+        faults.append(Fault(path, "names what nobody offers", match[0], rule, "correct the reference"))
+        return match[0]
+    return values[attribute]
+
+
+def _known(site: Site) -> str:
+    names: Iterable[str] = sorted({end.offer.name for end in site.endpoints.all})
+    return ", ".join(names) or "no service"
+
+
+def _quoted(word: str) -> str:
+    """A word of ExecStart: quoted where systemd would split it, its own specifiers taken literally."""
+    word = word.replace("%", "%%").replace("$", "$$")
+    if word and not re.search(r"[\s\"'\\;]", word):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _quoted_value(value: str) -> str:
+    """A value of an EnvironmentFile: systemd takes the escapes of a shell's double quotes."""
+    if re.fullmatch(r"[A-Za-z0-9_./:,@+-]*", value):
+        return value
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'

@@ -1,0 +1,118 @@
+"""Services on one host -> the host state of a component, with all that cuts across derived here.
+
+Derived, never written by a service: the order after the network, logrotate rules, and the check that no two
+services take the same port or file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from habla.errors import Fault, Faults, PlacementError, raise_faults
+from habla.model.service import Log, Service, ServiceState, Site
+from habla.model.state import File, HostState
+
+__all__ = ["compose", "port_faults"]
+
+
+def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
+    """What ``services`` together make of a host. Raises Faults with every fault of every service."""
+    states: dict[str, ServiceState] = {}
+    faults: list[Fault] = []
+    for service in sorted(services, key=lambda service: service.name):
+        try:
+            states[service.name] = service.state(site)
+        except Faults as error:
+            faults.extend(error.faults)
+    raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
+    units = _merged(site.host, states, "units", lambda state: state.units)
+    files = _merged(site.host, states, "files", lambda state: state.files)
+    files |= {path: file for unit in units for path, file in _drop_in(unit)}
+    files |= _logrotate([log for state in states.values() for log in state.logs])
+    return HostState(
+        host=site.host,
+        component=component,
+        packages=tuple(sorted({name for state in states.values() for name in state.packages})),
+        users=_merged(site.host, states, "users", lambda state: state.users),
+        directories=_merged(site.host, states, "directories", lambda state: state.directories),
+        files=dict(sorted(files.items())),
+        archives=_merged(site.host, states, "archives", lambda state: state.archives),
+        stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
+        units=units,
+        checks=_merged(site.host, states, "checks", lambda state: state.checks),
+        actions=_merged(site.host, states, "actions", lambda state: state.actions),
+        health=_merged(site.host, states, "health", lambda state: state.health),
+    )
+
+
+def port_faults(host: str, states: Mapping[str, ServiceState]) -> list[Fault]:
+    """Two services of one host on one port, whatever the address: it is a trap even where it would work."""
+    holders: dict[int, list[str]] = defaultdict(list)
+    for name, state in states.items():
+        for port in state.ports:
+            holders[port.number].append(name)
+    return [
+        Fault(
+            f"hosts.{host}",
+            f"{' and '.join(names)} listen on one port",
+            str(number),
+            "a port of a host belongs to one service",
+            f"change the port of one of them under services or apps: {', '.join(sorted(set(names)))}",
+        )
+        for number, names in sorted(holders.items())
+        if len(names) > 1
+    ]
+
+
+def _merged(
+    host: str,
+    states: Mapping[str, ServiceState],
+    what: str,
+    part: Callable[[ServiceState], Mapping[str, Any]],
+) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    faults = []
+    for name, state in states.items():
+        for key, value in part(state).items():
+            if key in merged and merged[key] != value:
+                rule = "one service owns it"
+                faults.append(
+                    Fault(f"hosts.{host}.{name}", f"two services differ in {what}", key, rule, "part them")
+                )
+            merged[key] = value
+    raise_faults(PlacementError, faults)
+    return dict(sorted(merged.items()))
+
+
+def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
+    """A daemon bound to the internal address starts once that is there, and comes back when it dies."""
+    if unit.endswith(".service"):
+        base = unit.replace("@www", "@").replace("@jabber", "@")
+        text = (
+            "[Unit]\nAfter=network-online.target\nWants=network-online.target\nStartLimitIntervalSec=0\n\n"
+            "[Service]\nRestart=on-failure\nRestartSec=1\n"
+        )
+        yield f"/etc/systemd/system/{base}.d/10-habla.conf", File(text)
+
+
+def _logrotate(logs: Sequence[Log]) -> dict[str, File]:
+    rules: dict[str, list[str]] = defaultdict(list)
+    for log in sorted(logs, key=lambda log: (log.rule, log.path)):
+        how = ["    copytruncate"]
+        if log.reopen:
+            how = ["    sharedscripts", "    postrotate", f"        {log.reopen}", "    endscript"]
+        rules[log.rule] += [
+            f"{log.path} {{",
+            f"    size {log.size}",
+            f"    rotate {log.keep}",
+            "    compress",
+            "    missingok",
+            "    notifempty",
+            # Some log directories belong to their daemon's group; without this logrotate refuses them.
+            "    su root root",
+            *how,
+            "}",
+        ]
+    return {f"/etc/logrotate.d/{rule}": File("\n".join(lines) + "\n") for rule, lines in rules.items()}

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""Keeps the ejabberd node of this host ready and in the cluster of its peers.
+
+prepare [CERTIFICATE DOMAIN]    before each start: put another node's database aside, sign a certificate
+heal HOST PORT [PEER ...]       after it and by timer: join, mend a split, drop nodes that left the fleet
+
+Written to each host that runs ejabberd; Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DATA = Path("/var/lib/ejabberd")
+CONTROL = Path("/etc/default/ejabberd")
+# Which node the database here belongs to, and whether that node has ever been part of the fleet's cluster.
+NODE_MARK = DATA / ".habla-node"
+CLUSTER_MARK = DATA / ".habla-clustered"
+STATUS_DEADLINE = 60.0
+# How long the first node waits for a new peer to join it before it takes the peer for an older cluster.
+JOINING = 30.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    prepare_parser = verbs.add_parser("prepare")
+    prepare_parser.add_argument("certificate", nargs="?")
+    prepare_parser.add_argument("domain", nargs="?")
+    heal_parser = verbs.add_parser("heal")
+    heal_parser.add_argument("host")
+    heal_parser.add_argument("port", type=int)
+    heal_parser.add_argument("peers", nargs="*")
+    arguments = parser.parse_args()
+    if arguments.verb == "prepare":
+        prepare(arguments.certificate, arguments.domain)
+        return 0
+    return heal(arguments.host, arguments.port, sorted(arguments.peers))
+
+
+def prepare(certificate: str | None, domain: str | None) -> None:
+    """Make the start of the node possible. Never deletes: a foreign database is moved aside."""
+    found = re.search(r"^ERLANG_NODE=(\S+)$", CONTROL.read_text(), re.MULTILINE)
+    if found is None:
+        sys.exit(f"{CONTROL} names no ERLANG_NODE")
+    node = found[1]
+    owner = NODE_MARK.read_text().strip() if NODE_MARK.exists() else ""
+    if owner != node:
+        database = [path for path in DATA.iterdir() if path.name != ".erlang.cookie"]
+        if any(path.suffix == ".DAT" for path in database):
+            aside = DATA / f"before-{node}-{int(time.time())}"
+            aside.mkdir(mode=0o700)
+            for path in database:
+                if not path.name.startswith("before-"):
+                    path.rename(aside / path.name)
+        CLUSTER_MARK.unlink(missing_ok=True)
+        NODE_MARK.write_text(node + "\n")
+    if certificate and domain and not Path(certificate).exists():
+        sign(Path(certificate), domain)
+
+
+def sign(certificate: Path, domain: str) -> None:
+    """A self-signed certificate for the domain, written in one step."""
+    new = certificate.with_suffix(".new")
+    new.touch(mode=0o600)
+    key = certificate.with_suffix(".key")
+    key.touch(mode=0o600)
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN={domain} -addext"
+    names = f"subjectAltName=DNS:{domain},DNS:*.{domain}"
+    subprocess.run(
+        [*words.split(), names, "-keyout", str(key), "-out", str(new)],
+        check=True,
+        capture_output=True,
+    )
+    new.write_text(new.read_text() + key.read_text())
+    key.unlink()
+    new.chmod(0o640)
+    shutil.chown(new, "root", "ejabberd")
+    new.rename(certificate)
+
+
+def heal(host: str, port: int, peers: list[str]) -> int:
+    """Bring this node together with every peer that can be reached. 0 when that is so."""
+    wait_until_running()
+    running, stopped = nodes()
+    mine = f"ejabberd@{host}"
+    known = {f"ejabberd@{peer}" for peer in peers}
+    for node in sorted(stopped - known - {mine}):
+        print(f"{node} is no longer part of the fleet: it leaves the cluster")
+        control("leave_cluster", node)
+    missing = [peer for peer in peers if f"ejabberd@{peer}" not in running and reachable(peer, port)]
+    if not CLUSTER_MARK.exists() and missing:
+        join(host, missing)
+    else:
+        split = [peer for peer in missing if f"ejabberd@{peer}" in stopped and peer < host]
+        if split:
+            mend(split, port)
+    # Alone counts too: a cluster of one is where the next node joins.
+    CLUSTER_MARK.touch()
+    return 0
+
+
+def join(host: str, reachable_peers: list[str]) -> None:
+    """A node that never was in a cluster joins; between new nodes the later name joins the earlier."""
+    first = reachable_peers[0]
+    if host < first:
+        deadline = time.monotonic() + JOINING
+        while time.monotonic() < deadline:
+            if f"ejabberd@{first}" in nodes()[0]:
+                return
+            time.sleep(1)
+    print(f"joining ejabberd@{first}")
+    control("join_cluster", f"ejabberd@{first}")
+    deadline = time.monotonic() + STATUS_DEADLINE
+    while time.monotonic() < deadline:
+        if f"ejabberd@{first}" in nodes()[0]:
+            return
+        time.sleep(0.5)
+    sys.exit(f"joined ejabberd@{first}, but it does not show in the cluster after {STATUS_DEADLINE:.0f} s")
+
+
+def mend(split: list[str], port: int) -> None:
+    """Both sides of a split live on and stay apart; the later name starts anew and takes the other's data."""
+    time.sleep(5)
+    running, _ = nodes()
+    still = [peer for peer in split if f"ejabberd@{peer}" not in running and reachable(peer, port)]
+    if still:
+        print(f"split from {', '.join(still)}: restarting ejabberd here")
+        subprocess.run(["systemctl", "restart", "ejabberd.service"], check=True)
+        wait_until_running()
+
+
+def nodes() -> tuple[set[str], set[str]]:
+    """The database's nodes: those that run, and those that are known but do not."""
+    text = control("mnesia_info")
+    return node_set("running db nodes", text), node_set("stopped db nodes", text)
+
+
+def node_set(label: str, text: str) -> set[str]:
+    found = re.search(rf"{label}\s*=\s*\[([^\]]*)\]", text)
+    return {name.strip().strip("'") for name in found[1].split(",") if name.strip()} if found else set()
+
+
+def wait_until_running() -> None:
+    deadline = time.monotonic() + STATUS_DEADLINE
+    while True:
+        status = subprocess.run(["ejabberdctl", "status"], capture_output=True, text=True, check=False)
+        if status.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"ejabberd does not run after {STATUS_DEADLINE:.0f} s: {status.stdout.strip()}")
+        time.sleep(0.5)
+
+
+def control(*words: str) -> str:
+    result = subprocess.run(["ejabberdctl", *words], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"ejabberdctl {' '.join(words)}: {(result.stdout + result.stderr).strip()}")
+    return result.stdout
+
+
+def reachable(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""MySQL, as Debian's MariaDB: one database, one user, reachable from the internal network only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from habla.model.service import Log, Offer, Port, ServiceState, Site, Stability
+from habla.model.specs import MysqlSpec
+from habla.model.state import Action, Check, File, Health, Unit, secret
+
+__all__ = ["Mysql"]
+
+# After Debian's 50-server.cnf, which binds to loopback.
+_CONFIG = "/etc/mysql/mariadb.conf.d/90-habla.cnf"
+_GRANTS = "/etc/mysql/habla-grants.sql"
+_LOG = "/var/log/mysql/error.log"
+
+
+@dataclass(frozen=True)
+class Mysql:
+    """MySQL with its settings."""
+
+    spec: MysqlSpec = MysqlSpec()
+    name: str = "mysql"
+    kind: str = "mysql"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """The MySQL protocol on its port."""
+        return (Offer("mysql", self.spec.port),)
+
+    def state(self, site: Site) -> ServiceState:
+        """The server's settings, and the grants as SQL that may run any number of times."""
+        return ServiceState(
+            packages=("mariadb-server", "mariadb-client"),
+            files={
+                _CONFIG: File(self._config(site)),
+                _GRANTS: File(self._grants(site), mode="0600"),
+            },
+            units={"mariadb.service": Unit(restart_on=(_CONFIG,))},
+            checks={
+                self.name: Check(
+                    # Reads every option and stops; an unknown or malformed one is named on stderr.
+                    ("mariadbd", f"--defaults-file={{{_CONFIG}}}", "--user=mysql", "--help", "--verbose"),
+                    (_CONFIG,),
+                )
+            },
+            actions={
+                "mysql-grants": Action(
+                    ("mariadb", "--batch", "--user=root", "--protocol=socket"),
+                    inputs=(_GRANTS,),
+                    stdin=_GRANTS,
+                )
+            },
+            health={self.name: Health("mariadb.service", address=str(site.address), port=self.spec.port)},
+            logs=(Log(_LOG, reopen="mariadb-admin --user=root flush-error-log", rule="mariadb"),),
+            ports=(Port(self.spec.port),),
+        )
+
+    def _config(self, site: Site) -> str:
+        lines = [
+            "[mariadbd]",
+            f"bind-address = {site.address}",
+            f"port = {self.spec.port}",
+            # Grants name networks, so a lookup of each client's name would only be a way to hang.
+            "skip-name-resolve",
+            "character-set-server = utf8mb4",
+            "collation-server = utf8mb4_unicode_ci",
+            f"innodb_buffer_pool_size = {self.spec.buffer_pool_mb}M",
+            f"max_connections = {self.spec.max_connections}",
+            f"log_error = {_LOG}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _grants(self, site: Site) -> str:
+        where = f"{site.network.network_address}/{site.network.netmask}"
+        user = f"'{self.spec.user}'@'{where}'"
+        lines = [
+            f"CREATE DATABASE IF NOT EXISTS `{self.spec.database}`;",
+            f"CREATE USER IF NOT EXISTS {user};",
+            f"ALTER USER {user} IDENTIFIED BY '{secret(self.spec.password, 'sql')}';",
+            f"GRANT ALL PRIVILEGES ON `{self.spec.database}`.* TO {user};",
+        ]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,96 @@
+"""The static image server: nginx, serving an archive that is switched in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from habla.model.service import HttpCheck, Log, Offer, Port, Route, ServiceState, Site, Stability
+from habla.model.specs import StaticSpec
+from habla.model.state import Archive, Check, File, Health, Unit
+
+__all__ = ["Static"]
+
+_CONFIG = "/etc/nginx/nginx.conf"
+_CONTENT = "/srv/static"
+_HEALTH = "/.well-known/habla-static"
+
+
+@dataclass(frozen=True)
+class Static:
+    """The static image server with its settings.
+
+    archive: its content, by digest; without one it serves nothing but its health check.
+    """
+
+    spec: StaticSpec = StaticSpec()
+    archive: Archive | None = None
+    name: str = "static"
+    kind: str = "static"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """HTTP for its virtual host, through the www instance."""
+        check = HttpCheck(_HEALTH, 200, self.spec.host)
+        return (
+            Offer("static", self.spec.port, balancer="www", routes=(Route(self.spec.host),), check=check),
+        )
+
+    def state(self, site: Site) -> ServiceState:
+        """All of nginx.conf: so the distribution's default site, open to all addresses, is not served."""
+        return ServiceState(
+            packages=("nginx-light",),
+            files={_CONFIG: File(self._config(site))},
+            archives={_CONTENT: self.archive} if self.archive else {},
+            units={"nginx.service": Unit(reload_on=(_CONFIG,))},
+            checks={self.name: Check(("nginx", "-t", "-q", "-c", f"{{{_CONFIG}}}"), (_CONFIG,))},
+            health={
+                self.name: Health(
+                    "nginx.service",
+                    address=str(site.address),
+                    port=self.spec.port,
+                    path=_HEALTH,
+                    host=self.spec.host,
+                )
+            },
+            logs=(
+                Log("/var/log/nginx/*.log", size="10M", reopen="systemctl kill -s USR1 nginx", rule="nginx"),
+            ),
+            ports=(Port(self.spec.port),),
+        )
+
+    def _config(self, site: Site) -> str:
+        return f"""\
+user www-data;
+worker_processes auto;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+
+events {{
+    worker_connections 1024;
+}}
+
+http {{
+    include /etc/nginx/mime.types;
+    default_type application/octet-stream;
+    sendfile on;
+    server_tokens off;
+    access_log /var/log/nginx/access.log;
+
+    server {{
+        listen {site.address}:{self.spec.port};
+        server_name {self.spec.host};
+        root {_CONTENT};
+
+        location = {_HEALTH} {{
+            access_log off;
+            default_type text/plain;
+            return 200 "ok\\n";
+        }}
+
+        location / {{
+            add_header Cache-Control "public, max-age={self.spec.max_age}";
+            add_header X-Served-By {site.host};
+        }}
+    }}
+}}
+"""

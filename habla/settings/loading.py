@@ -1,0 +1,225 @@
+"""Raw values of a stack -> Settings, with every fault reported at once and its YAML path."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from habla.errors import Fault, SettingsError, raise_faults
+from habla.model.names import DnsName, HostName, SecretName, ServiceName
+from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
+from habla.model.specs import AppSpec, HaproxySpec
+from habla.settings.models import (
+    HostSettings,
+    LabSettings,
+    NetworkSettings,
+    RoleSettings,
+    ServicesSettings,
+    Settings,
+    SshSettings,
+)
+
+__all__ = ["SECTIONS", "load_settings"]
+
+T = TypeVar("T")
+_DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
+SECTIONS = (
+    "domain",
+    "network",
+    "roles",
+    "hosts",
+    "services",
+    "apps",
+    "load_balancer",
+    "ssh",
+    "lab",
+    "secrets",
+)
+
+
+def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
+    """Check the sections of a stack and how they fit together.
+
+    raw: section -> plain YAML values; under ``secrets`` only the names count, the values are not looked at.
+    Raises SettingsError with all faults found.
+    """
+    faults: list[Fault] = []
+    for section in raw:
+        if section not in SECTIONS:
+            faults.append(_unknown(section, SECTIONS))
+    domain = raw.get("domain", "hab.la")
+    network = _one(NetworkSettings, "network", raw.get("network", {}), faults)
+    services = _one(ServicesSettings, "services", raw.get("services", {}), faults)
+    balancer = _one(HaproxySpec, "load_balancer", raw.get("load_balancer", {}), faults)
+    ssh = _one(SshSettings, "ssh", raw.get("ssh", {}), faults)
+    lab = _one(LabSettings, "lab", raw["lab"], faults) if raw.get("lab") is not None else None
+    roles = _many(RoleSettings, "roles", raw.get("roles", {}), HostName, faults)
+    hosts = _many(HostSettings, "hosts", raw.get("hosts", {}), HostName, faults)
+    apps = _many(AppSpec, "apps", raw.get("apps", {}), ServiceName, faults)
+    secrets = _named(raw.get("secrets", {}), "secrets", SecretName, faults)
+    try:
+        _DOMAIN.validate_python(domain)
+    except ValidationError as error:
+        faults.extend(_faults("domain", error, None))
+    if not raw.get("hosts"):
+        fix = "add at least one host under habla:hosts"
+        faults.append(Fault("hosts", "the fleet is empty", "", "a stack describes at least one host", fix))
+    faults.extend(_fleet_faults(hosts, roles, apps, ssh, lab))
+    raise_faults(SettingsError, faults)
+    if network is None or services is None or balancer is None or ssh is None:  # pragma: no cover
+        raise AssertionError("a section failed without a fault")
+    return Settings(
+        environment,
+        domain,
+        network,
+        roles,
+        hosts,
+        services,
+        apps,
+        balancer,
+        ssh,
+        lab,
+        frozenset(secrets),
+    )
+
+
+def _fleet_faults(
+    hosts: Mapping[str, HostSettings],
+    roles: Mapping[str, RoleSettings],
+    apps: Mapping[str, AppSpec],
+    ssh: SshSettings | None,
+    lab: LabSettings | None,
+) -> list[Fault]:
+    """What each section cannot see alone. Sections that are wrong in themselves are left out by then."""
+    known = sorted({*DEFAULT_ROLES, *roles})
+    runnable = (*(kind for kind in SERVICE_KINDS if kind != APP), *apps)
+    faults = []
+    for name, host in hosts.items():
+        if host.role not in known:
+            faults.append(_not_one_of(f"hosts.{name}.role", "unknown role", host.role, known))
+        for index, service in enumerate(host.services or ()):
+            if service not in runnable:
+                path = f"hosts.{name}.services[{index}]"
+                faults.append(_not_one_of(path, "unknown service", service, runnable))
+        faults.extend(_connection_faults(name, host, ssh, lab))
+    for name, app in apps.items():
+        if name in SERVICE_KINDS:
+            rule = f"these names are taken: {', '.join(SERVICE_KINDS)}"
+            faults.append(Fault(f"apps.{name}", "the name is taken", name, rule, "choose another"))
+        for index, role in enumerate(app.roles):
+            if role not in known:
+                faults.append(_not_one_of(f"apps.{name}.roles[{index}]", "unknown role", role, known))
+        if app.balanced and app.health is None:
+            rule = "what HAProxy sends requests to must say how it is checked"
+            fix = "add health: {path: /…}"
+            faults.append(Fault(f"apps.{name}.health", "missing", "", rule, fix))
+        if (app.balanced or app.health) and app.port is None:
+            rule = "a program that answers requests says on which port"
+            faults.append(Fault(f"apps.{name}.port", "missing", "", rule, "add port: NUMBER"))
+    return faults
+
+
+def _connection_faults(
+    name: str, host: HostSettings, ssh: SshSettings | None, lab: LabSettings | None
+) -> list[Fault]:
+    if host.ssh is None and lab is not None:
+        return []
+    path = f"hosts.{name}.ssh"
+    faults = []
+    if host.ssh is None or host.ssh.address is None:
+        fix = "add ssh: {address: …, host_key: …}, or a habla:lab section to make the hosts on this machine"
+        faults.append(
+            Fault(f"{path}.address", "missing", "", "a host outside the lab is reached by SSH", fix)
+        )
+    if host.ssh is None or host.ssh.host_key is None:
+        fix = "add its public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
+        faults.append(Fault(f"{path}.host_key", "missing", "", "outside the lab host keys are pinned", fix))
+    if ssh is not None and ssh.address is not None:
+        rule = "an address belongs to one host"
+        faults.append(Fault("ssh.address", "not for all hosts", ssh.address, rule, "move it to the host"))
+    return faults
+
+
+def _one(model: type[T], path: str, value: Any, faults: list[Fault]) -> T | None:
+    try:
+        # By way of JSON, for there strict mode takes a string for an address and a list for a tuple.
+        return TypeAdapter(model).validate_json(json.dumps({} if value is None else value, default=str))
+    except ValidationError as error:
+        faults.extend(_faults(path, error, model))
+        return None
+
+
+def _many(model: type[T], path: str, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:
+    """Each entry by itself, so that a fault in one does not hide those of another."""
+    found = {}
+    for name, item in _named(value, path, names, faults).items():
+        entry = _one(model, f"{path}.{name}", item, faults)
+        if entry is not None:
+            found[name] = entry
+    return found
+
+
+def _named(value: Any, path: str, names: Any, faults: list[Fault]) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        faults.append(Fault(path, "not a mapping", type(value).__name__, "name: {…}", "write NAME: {…}"))
+        return {}
+    adapter = TypeAdapter(names)
+    for name in value:
+        try:
+            adapter.validate_python(name)
+        except ValidationError:
+            rule = "lower-case letters, digits and dashes, as in the DNS"
+            if path == "secrets":
+                rule = "lower-case letters, digits, dots, dashes and slashes"
+            faults.append(
+                Fault(f"{path}.{name}", "not a name that can be used", str(name), rule, "rename it")
+            )
+    return {str(name): item for name, item in value.items()}
+
+
+def _faults(path: str, error: ValidationError, model: Any) -> list[Fault]:
+    faults = []
+    for detail in error.errors(include_url=False):
+        where = path
+        for part in detail["loc"]:
+            where += f"[{part}]" if isinstance(part, int) else f".{part}"
+        message = detail["msg"].removeprefix("Value error, ")
+        value = detail["input"]
+        shown = "" if isinstance(value, (dict, list)) else str(value)
+        if detail["type"] == "extra_forbidden":
+            faults.append(_unknown(where, _keys(model, detail["loc"][:-1])))
+        elif detail["type"] == "missing":
+            faults.append(Fault(where, "missing", "", "this key is required", "add it"))
+        else:
+            faults.append(Fault(where, "not valid", shown, message, "correct the value"))
+    return faults
+
+
+def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The known keys of the model at ``loc`` below ``model``."""
+    for part in loc:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return tuple(getattr(model, "model_fields", ()))
+
+
+def _unknown(path: str, known: tuple[str, ...]) -> Fault:
+    key = path.rpartition(".")[2]
+    close = difflib.get_close_matches(key, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "remove it"
+    return Fault(path, "unknown key", "", f"known here: {', '.join(known)}", fix)
+
+
+def _not_one_of(path: str, what: str, value: str, known: Any) -> Fault:
+    close = difflib.get_close_matches(value, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "choose one of these"
+    return Fault(path, what, value, f"known: {', '.join(known)}", fix)

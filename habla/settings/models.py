@@ -1,0 +1,132 @@
+"""The settings of a stack: one class per section of ``stacks/Pulumi.ENV.yaml`` (``habla:SECTION``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated
+
+from pydantic import Field
+
+from habla.model.names import DnsName, HostName, SecretName
+from habla.model.roles import SERVICE_KINDS
+from habla.model.specs import (
+    AppSpec,
+    HaproxySpec,
+    JabberSpec,
+    MemcachedSpec,
+    MemqdSpec,
+    MysqlSpec,
+    PortNumber,
+    Spec,
+    StaticSpec,
+)
+
+__all__ = [
+    "BastionSettings",
+    "HostSettings",
+    "LabSettings",
+    "NetworkSettings",
+    "RoleSettings",
+    "ServicesSettings",
+    "Settings",
+    "SshSettings",
+]
+
+# Range texts are parsed by addressing, which reports them with the rest of the plan's faults.
+RangeText = Annotated[str, Field(pattern=r"^[0-9./]+(\s*-\s*[0-9.]+)?$")]
+HostKey = Annotated[str, Field(pattern=r"^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$")]
+Kind = Annotated[str, Field(pattern=f"^({'|'.join(SERVICE_KINDS)})$")]
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
+
+
+class NetworkSettings(Spec):
+    """The internal network. interface: the hosts' network interface in it. reserved: addresses not to use."""
+
+    cidr: IPv4Network = IPv4Network("192.168.2.0/24")
+    interface: Interface = "internal0"
+    reserved: tuple[IPv4Address, ...] = ()
+
+
+class RoleSettings(Spec):
+    """Changes one of the default roles, or adds a role. What is not given stays as it is."""
+
+    ranges: tuple[RangeText, ...] | None = None
+    services: tuple[Kind, ...] | None = None
+    defaults: tuple[Kind, ...] | None = None
+    volatile: bool | None = None
+
+
+class BastionSettings(Spec):
+    """A machine to jump over on the way to the hosts."""
+
+    address: DnsName
+    port: PortNumber = 22
+    user: str = "root"
+    host_key: HostKey
+
+
+class SshSettings(Spec):
+    """How a host is reached. host_key: its public key (``ssh-keyscan``), pinned.
+
+    private_key: the secret that holds the private key; without it the SSH agent is asked.
+    """
+
+    address: DnsName | None = None
+    port: PortNumber | None = None
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]*$")] | None = None
+    host_key: HostKey | None = None
+    private_key: SecretName | None = None
+    bastion: BastionSettings | None = None
+
+
+class HostSettings(Spec):
+    """A host. address: pins its internal address. services: fewer than its role gives it by default.
+
+    outside_address: its public address, to which HAProxy binds. unreachable: leave the machine alone, as it
+    cannot be reached; it keeps its address, and a later removal forgets it without contact.
+    """
+
+    role: str
+    address: IPv4Address | None = None
+    services: tuple[str, ...] | None = None
+    outside_address: IPv4Address | None = None
+    ssh: SshSettings | None = None
+    unreachable: bool = False
+
+
+class ServicesSettings(Spec):
+    """Settings of the daemons; a section that is left out has its defaults."""
+
+    memcached: MemcachedSpec = MemcachedSpec()
+    memqd: MemqdSpec = MemqdSpec()
+    mysql: MysqlSpec = MysqlSpec()
+    jabber: JabberSpec = JabberSpec()
+    static: StaticSpec = StaticSpec()
+
+
+class LabSettings(Spec):
+    """Hosts made on this machine, under ``directory`` (relative to the project)."""
+
+    directory: Annotated[str, Field(min_length=1)] = ".lab"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a stack, each section valid in itself and with the others.
+
+    secrets: the names of the secrets that are set; their values never come here.
+    """
+
+    environment: str
+    domain: str
+    network: NetworkSettings
+    roles: Mapping[str, RoleSettings]
+    hosts: Mapping[HostName, HostSettings]
+    services: ServicesSettings
+    apps: Mapping[str, AppSpec]
+    load_balancer: HaproxySpec
+    ssh: SshSettings
+    lab: LabSettings | None
+    secrets: frozenset[str]

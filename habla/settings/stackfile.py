@@ -1,0 +1,84 @@
+"""``stacks/Pulumi.ENV.yaml`` as plain values: what ``habla`` reads where Pulumi itself is not at work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from habla.errors import Fault, SettingsError, raise_faults
+from habla.settings.loading import load_settings
+from habla.settings.models import Settings
+
+__all__ = ["PROJECT", "held_addresses_path", "read_stack", "stack_path"]
+
+PROJECT = "habla"
+
+
+def stack_path(root: Path, environment: str) -> Path:
+    """Where the settings of ``environment`` stand in the project at ``root``."""
+    return root / "stacks" / f"Pulumi.{environment}.yaml"
+
+
+def held_addresses_path(root: Path, environment: str) -> Path:
+    """Where the addresses that the hosts of ``environment`` hold are written down."""
+    return root / "stacks" / f"addresses.{environment}.yaml"
+
+
+def read_stack(root: Path, environment: str) -> Settings:
+    """Read and check the settings of a stack. Raises SettingsError; needs no passphrase.
+
+    Encrypted values may stand under ``habla:secrets`` only: anywhere else they would hide from a reviewer
+    what reaches a host.
+    """
+    path = stack_path(root, environment)
+    if not path.is_file():
+        there = sorted(item.name.split(".")[1] for item in path.parent.glob("Pulumi.*.yaml"))
+        fix = f"create {path}" if not there else "choose one of these"
+        rule = f"environments here: {', '.join(there) or 'none'}"
+        raise SettingsError([Fault(str(path), "no such stack", environment, rule, fix)])
+    try:
+        document = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise SettingsError([Fault(str(path), "not YAML", "", str(error), "correct the file")]) from error
+    config = (document or {}).get("config") or {}
+    raw = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if _ours(key)}
+    faults = [
+        Fault(where, "encrypted", "", "secrets stand under habla:secrets and are named elsewhere", "move it")
+        for section, value in raw.items()
+        if section != "secrets"
+        for where in _encrypted(section, value)
+    ]
+    raise_faults(SettingsError, faults)
+    return load_settings(environment, raw)
+
+
+def _ours(key: str) -> bool:
+    return key.startswith(f"{PROJECT}:")
+
+
+def _encrypted(path: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            return [path]
+        return [found for key, item in value.items() for found in _encrypted(f"{path}.{key}", item)]
+    if isinstance(value, list):
+        return [found for index, item in enumerate(value) for found in _encrypted(f"{path}[{index}]", item)]
+    return []
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own rule, which PyYAML does not keep: no key twice. Else one of two hosts vanishes silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
