@@ -17,6 +17,7 @@ __all__ = [
     "CLONE_NEWPID",
     "MS_PRIVATE",
     "MS_REC",
+    "MS_SHARED",
     "MS_SLAVE",
     "current_network",
     "entered",
@@ -34,6 +35,7 @@ CLONE_NEWNET = 0x40000000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
 _MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -68,6 +68,9 @@ def _enter(paths: LabPaths) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Slave: our mounts stay here, while the machine can still unmount its own.
     namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_SLAVE)
+    # Shared: each nspawn takes a copy of our mounts along, other hosts' file systems included, and keeps it
+    # out of sight. Only so does what we unmount end there, too.
+    namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_SHARED)
     namespaces.mount("proc", "/proc", "proc")
     cgroups.mount_unified()
     group = cgroups.ROOT / paths.identity

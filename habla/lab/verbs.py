@@ -83,7 +83,7 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
 
 
 def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Make a host, or bring it to what is wanted, in a lab made when there is none; returns how to reach it."""
+    """Make a host, or bring it to what is wanted, making the lab too; returns how to reach it."""
     config = records.read_config(paths)
     if config is None or not image_directory(config.image).is_dir():
         lab_create(paths, {})
