@@ -1,0 +1,46 @@
+"""Started by the engine: `pulumi-resource-command ENGINE_ADDRESS`; prints the port that it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import grpc.aio
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from toolchain.command_provider.servicer import CommandServicer, EngineLog
+
+VERSION = "1.2.1"
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 400 * 1024 * 1024),
+    ("grpc.max_send_message_length", 400 * 1024 * 1024),
+]
+
+
+async def serve(engine_address: str | None) -> None:
+    """Serve on a free port of the loopback interface until told to end."""
+    engine = grpc.aio.insecure_channel(engine_address, options=_OPTIONS) if engine_address else None
+    server = grpc.aio.server(options=_OPTIONS)
+    servicer = CommandServicer(VERSION, EngineLog(engine))
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()
+    await server.stop(grace=None)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the provider; the engine's address is the last argument that is no option."""
+    addresses = [argument for argument in arguments if not argument.startswith("-")]
+    asyncio.run(serve(addresses[-1] if addresses else None))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""Property values as plain Python: dicts, lists, strings, floats, bools, None, with secrets and unknowns marked.
+
+The engine marks a special value by a dict with a signature; such dicts are kept as they are, so that what a
+resource was given goes back into the state unchanged (an asset with its hash, a secret as a secret).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2
+
+Values = dict[str, Any]
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+OUTPUT_VALUE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+
+def from_struct(struct: struct_pb2.Struct) -> Values:
+    """The values of a message of the engine."""
+    plain: Values = json_format.MessageToDict(struct)
+    return plain
+
+
+def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    """The message for `values`."""
+    struct = struct_pb2.Struct()
+    struct.update(values)
+    return struct
+
+
+def secret(value: Any) -> Any:
+    """`value`, marked secret (once)."""
+    if _signature(value) == SECRET:
+        return value
+    return {SIGNATURE: SECRET, "value": value}
+
+
+def revealed(value: Any) -> Any:
+    """`value` without the marks of secrets and outputs, at any depth; an unknown output becomes UNKNOWN."""
+    match _signature(value):
+        case "" if isinstance(value, dict):
+            return {name: revealed(item) for name, item in value.items()}
+        case "" if isinstance(value, list):
+            return [revealed(item) for item in value]
+        case signature if signature == SECRET:
+            return revealed(value["value"])
+        case signature if signature == OUTPUT_VALUE:
+            return revealed(value["value"]) if "value" in value else UNKNOWN
+    return value
+
+
+def has_unknown(value: Any) -> bool:
+    """Whether `value` is, or holds, something not known yet. Only previews have such."""
+    value = revealed(value)
+    if isinstance(value, dict):
+        return any(has_unknown(item) for item in value.values())
+    if isinstance(value, list):
+        return any(has_unknown(item) for item in value)
+    return bool(value == UNKNOWN)
+
+
+def is_asset(value: Any) -> bool:
+    """Whether `value` is an asset: one file, text or address."""
+    return _signature(value) == ASSET
+
+
+def is_archive(value: Any) -> bool:
+    """Whether `value` is an archive: a directory, an archive file, a map of assets or an address."""
+    return _signature(value) == ARCHIVE
+
+
+def _signature(value: Any) -> str:
+    if isinstance(value, dict):
+        mark = value.get(SIGNATURE)
+        return mark if isinstance(mark, str) else ""
+    return ""
