@@ -33,7 +33,7 @@ _NETWORK = """\
 Name={name}
 
 [Link]
-RequiredForOnline=no-carrier
+Unmanaged=yes
 
 [Network]
 Address={address}
