@@ -1,9 +1,36 @@
-# Every target is a thin call of a script; `make` alone lists them.
+# Every target is a thin call of a script in toolchain/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install
+.PHONY: help install toolchain up down test lint preview clean clean-cache
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/habla
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## .venv with the pinned packages and the habla command; needs no root
 	@toolchain/install
+
+toolchain: install ## .toolchain/bin/pulumi with its Python host and Command plugin; minutes, once per user
+	@.venv/bin/python -m toolchain.setup
+
+up: toolchain ## the lab's hosts and the fleet on them, of stacks/Pulumi.lab.yaml; needs root
+	@toolchain/up
+
+preview: toolchain ## what `make up` would change
+	@.toolchain/bin/pulumi stack select lab 2>/dev/null || .toolchain/bin/pulumi stack init lab
+	@.toolchain/bin/pulumi preview -s lab --diff
+
+down: toolchain ## everything that `make up` made, removed again
+	@toolchain/down
+
+test: toolchain ## all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
+	@toolchain/check $(ARGS)
+
+lint: install ## ruff and mypy
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+clean: ## remove .venv, .toolchain and what tools left; not a lab (make down), not the cache
+	@rm -rf .venv .toolchain .mypy_cache .ruff_cache .pytest_cache .hypothesis build habla.egg-info out
+	@find . -name __pycache__ -type d -not -path './.lab/*' -prune -exec rm -rf {} +
+
+clean-cache: ## remove the cache directory: the built CLI, the base image and packages of labs
+	@rm -rf "$(CACHE)"

@@ -24,7 +24,7 @@ async def serve(engine_address: str | None) -> None:
     engine = grpc.aio.insecure_channel(engine_address, options=_OPTIONS) if engine_address else None
     server = grpc.aio.server(options=_OPTIONS)
     servicer = CommandServicer(VERSION, EngineLog(engine))
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"{port}\n")

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from toolchain.command_provider.output import CommandError
+from toolchain.command_provider.output import CommandError, Log
 
-Log = Callable[[str], None]
 T = TypeVar("T")
 
-# The pause between two attempts: it grows by half from 0.1 s to at most 5 s, 11 s in all for the default limit.
+# The pause between two attempts grows by half from 0.1 s to at most 5 s: 11 s in all for the default limit.
 _FIRST_PAUSE = 0.1
 _PAUSE_GROWTH = 1.5
 _LONGEST_PAUSE = 5.0
@@ -32,8 +31,8 @@ async def connected(
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """An SSH connection as `connection` (the resource's input, secrets revealed) says.
 
-    `timeout`, in seconds, bounds the dialling and not what is done with the connection. Raises CommandError after
-    as many failed attempts as `dialErrorLimit` allows, whatever their reason.
+    `timeout`, in seconds, bounds the dialling and not what is done with the connection. Raises CommandError
+    after as many failed attempts as `dialErrorLimit` allows, whatever their reason.
     """
     async with contextlib.AsyncExitStack() as stack:
         try:

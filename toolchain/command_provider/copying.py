@@ -10,8 +10,8 @@ from typing import Any
 import asyncssh
 
 from toolchain.command_provider import values
-from toolchain.command_provider.connection import Log, connected
-from toolchain.command_provider.output import CommandError
+from toolchain.command_provider.connection import connected
+from toolchain.command_provider.output import CommandError, Log
 
 _CHUNK = 1024 * 1024
 
@@ -19,8 +19,8 @@ _CHUNK = 1024 * 1024
 async def copy(inputs: Mapping[str, Any], log: Log, timeout: float | None) -> None:
     """Copy `inputs["source"]` to `inputs["remotePath"]`; raises CommandError.
 
-    What a path means is as for the official plugin: a directory `a` becomes `remotePath/a`, the content of `a/`
-    goes into `remotePath`, and a file goes into `remotePath` when that is a directory, else to that very path.
+    Paths mean what they mean to the official plugin: a directory `a` becomes `remotePath/a`, the content of
+    `a/` goes into `remotePath`, and a file goes into `remotePath` if that is a directory, else to that path.
     """
     source = inputs["source"]
     async with connected(inputs["connection"], log, timeout) as ssh:
@@ -35,7 +35,8 @@ async def _copy(sftp: asyncssh.SFTPClient, source: Mapping[str, Any], target: st
     if "text" in source:
         if await sftp.isdir(target):
             raise CommandError(
-                f"remote path {target} is a directory; when using a text asset, remotePath must be a file path"
+                f"remote path {target} is a directory;"
+                " when using a text asset, remotePath must be a file path"
             )
         await _write(sftp, str(source["text"]).encode(), target)
     elif "path" in source:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from toolchain.command_provider.output import STDERR, STDOUT, CommandError, Output
@@ -19,8 +20,8 @@ async def run(
 ) -> None:
     """Run `command` as `inputs` say, with `environment` in addition; raises CommandError when it fails.
 
-    It ends when the command has, and its output is closed by all who hold it, so a process that the command leaves
-    behind must have its own output. When cancelled, the command's process group is killed.
+    It ends when the command has and nobody holds its output any more, so a process that the command leaves
+    behind must write elsewhere. When cancelled, the command's process group is killed.
     """
     interpreter = inputs.get("interpreter") or ["/bin/sh", "-c"]
     stdin = (inputs.get("stdin") or "").encode()
@@ -33,12 +34,12 @@ async def run(
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # A group of its own: the engine ends this program's group, and that must not end what was left running.
+            # A group of its own: the engine ends this program's group; what was left running goes on.
             process_group=0,
         )
     except (OSError, ValueError) as error:
         raise CommandError(
-            f"cannot run {interpreter[0]!r} in {inputs.get('dir') or os.getcwd()}: {error}"
+            f"cannot run {interpreter[0]!r} in {inputs.get('dir') or Path.cwd()}: {error}"
         ) from error
     assert process.stdout is not None
     assert process.stderr is not None

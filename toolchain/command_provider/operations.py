@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from toolchain.command_provider import local, values
-from toolchain.command_provider.output import STDERR, STDOUT, Output
+from toolchain.command_provider.output import STDERR, STDOUT, Output, Reporter
 from toolchain.command_provider.schema import COPY_TO_REMOTE, INPUTS, LOCAL_COMMAND, LOCAL_RUN
 from toolchain.command_provider.values import UNKNOWN, Values
-
-Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reporter:
-    """Where an operation's lines go: `log` shows them while it lasts, `warn` for good."""
-
-    log: Log
-    warn: Log
 
 
 def new_id(token: str, name: str) -> str:
@@ -73,13 +61,13 @@ def _hash(inputs: Values) -> Any:
 
 
 async def _copy(inputs: Values, reporter: Reporter, timeout: float | None) -> None:
-    # Imported late, as `remote` below: a program that only runs local commands does not wait for an SSH library.
+    # Imported late, as `remote` below: local commands need not wait for an SSH library.
     from toolchain.command_provider import copying
 
     await copying.copy(values.revealed(inputs), reporter.log, timeout)
 
 
-async def _step(
+async def _step(  # noqa: PLR0917
     token: str, command: Any, inputs: Values, old: Values, reporter: Reporter, timeout: float | None
 ) -> Values:
     # Outputs of a previous state are no inputs.
@@ -98,5 +86,5 @@ async def _step(
     else:
         from toolchain.command_provider import remote
 
-        await remote.run(text, plain, environment, output, reporter.log, reporter.warn, timeout)
+        await remote.run(text, plain, environment, output, reporter, timeout)
     return {**state, "stdout": output.text(STDOUT), "stderr": output.text(STDERR)}

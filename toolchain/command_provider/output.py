@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+
+Log = Callable[[str], None]
 
 STDOUT = 1
 STDERR = 2
 
 LONGEST_LOGGED_LINE = 32 * 1024
-"""A longer line is shown in pieces of so many bytes: neither the pipe nor the display ever waits for its end."""
+"""A longer line is shown in pieces of so many bytes, so that nothing ever waits for its end."""
 
 _LOGGED = {
     "stdout": (STDOUT,),
@@ -19,6 +22,14 @@ _LOGGED = {
 }
 
 
+@dataclass(frozen=True)
+class Reporter:
+    """Where an operation's lines go: `log` shows them while it lasts, `warn` for good."""
+
+    log: Log
+    warn: Log
+
+
 class CommandError(Exception):
     """An operation failed; the message is what the engine shows."""
 
@@ -26,7 +37,7 @@ class CommandError(Exception):
 class Output:
     """Collects a command's two streams; `log` gets each line of those that `logging` names."""
 
-    def __init__(self, logging: str | None, log: Callable[[str], None]) -> None:
+    def __init__(self, logging: str | None, log: Log) -> None:
         self._logged = _LOGGED[logging or "stdoutAndStderr"]
         self._log = log
         self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
@@ -66,6 +77,5 @@ class Output:
 
     def failure(self, reason: str, command: str) -> CommandError:
         """The error for a command that ended with `reason`: the command and all that it wrote."""
-        return CommandError(
-            f"{reason}: running {json.dumps(command, ensure_ascii=False)}:\n{self._both.decode(errors='replace')}"
-        )
+        everything = self._both.decode(errors="replace")
+        return CommandError(f"{reason}: running {json.dumps(command, ensure_ascii=False)}:\n{everything}")

@@ -10,32 +10,31 @@ import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.packet import String
 
-from toolchain.command_provider.connection import Log, connected
-from toolchain.command_provider.output import STDERR, STDOUT, CommandError, Output
+from toolchain.command_provider.connection import connected
+from toolchain.command_provider.output import STDERR, STDOUT, CommandError, Log, Output, Reporter
 
 _NOT_ACCEPTED = (
-    "Unable to set '%s'. This only works if your SSH server is configured to accept these variables via AcceptEnv."
-    " Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself"
-    " with the variables in the form 'VAR=value command'"
+    "Unable to set '%s'. This only works if your SSH server is configured to accept these variables via"
+    " AcceptEnv. Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix"
+    " the command itself with the variables in the form 'VAR=value command'"
 )
 
 
-async def run(
+async def run(  # noqa: PLR0917
     command: str,
     inputs: Mapping[str, Any],
     optional_environment: Mapping[str, str],
     output: Output,
-    log: Log,
-    warn: Log,
+    reporter: Reporter,
     timeout: float | None,
 ) -> None:
     """Run `command` on the host of `inputs["connection"]`; raises CommandError when it fails.
 
-    The host must accept every variable of `inputs["environment"]`; of `optional_environment` it may refuse any,
-    which is a warning. `timeout`, in seconds, bounds the dialling.
+    The host must accept every variable of `inputs["environment"]`; of `optional_environment` it may refuse
+    any, which is a warning. `timeout`, in seconds, bounds the dialling.
     """
-    async with connected(inputs["connection"], log, timeout) as ssh:
-        session = _Session(inputs.get("environment") or {}, optional_environment, output, warn)
+    async with connected(inputs["connection"], reporter.log, timeout) as ssh:
+        session = _Session(inputs.get("environment") or {}, optional_environment, output, reporter.warn)
         try:
             channel, _ = await ssh.create_session(lambda: session, command, encoding=None, request_pty=False)
             stdin = inputs.get("stdin") or ""
@@ -69,20 +68,19 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
         asyncssh itself sends variables without asking for an answer, so that a refusal would go unseen.
         """
-        request: Callable[..., Awaitable[bool | None]] = chan._make_request
+        ask: Callable[..., Awaitable[bool | None]] = chan._make_request
 
-        async def with_environment(name: bytes, *arguments: bytes) -> bool | None:
-            if name == b"exec":
+        async def with_environment(request: bytes, *args: bytes) -> bool | None:
+            if request == b"exec":
                 for key, value in self._environment.items():
-                    if not await request(b"env", String(key), String(value)):
+                    if not await ask(b"env", String(key), String(value)):
                         chan.close()
-                        raise CommandError(
-                            f'could not set environment variable "{key}": ssh: setenv failed\n{_NOT_ACCEPTED % key}'
-                        )
+                        refused = f'could not set environment variable "{key}": ssh: setenv failed'
+                        raise CommandError(f"{refused}\n{_NOT_ACCEPTED % key}")
                 for key, value in self._optional.items():
-                    if not await request(b"env", String(key), String(value)):
+                    if not await ask(b"env", String(key), String(value)):
                         self._warn(_NOT_ACCEPTED % key)
-            return await request(name, *arguments)
+            return await ask(request, *args)
 
         chan._make_request = with_environment  # type: ignore[method-assign]
 

@@ -1,10 +1,10 @@
-"""The engine's protocol: each request answered by `schema` and `operations`, each failure by its message alone."""
+"""The engine's protocol: requests answered by `schema` and `operations`, failures by their message alone."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -18,12 +18,11 @@ from pulumi.runtime.proto import (
 )
 
 from toolchain.command_provider import operations, schema
-from toolchain.command_provider.operations import Reporter
-from toolchain.command_provider.output import CommandError
+from toolchain.command_provider.output import CommandError, Reporter
 from toolchain.command_provider.values import from_struct, to_struct
 
 T = TypeVar("T")
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = grpc.aio.ServicerContext
 
 _DIFF_KINDS = {
     ("add", False): provider_pb2.PropertyDiff.ADD,
@@ -66,11 +65,11 @@ class EngineLog:
                 try:
                     await self._stub.Log(request)
                 except grpc.RpcError:
-                    # The engine is gone or busy ending: what a command says matters less than that it ends well.
+                    # The engine is gone or ending: a command that ends well matters more than what it says.
                     self._stub = None
 
 
-class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     """Serves the resources of `schema.INPUTS`; any number of operations at a time."""
 
     def __init__(self, version: str, log: EngineLog) -> None:

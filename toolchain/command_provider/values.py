@@ -1,4 +1,4 @@
-"""Property values as plain Python: dicts, lists, strings, floats, bools, None, with secrets and unknowns marked.
+"""Property values as plain Python, with secrets and unknowns marked.
 
 The engine marks a special value by a dict with a signature; such dicts are kept as they are, so that what a
 resource was given goes back into the state unchanged (an asset with its hash, a secret as a secret).

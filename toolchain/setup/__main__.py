@@ -65,9 +65,8 @@ def _provide() -> None:
     draft = HOME / "stamp.json.new"
     draft.write_text(json.dumps(stamp, indent=1) + "\n")
     draft.rename(HOME / "stamp.json")
-    say(
-        f"pulumi {_version(programs / 'pulumi')} ({origin}), Command plugin {versions.COMMAND_PLUGIN} ({kind})"
-    )
+    version = _version(programs / "pulumi")
+    say(f"pulumi {version} ({origin}), Command plugin {versions.COMMAND_PLUGIN} ({kind})")
 
 
 def _cli() -> tuple[Path, str]:

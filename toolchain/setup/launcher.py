@@ -85,8 +85,8 @@ def write_launchers(clone: Path, programs: Path, pulumi_home: Path) -> None:
 def write_stand_in(clone: Path, plugin: Path) -> None:
     """Write the stand-in's launcher at `plugin`, marked as what it is by a file beside it.
 
-    It runs on the clone's virtual environment, which has what it needs and lives as long as the clone; so does
-    PULUMI_HOME, where the launcher lies.
+    It runs on the clone's virtual environment, which has what it needs and lives as long as the clone; so
+    does PULUMI_HOME, where the launcher lies.
     """
     plugin.parent.mkdir(parents=True, exist_ok=True)
     python = clone / ".venv" / "bin" / "python"

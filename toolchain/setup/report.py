@@ -38,9 +38,9 @@ def run(
 ) -> list[str]:
     """Run a command and return its output lines (standard output and error together).
 
-    `step` names it in progress lines and errors; `timeout` is in seconds; `progress` turns the lines so far into
-    a few words for the progress line. Raises SetupError when it cannot be started, fails, or takes too long; the
-    command is then no longer running.
+    `step` names it in progress lines and errors; `timeout` is in seconds; `progress` turns the lines so far
+    into a few words for the progress line. Raises SetupError when it cannot be started, fails, or takes too
+    long; the command is then no longer running.
     """
     started = time.monotonic()
     try:
@@ -81,7 +81,7 @@ def _read_lines(process: subprocess.Popen[str], arrived: queue.SimpleQueue[str |
     arrived.put(None)
 
 
-def _collect(
+def _collect(  # noqa: PLR0917
     step: str,
     lines: list[str],
     arrived: queue.SimpleQueue[str | None],
