@@ -49,6 +49,11 @@ def host_links(record: HostRecord) -> dict[str, str]:
     return links
 
 
+def _hardware_address(kind: str, index: int) -> str:
+    """A locally administered address of its own for each link of each host; kind is i, m or o."""
+    return f"02:1a:b0:{'imo'.index(kind):02x}:{index >> 8:02x}:{index & 255:02x}"
+
+
 class LabNetwork:
     """The bridges and the outside client; made once by the supervisor in its own namespace.
 
@@ -100,6 +105,8 @@ class LabNetwork:
         for ours, theirs in host_links(record).items():
             lab_side.append(f"link add {ours} type veth peer name {theirs} netns {namespace}")
             lab_side.append(f"link set {ours} master {bridges[ours[0]]} up")
+            # The same after every boot: neighbours remember it, and would send to the old one for a while.
+            host_side.append(f"link set {theirs} address {_hardware_address(ours[0], record.index)}")
             host_side.append(f"link set {theirs} addrgenmode none")
         # Hosts must not talk to each other over the management network: on a real fleet it is not there.
         lab_side.append(f"link set m{record.index} type bridge_slave isolated on")

@@ -1,4 +1,4 @@
-"""A lab for tests: the command line of ``habla.lab``, SSH into its hosts, and what it leaves on the machine."""
+"""A lab for tests: the command line of ``habla.lab``, SSH into its hosts, what it leaves on the machine."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Lab:
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command on a host, pinned to its key (or to another one that is given)."""
         host = self.hosts[name]
-        known = self.directory / f"known-{name}-{threading_name()}"
+        known = self.directory / f"known-{name}-{time.monotonic_ns()}"
         known.write_text(f"[127.0.0.1]:{host['port']} {host_key or host['host_key']}\n")
         options = {
             "BatchMode": "yes",
@@ -142,17 +142,12 @@ class Lab:
         return int(children[0])
 
 
-def threading_name() -> str:
-    """A file name's part that differs between threads and calls."""
-    return f"{os.getpid()}-{time.monotonic_ns()}"
-
-
 def networks_in_use() -> set[str]:
     """The network namespaces of all processes of this machine."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*/ns/net"):
         try:
-            found.add(os.readlink(entry))
+            found.add(str(entry.readlink()))
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
