@@ -87,6 +87,11 @@ class Apt:
         kept += [f'{key} "{value}";' for key, value in ours.items()]
         (self.home / "apt.conf").write_text("\n".join(kept) + "\n")
 
+    def transport(self) -> str:
+        """How this machine reaches its sources (proxies and the like), as lines of an apt.conf."""
+        lines = (self.home / "apt.conf").read_text().splitlines()
+        return "".join(f"{line}\n" for line in lines if line.startswith("Acquire::"))
+
     def get(self, *arguments: str, what: str) -> str:
         """Run apt-get with this configuration; returns stdout, raises LabError."""
         return run(["apt-get", *arguments], what, env=self.environment)

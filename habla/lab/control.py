@@ -13,6 +13,7 @@ from typing import Any
 
 import habla
 from habla.errors import LabError
+from habla.lab import cgroups
 from habla.lab.paths import LabPaths, locked
 from habla.lab.progress import say
 
@@ -89,6 +90,8 @@ def ensure_supervisor(paths: LabPaths) -> socket.socket:
 
 
 def _launch(paths: LabPaths) -> None:
+    # Nobody answers: what is left of the lab is from a supervisor that is gone, or whose socket was deleted.
+    cgroups.sweep(paths.identity)
     package_root = str(Path(habla.__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     reader, writer = os.pipe()

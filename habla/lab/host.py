@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +21,18 @@ from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
 from habla.lab.rootfs import furnish
 
-__all__ = ["LabHost"]
+__all__ = ["LabHost", "empty_trash"]
 
 _BOOT_SECONDS = 90.0
 _STOP_SECONDS = 40.0
 _PROBE_SECONDS = 2.0
 _UNMOUNT_SECONDS = 5.0
+
+
+def empty_trash(paths: LabPaths) -> None:
+    """Begin to remove deleted hosts' files; forwards and other hosts do not wait for it."""
+    if paths.trash.is_dir():
+        subprocess.Popen(["rm", "-rf", str(paths.trash)], stdin=subprocess.DEVNULL)
 
 
 class LabHost:
@@ -68,11 +74,20 @@ class LabHost:
         self.pid = 0
         self._ended.set()
 
-    async def clear_away(self) -> None:
-        """After an end that nobody asked for: a host's init outlives an nspawn that was killed."""
+    async def clear_away(self, reboot: bool) -> None:
+        """After an end that the lab did not ask for: a host's init outlives an nspawn that was killed.
+
+        reboot: the host asked to be started again.
+        """
         async with self.lock:
-            if not self.running:
-                self.cut()
+            if self.running:
+                return
+            self.cut()
+            if reboot:
+                try:
+                    await self.boot()
+                except LabError as error:
+                    print(error, file=sys.stderr, flush=True)
 
     async def boot(self) -> float:
         """Start the host and wait until SSH answers; returns seconds, 0 when it ran already.
@@ -134,7 +149,9 @@ class LabHost:
     def remove(self) -> None:
         """End the host and forget all of it."""
         self.cut()
-        shutil.rmtree(self._directory, ignore_errors=False)
+        self._paths.trash.mkdir(exist_ok=True)
+        self._directory.rename(self._paths.trash / f"{self.record.name}-{time.time_ns()}")
+        empty_trash(self._paths)
 
     def _public_key(self) -> str:
         return (self._paths.keys / "id_ed25519.pub").read_text()

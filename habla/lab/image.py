@@ -94,6 +94,7 @@ def _bootstrap(suite: str, building: Path) -> None:
     source.prepare()
     source.get("update", what="fetching the package lists")
     (building / "sources.list").write_text(source.sources())
+    (building / "transport.conf").write_text(source.transport())
     # In namespaces of its own: if this is killed half-way, its mounts and processes go with it.
     apt.run(
         [
@@ -108,6 +109,7 @@ def _bootstrap(suite: str, building: Path) -> None:
                 "slave",
             ),
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--skip=output/dev"),
+            f"--aptopt={building / 'transport.conf'}",
             f"--include={','.join(BASE_PACKAGES)}",
             *(suite, str(building / "root"), str(building / "sources.list")),
         ],
@@ -117,9 +119,16 @@ def _bootstrap(suite: str, building: Path) -> None:
 
 def _customise(root: Path) -> None:
     """Turn a fresh system into what every host starts from; nothing in it is particular to a host."""
-    for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list", "usr/sbin/policy-rc.d"):
+    for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/apt.conf.d/99mmdebstrap"):
         (root / name).unlink(missing_ok=True)
-    for pattern in ("etc/apt/sources.list.d/*", "etc/ssh/ssh_host_*", "var/cache/apt/archives/*.deb"):
+    # How the machine reaches its mirrors, and with what credentials, is not the hosts' business.
+    secret = (
+        "etc/apt/auth.conf",
+        "etc/apt/auth.conf.d/*",
+        "etc/apt/sources.list.d/*",
+        "usr/sbin/policy-rc.d",
+    )
+    for pattern in (*secret, "etc/ssh/ssh_host_*", "var/cache/apt/archives/*.deb"):
         for path in root.glob(pattern):
             path.unlink()
     (root / "etc/machine-id").write_text("")

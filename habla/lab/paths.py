@@ -90,6 +90,11 @@ class LabPaths:
         """One directory per host."""
         return self.root / "hosts"
 
+    @property
+    def trash(self) -> Path:
+        """Deleted hosts' files on their way out, which may take a while."""
+        return self.root / "trash"
+
     def host(self, name: str) -> Path:
         """The directory of one host. Raises LabError for a name that is not a DNS label."""
         if not HOST_NAME.fullmatch(name):

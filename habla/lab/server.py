@@ -19,13 +19,16 @@ from typing import Any
 from habla.errors import LabError
 from habla.lab import records
 from habla.lab.forward import Forward, listen
-from habla.lab.host import LabHost
+from habla.lab.host import LabHost, empty_trash
 from habla.lab.keys import ensure_key
 from habla.lab.network import LabNetwork
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord, LabConfig, Port
 
 __all__ = ["Server"]
+
+#: How systemd-nspawn ends when it runs under a supervisor and its host asks for a reboot.
+_EXIT_REBOOT = 133
 
 Say = Callable[[str], None]
 
@@ -64,6 +67,7 @@ class Server:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for record in records.read_hosts(self._paths):
             self._hosts[record.name] = LabHost(self._paths, self._network, record)
+        empty_trash(self._paths)
         os.chdir(self._paths.root)
         self._paths.socket.unlink(missing_ok=True)
         # A relative path: the whole one may be longer than a socket address can hold.
@@ -77,7 +81,7 @@ class Server:
         """As the first process of its namespace, collect every child, whoever's it was."""
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
@@ -85,7 +89,8 @@ class Server:
             for host in self._hosts.values():
                 if host.pid == pid:
                     host.ended()
-                    task = asyncio.get_running_loop().create_task(host.clear_away())
+                    reboot = os.waitstatus_to_exitcode(status) == _EXIT_REBOOT
+                    task = asyncio.get_running_loop().create_task(host.clear_away(reboot))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -36,10 +37,7 @@ def supervise(paths: LabPaths, ready: int) -> None:
             raise LabError(f"{paths.root} holds no lab")
         paths.supervisor_lock.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(paths.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LabError("the lab's supervisor of before is still there") from error
+        _lock(lock)
         machine = namespaces.current_network()
         flags = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNET
         namespaces.unshare(flags)
@@ -59,6 +57,19 @@ def supervise(paths: LabPaths, ready: int) -> None:
         with suppress(OSError):  # closed when it was ready once; the log has the rest
             os.write(ready, f"{error}".encode())
         raise
+
+
+def _lock(lock: int) -> None:
+    """Be the only supervisor of this lab; one that was killed a moment ago may still be on its way out."""
+    deadline = time.monotonic() + 10.0
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise LabError("the lab's supervisor of before is still there") from error
+            time.sleep(0.02)
 
 
 def _enter(paths: LabPaths) -> None:

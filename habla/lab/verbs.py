@@ -43,9 +43,9 @@ def lab_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     with locked(paths.lock):
         paths.root.mkdir(parents=True, exist_ok=True)
         paths.root.chmod(0o700)
+        records.write_config(paths, config)
         ensure_key(paths.keys / "id_ed25519", "habla lab")
         publish(pool, paths.pool)
-        records.write_config(paths, config)
     ensure_supervisor(paths).close()
     return {
         "directory": str(paths.root),
@@ -72,11 +72,13 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
     """End everything of the lab and remove its files, but for ``state``, which is not the lab's."""
     with locked(paths.lock):
         cgroups.sweep(paths.identity)
-        for name in ("hosts", "pool", "keys"):
-            if (paths.root / name).exists():
-                shutil.rmtree(paths.root / name)
-        for path in (paths.config, paths.log, paths.socket):
-            path.unlink(missing_ok=True)
+        # Of a directory that holds no lab nothing is removed, whatever the names in it.
+        if paths.config.exists():
+            for directory in (paths.hosts, paths.trash, paths.pool, paths.keys):
+                if directory.exists():
+                    shutil.rmtree(directory)
+            for path in (paths.log, paths.socket, paths.config):
+                path.unlink(missing_ok=True)
         if paths.root.is_dir() and not any(paths.root.iterdir()):
             paths.root.rmdir()
     return {"directory": str(paths.root)}

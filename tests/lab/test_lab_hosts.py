@@ -143,7 +143,7 @@ def test_outside_command_keeps_its_exit_status(lab: Lab) -> None:
 
 
 def test_forward_carries_both_directions_to_their_ends(lab: Lab) -> None:
-    """Through a forward, a client that ended its sending half still receives; peers see the outside client."""
+    """Through a forward, a client that ended its half still receives; servers see the outside client."""
     lab.run("front1", f"cat > /root/count.py <<'END'\n{COUNT_SERVER}END")
     _start(lab, "front1", "count", "python3 /root/count.py")
     size = 3_000_000
