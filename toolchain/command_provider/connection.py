@@ -150,6 +150,7 @@ def _reason(error: Exception, connection: Mapping[str, Any]) -> str:
             return f"{address}: ssh: handshake failed: {error.reason}"
         case TimeoutError():
             return f"dial tcp {address}: i/o timeout"
-        case OSError() if error.strerror:
-            return f"dial tcp {address}: {error.strerror.lower()}"
+        case OSError() if error.errno is not None and error.errno > 0:
+            # Not error.strerror: asyncio puts words of its own there.
+            return f"dial tcp {address}: connect: {os.strerror(error.errno).lower()}"
     return f"dial tcp {address}: {error or type(error).__name__}"
