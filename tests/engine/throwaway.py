@@ -14,7 +14,15 @@ CLONE = Path(__file__).parents[2]
 STAMP = CLONE / ".toolchain" / "stamp.json"
 PLUGIN = "resource-command-v1.2.1"
 
+SECRET = "4dabf18193072939515e22adb298388d"
+"""The key that marks a secret in a state."""
+
 _SECONDS = 120
+
+
+def remote_command(arguments: str, connection: str = "connection()", name: str = "c") -> str:
+    """The source of one remote.Command, for a program of a stack that has `connection`."""
+    return f"c = remote.Command({name!r}, connection={connection}, {arguments})\n"
 
 
 def command_plugin() -> Path | None:
