@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ HOME = CLONE / ".toolchain"
 
 def main() -> int:
     """Provide the toolchain; 0, or 1 after one message that says what is wrong and what to do."""
+    # Ended from outside, it still ends the compilers that it started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         if not _is_done():
             with locked(cache_root()), locked(HOME):
@@ -30,6 +33,9 @@ def main() -> int:
     except OSError as error:
         say(f"error: {error}; is the disk full, or is {cache_root()} not writable?")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted; the next run goes on from here")
+        return 130
     return 0
 
 
