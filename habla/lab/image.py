@@ -33,7 +33,7 @@ BASE_PACKAGES = (
 #: A user without rights of its own who may do everything with ``sudo -n``.
 OPERATOR = "operator"
 #: Count up when what _customise does changes: older images stay for hosts that stand on them.
-_CONTENT = "1"
+_CONTENT = "2"
 
 #: Units that have nothing to do in such a host, or wait for what it does not have.
 _MASKED = (
@@ -141,6 +141,8 @@ def _customise(root: Path) -> None:
         path.symlink_to("/dev/null")
     in_image = ["chroot", str(root)]
     apt.run([*in_image, "systemctl", "enable", "systemd-networkd.service", "ssh.service"], "enabling units")
+    # It would wait two minutes for a host on which networkd has no interface to manage (yet).
+    apt.run([*in_image, "systemctl", "disable", "systemd-networkd-wait-online.service"], "disabling a unit")
     # Debian reserves uid 37 and the name "operator" for a group and user of its own base system.
     users = (root / "etc/passwd").read_text()
     if f"\n{OPERATOR}:" not in users:

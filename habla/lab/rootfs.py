@@ -28,18 +28,13 @@ MaxSessions 100
 """
 
 _NETWORK = """\
-# The lab gave this address before boot, as a provider's network would; networkd only learns of it.
+# Addressed by the lab before boot, as by a provider's network. Not for networkd: on some kernels it fails on
+# addresses that are there already.
 [Match]
-Name={name}
+Name=management0 outside0
 
 [Link]
 Unmanaged=yes
-
-[Network]
-Address={address}
-{gateway}DHCP=no
-LinkLocalAddressing=no
-IPv6AcceptRA=no
 """
 
 
@@ -75,16 +70,7 @@ def furnish(root: Path, directory: Path, record: HostRecord, config: LabConfig, 
         _write(root / "etc/hostname", f"{record.name}\n")
         _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {record.name}\n::1 localhost\n")
         _write(root / "etc/machine-id", f"{record.machine_id}\n", 0o444)
-    networks = {"management0": f"{host_address(config, record.index)}/{config.management_network.prefixlen}"}
-    if record.outside_address is not None:
-        networks["outside0"] = f"{record.outside_address}/{config.outside_network.prefixlen}"
-    for name in ("management0", "outside0"):
-        path = root / f"etc/systemd/network/10-lab-{name}.network"
-        if name in networks:
-            gateway = f"Gateway={config.outside_network.network_address + 1}\n" if name == "outside0" else ""
-            _write(path, _NETWORK.format(name=name, address=networks[name], gateway=gateway))
-        else:
-            path.unlink(missing_ok=True)
+    _write(root / "etc/systemd/network/10-lab.network", _NETWORK)
     address = host_address(config, record.index)
     _write(root / "etc/ssh/sshd_config.d/10-lab.conf", _SSHD.format(address=address))
     for suffix, mode in (("", 0o600), (".pub", 0o644)):

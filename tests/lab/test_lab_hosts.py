@@ -64,6 +64,12 @@ def test_host_is_whole(lab: Lab) -> None:
     wait_for(lambda: lab.ssh("stable1", "systemctl is-system-running").stdout == "running\n")
 
 
+def test_nothing_waits_for_the_network(lab: Lab) -> None:
+    """What wants the network to be online does not wait on a host whose internal0 nobody configured."""
+    lab.run("web1", "timeout 5 systemctl start network-online.target")
+    assert lab.run("web1", "systemctl is-active network-online.target") == "active"
+
+
 def test_internal_interface_has_no_address(lab: Lab) -> None:
     """internal0 is there, without an address of any family, and networkd leaves it alone."""
     links = json.loads(lab.run("stable1", "ip -json address show internal0"))
