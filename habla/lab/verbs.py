@@ -79,6 +79,7 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
                     shutil.rmtree(directory)
             for path in (paths.log, paths.socket, paths.config):
                 path.unlink(missing_ok=True)
+        paths.supervisor_lock.unlink(missing_ok=True)
         if paths.root.is_dir() and not any(paths.root.iterdir()):
             paths.root.rmdir()
     return {"directory": str(paths.root)}
