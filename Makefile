@@ -33,4 +33,6 @@ clean: ## remove .venv, .toolchain and what tools left; not a lab (make down), n
 	@find . -name __pycache__ -type d -not -path './.lab/*' -prune -exec rm -rf {} +
 
 clean-cache: ## remove the cache directory: the built CLI, the base image and packages of labs
+	@if pgrep -f 'habla[.]lab supervise' >/dev/null; then \
+		echo "habla: a running lab uses $(CACHE); end it first: make down" >&2; exit 1; fi
 	@rm -rf "$(CACHE)"
