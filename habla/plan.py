@@ -28,15 +28,23 @@ from habla.services.network import network_state
 from habla.services.static import Static
 from habla.settings.models import Settings
 
-__all__ = ["FleetPlan", "HostPlan", "make_plan", "missing_secrets", "plan_stack_addresses", "stack_roles"]
+__all__ = [
+    "BALANCER",
+    "CACHE_DB",
+    "FleetPlan",
+    "HostPlan",
+    "make_plan",
+    "missing_secrets",
+    "plan_stack_addresses",
+    "stack_ranges",
+    "stack_roles",
+]
 
 ArchiveReader = Callable[[ArchiveSpec], Archive]
-_COMPONENT_OF_KIND = {
-    "haproxy": "balancer",
-    "memcached": "cachedb",
-    "memqd": "cachedb",
-    "mysql": "cachedb",
-}
+CACHE_DB = "cachedb"
+BALANCER = "balancer"
+# What is not here belongs to the component of its host's role.
+_COMPONENT_OF_KIND = {"haproxy": BALANCER, "memcached": CACHE_DB, "memqd": CACHE_DB, "mysql": CACHE_DB}
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,16 @@ class HostPlan:
     services: Mapping[str, tuple[Service, ...]]
     states: Mapping[str, HostState]
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All packages of its components, sorted."""
+        return tuple(sorted({package for state in self.states.values() for package in state.packages}))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets that its files ask for, sorted."""
+        return tuple(sorted({name for state in self.states.values() for name in state.secrets}))
+
 
 @dataclass(frozen=True)
 class FleetPlan:
@@ -60,6 +78,7 @@ class FleetPlan:
     settings: Settings
     addresses: AddressPlan
     hosts: Mapping[str, HostPlan]
+    endpoints: Endpoints = Endpoints()
     notes: tuple[str, ...] = ()
 
 
@@ -94,13 +113,14 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
             settings.domain,
             endpoints,
             settings.hosts[name].outside_address,
+            settings.network.interface,
         )
         try:
             hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)
         except Faults as error:
             faults += error.faults
     raise_faults(PlacementError, faults)
-    return FleetPlan(settings, addresses, hosts, tuple(_notes(endpoints)))
+    return FleetPlan(settings, addresses, hosts, endpoints, tuple(_notes(endpoints)))
 
 
 def stack_roles(settings: Settings) -> dict[str, Role]:
@@ -120,6 +140,13 @@ def stack_roles(settings: Settings) -> dict[str, Role]:
 
 def plan_stack_addresses(settings: Settings, held: Mapping[str, IPv4Address]) -> AddressPlan:
     """The address plan of a stack. Raises AddressError."""
+    requests = {name: HostRequest(host.role, host.address) for name, host in settings.hosts.items()}
+    network = settings.network
+    return plan_addresses(network.cidr, stack_ranges(settings), requests, held, network.reserved)
+
+
+def stack_ranges(settings: Settings) -> dict[str, tuple[AddressRange, ...]]:
+    """Which addresses each role owns. Raises SettingsError."""
     network = settings.network.cidr
     ranges: dict[str, tuple[AddressRange, ...]] = {}
     faults = []
@@ -140,8 +167,7 @@ def plan_stack_addresses(settings: Settings, held: Mapping[str, IPv4Address]) ->
                 faults.append(Fault(path, str(error), text, rule, "correct the range"))
         ranges[name] = tuple(parsed)
     raise_faults(SettingsError, faults)
-    requests = {name: HostRequest(host.role, host.address) for name, host in settings.hosts.items()}
-    return plan_addresses(network, ranges, requests, held, settings.network.reserved)
+    return ranges
 
 
 def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> dict[str, Archive]:
@@ -189,7 +215,7 @@ def _host_plan(
         component = _COMPONENT_OF_KIND.get(service.kind, role.name)
         parts[component] = (*parts.get(component, ()), service)
     # What clients reach comes last: first the things it hands requests to.
-    order = sorted(parts, key=lambda name: (name == "balancer", name))
+    order = sorted(parts, key=lambda name: (name == BALANCER, name))
     states = {name: compose(name, site, parts[name]) for name in order}
     packages = tuple(sorted({package for state in states.values() for package in state.packages}))
     network = network_state(
@@ -205,9 +231,8 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
     settings = plan.settings
     needed: dict[str, set[str]] = {}
     for host in plan.hosts.values():
-        for state in host.states.values():
-            for name in state.secrets:
-                needed.setdefault(name, set()).add(host.name)
+        for name in host.secrets:
+            needed.setdefault(name, set()).add(host.name)
     if settings.lab is None:
         for name, host_settings in settings.hosts.items():
             key = (host_settings.ssh and host_settings.ssh.private_key) or settings.ssh.private_key

@@ -95,10 +95,13 @@ class JabberSpec(Spec):
 
 
 class HaproxyInstanceSpec(Spec):
-    """One HAProxy instance. maxconn: connections at a time. stats_port: on the loopback address."""
+    """One HAProxy instance. maxconn: connections at a time. stats_port: on the loopback address.
 
-    maxconn: Annotated[int, Field(ge=1)] = 2000
-    stats_port: PortNumber
+    What is not given is 2000 connections and port 8404 for www, 20000 and 8405 for jabber.
+    """
+
+    maxconn: Annotated[int, Field(ge=1)] | None = None
+    stats_port: PortNumber | None = None
 
 
 class HaproxySpec(Spec):
@@ -112,8 +115,8 @@ class HaproxySpec(Spec):
     dialect: Literal["1.3.14", "2.x"] = "1.3.14"
     binary: Annotated[str, Field(pattern=r"^/\S+$")] | None = None
     hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] = ("www.hab.la",)
-    www: HaproxyInstanceSpec = HaproxyInstanceSpec(stats_port=8404)
-    jabber: HaproxyInstanceSpec = HaproxyInstanceSpec(maxconn=20000, stats_port=8405)
+    www: HaproxyInstanceSpec = HaproxyInstanceSpec()
+    jabber: HaproxyInstanceSpec = HaproxyInstanceSpec()
 
 
 class ArchiveSpec(Spec):

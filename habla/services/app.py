@@ -20,7 +20,7 @@ from habla.model.service import (
     Stability,
 )
 from habla.model.specs import AppSpec
-from habla.model.state import Archive, File, Health, Unit, User, secret
+from habla.model.state import Archive, Directory, File, Health, Unit, User, secret
 
 __all__ = ["App"]
 
@@ -73,11 +73,13 @@ class App:
                 expect=check.expect if check else 200,
                 deadline=check.deadline if check else 30,
             )
-        logs = [Log(f"/var/log/{self._prefixed}/{_OUTPUT}", rule=self._prefixed)]
+        logs = [Log(f"{self._log_directory}/{_OUTPUT}", rule=self._prefixed)]
         logs += [Log(log.path, log.size, log.keep, rule=self._prefixed) for log in self.spec.logs]
         return ServiceState(
             packages=self.spec.packages,
             users={self._user: User()},
+            # Not LogsDirectory=: systemd opens the standard output before it makes that.
+            directories={self._log_directory: Directory("0750", self._user, self._user)},
             files={
                 unit_path: File(self._unit(environment_path)),
                 # Read by systemd, as root, before the program starts.
@@ -107,6 +109,10 @@ class App:
         return self.spec.user or self._prefixed
 
     @property
+    def _log_directory(self) -> str:
+        return f"/var/log/{self._prefixed}"
+
+    @property
     def _directory(self) -> str:
         return f"/opt/habla/{self.name}"
 
@@ -123,9 +129,8 @@ class App:
             f"Group={self._user}",
             f"EnvironmentFile={environment_path}",
             f"StateDirectory={self._prefixed}",
-            f"LogsDirectory={self._prefixed}",
             f"WorkingDirectory=/var/lib/{self._prefixed}",
-            f"StandardOutput=append:/var/log/{self._prefixed}/{_OUTPUT}",
+            f"StandardOutput=append:{self._log_directory}/{_OUTPUT}",
             "StandardError=inherit",
             "Restart=always",
             "RestartSec=1",
@@ -137,6 +142,7 @@ class App:
             "PrivateTmp=yes",
             "ProtectHome=yes",
             "ProtectSystem=strict",
+            f"ReadWritePaths={self._log_directory}",
             "",
             "[Install]",
             "WantedBy=multi-user.target",

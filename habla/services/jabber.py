@@ -20,8 +20,7 @@ _CONFIG = "/etc/ejabberd/ejabberd.yml"
 _CONTROL = "/etc/default/ejabberd"
 _CERTIFICATE = "/etc/ejabberd/habla.pem"
 _COOKIE = "/var/lib/ejabberd/.erlang.cookie"
-_DROP_IN = "/etc/systemd/system/ejabberd.service.d/20-habla-jabber.conf"
-_EPMD = "/etc/systemd/system/epmd.socket.d/habla.conf"
+_UNIT = "/etc/systemd/system/ejabberd.service"
 _TOOL = "/usr/local/lib/habla/jabber-cluster"
 _HEAL = "habla-jabber-cluster"
 
@@ -49,8 +48,7 @@ class Jabber:
             _CONFIG: File(self._config(site), "0640", "root", "ejabberd"),
             _CONTROL: File(self._control(site)),
             _COOKIE: File(secret(self.spec.cookie), "0400", "ejabberd", "ejabberd"),
-            _DROP_IN: File(_drop_in(own_certificate, site.domain)),
-            _EPMD: File("[Socket]\nListenStream=\nListenStream=127.0.0.1:4369\nFreeBind=yes\n"),
+            _UNIT: File(_unit(own_certificate, site.domain)),
             _TOOL: File(_tool(), "0755"),
             f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
             f"/etc/systemd/system/{_HEAL}.timer": File(_HEAL_TIMER),
@@ -61,10 +59,10 @@ class Jabber:
             packages=("ejabberd", "openssl"),
             directories={"/var/lib/ejabberd": Directory("0750", "ejabberd", "ejabberd")},
             files=files,
+            stopped=("epmd.service", "epmd.socket"),
             units={
-                "epmd.socket": Unit(restart_on=(_EPMD,)),
                 "ejabberd.service": Unit(
-                    restart_on=(_CONTROL, _COOKIE, _DROP_IN),
+                    restart_on=(_CONTROL, _COOKIE),
                     reload_on=(_CONFIG, *([] if own_certificate else [_CERTIFICATE])),
                 ),
                 f"{_HEAL}.timer": Unit(restart_on=(f"/etc/systemd/system/{_HEAL}.timer",)),
@@ -186,10 +184,12 @@ modules:
             f"ERLANG_NODE=ejabberd@{site.host}",
             f"INET_DIST_INTERFACE={site.address}",
             f"ERL_DIST_PORT={self.spec.cluster_port}",
-            # What Debian's own file sets besides.
-            "ERL_MAX_PORTS=32000",
-            "SMP=auto",
-            "POLL=true",
+            # Should anything start an epmd all the same, then not for everybody.
+            "ERL_EPMD_ADDRESS=127.0.0.1",
+            "ERL_MAX_PORTS=65536",
+            'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0"',
+            "EJABBERD_PID_PATH=/run/ejabberd/ejabberd.pid",
+            f"EJABBERD_CONFIG_PATH={_CONFIG}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -209,7 +209,7 @@ Description=habla: keep the ejabberd cluster whole
 
 [Timer]
 OnActiveSec=30
-OnUnitInactiveSec=15
+OnUnitInactiveSec=30
 AccuracySec=1s
 
 [Install]
@@ -217,11 +217,38 @@ WantedBy=timers.target
 """
 
 
-def _drop_in(own_certificate: bool, domain: str) -> str:
-    prepare = f"ExecStartPre=+{_TOOL} prepare"
+def _unit(own_certificate: bool, domain: str) -> str:
+    """Instead of Debian's unit, which requires epmd: with a fixed port nobody asks it, so it need not run."""
+    prepare = f"{_TOOL} prepare"
     if own_certificate:
         prepare += f" {_CERTIFICATE} {domain}"
-    return f"[Service]\n{prepare}\n"
+    return f"""\
+[Unit]
+Description=ejabberd
+After=network.target
+
+[Service]
+Type=notify
+NotifyAccess=all
+User=ejabberd
+Group=ejabberd
+RuntimeDirectory=ejabberd
+LimitNOFILE=65536
+WatchdogSec=30
+TimeoutStartSec=120
+TimeoutStopSec=60
+ExecStartPre=+{prepare}
+ExecStart=/usr/sbin/ejabberdctl foreground
+ExecStop=/bin/sh -c '/usr/sbin/ejabberdctl stop && /usr/sbin/ejabberdctl stopped'
+ExecReload=/usr/sbin/ejabberdctl reload_config
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectHome=yes
+ProtectSystem=full
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def _tool() -> str:

@@ -88,8 +88,7 @@ def sign(certificate: Path, domain: str) -> None:
 
 def heal(host: str, port: int, peers: list[str]) -> int:
     """Bring this node together with every peer that can be reached. 0 when that is so."""
-    wait_until_running()
-    running, stopped = nodes()
+    running, stopped = wait_until_running()
     mine = f"ejabberd@{host}"
     known = {f"ejabberd@{peer}" for peer in peers}
     for node in sorted(stopped - known - {mine}):
@@ -139,31 +138,45 @@ def mend(split: list[str], port: int) -> None:
 
 def nodes() -> tuple[set[str], set[str]]:
     """The database's nodes: those that run, and those that are known but do not."""
-    text = control("mnesia_info")
-    return node_set("running db nodes", text), node_set("stopped db nodes", text)
+    return parse_nodes(control("mnesia_info"))
 
 
-def node_set(label: str, text: str) -> set[str]:
-    found = re.search(rf"{label}\s*=\s*\[([^\]]*)\]", text)
-    return {name.strip().strip("'") for name in found[1].split(",") if name.strip()} if found else set()
+def parse_nodes(text: str) -> tuple[set[str], set[str]]:
+    running = node_set("running_db_nodes", text)
+    return running, node_set("db_nodes", text) - running
 
 
-def wait_until_running() -> None:
+def node_set(key: str, text: str) -> set[str]:
+    """The nodes of one line of Erlang terms: ``{KEY,[ejabberd@stable1,'ejabberd@stable-2']}``."""
+    found = re.search(rf"\{{{key},\s*\[([^\]]*)\]\}}", text)
+    if found is None:
+        sys.exit(f"ejabberdctl mnesia_info says nothing of {key}")
+    return {name.strip().strip("'") for name in found[1].split(",") if name.strip()}
+
+
+def wait_until_running() -> tuple[set[str], set[str]]:
+    """``nodes()``, as soon as the node answers."""
     deadline = time.monotonic() + STATUS_DEADLINE
     while True:
-        status = subprocess.run(["ejabberdctl", "status"], capture_output=True, text=True, check=False)
-        if status.returncode == 0:
-            return
+        status = subprocess.run(["ejabberdctl", "mnesia_info"], capture_output=True, text=True, check=False)
+        if status.returncode == 0 and "{is_running,yes}" in status.stdout:
+            return parse_nodes(status.stdout)
         if time.monotonic() > deadline:
-            sys.exit(f"ejabberd does not run after {STATUS_DEADLINE:.0f} s: {status.stdout.strip()}")
+            sys.exit(f"ejabberd does not run after {STATUS_DEADLINE:.0f} s: {first_line(status)}")
         time.sleep(0.5)
 
 
 def control(*words: str) -> str:
     result = subprocess.run(["ejabberdctl", *words], capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        sys.exit(f"ejabberdctl {' '.join(words)}: {(result.stdout + result.stderr).strip()}")
+        sys.exit(f"ejabberdctl {' '.join(words)}: {first_line(result)}")
     return result.stdout
+
+
+def first_line(result: subprocess.CompletedProcess[str]) -> str:
+    """What went wrong, without the help that follows it."""
+    lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+    return lines[0] if lines else f"exit status {result.returncode}"
 
 
 def reachable(host: str, port: int) -> bool:

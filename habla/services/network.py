@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from habla.model.state import File, Health, HostState, Unit
 
-__all__ = ["COMPONENT", "network_state"]
+__all__ = ["COMPONENT", "network_state", "wait_online"]
 
 COMPONENT = "network"
 
@@ -25,7 +25,7 @@ def network_state(
     follow one host at a time do not wait for downloads.
     """
     unit_file = f"/etc/systemd/network/10-{interface}.network"
-    wait = f"systemd-networkd-wait-online@{interface}.service"
+    wait = wait_online(interface)
     return HostState(
         host=host,
         component=COMPONENT,
@@ -56,6 +56,11 @@ def network_state(
             )
         },
     )
+
+
+def wait_online(interface: str) -> str:
+    """The unit that is up once the internal address is there, whatever other interfaces do."""
+    return f"systemd-networkd-wait-online@{interface}.service"
 
 
 def _hosts_file(hosts: Mapping[str, IPv4Address]) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.service import Endpoint, Log, Offer, Port, Route, Scope, ServiceState, Site, Stability
-from habla.model.specs import HaproxySpec
+from habla.model.specs import HaproxyInstanceSpec, HaproxySpec
 from habla.model.state import Check as FileCheck
 from habla.model.state import File, Health, Unit
 from habla.services.haproxy.dialect import render
@@ -75,7 +75,6 @@ class Haproxy:
                     health[f"{instance.name}-{frontend.name}"] = Health(
                         unit, address=str(bind.address), port=bind.port
                     )
-        public = [bind.port for item in instances for front in item.frontends for bind in front.binds]
         return ServiceState(
             # 1.3.14 is not packaged; the distribution's package brings user, directories and log set-up.
             packages=("haproxy",),
@@ -86,11 +85,15 @@ class Haproxy:
             health=health,
             logs=(Log("/var/log/haproxy.log", size="10M", rule="haproxy"),),
             ports=(
-                *(Port(port, Scope.PUBLIC) for port in public),
-                Port(self.spec.www.stats_port, Scope.LOOPBACK),
-                Port(self.spec.jabber.stats_port, Scope.LOOPBACK),
+                *(Port(port, Scope.PUBLIC) for port in self.public_ports(site).values()),
+                *(Port(instance.stats_port, Scope.LOOPBACK) for instance in instances),
             ),
         )
+
+    def public_ports(self, site: Site) -> dict[str, int]:
+        """Frontend -> the port that clients outside reach it on."""
+        fronts = (*self.www(site).frontends, *self.jabber(site).frontends)
+        return {front.name: front.binds[0].port for front in fronts}
 
     def www(self, site: Site) -> Instance:
         """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
@@ -114,6 +117,7 @@ class Haproxy:
             if route.path:
                 conditions.append(_path_acl(route.path, acls))
             rules.append(UseBackend(name, tuple(conditions)))
+        maxconn, stats_port = _limits(self.spec.www, 2000, 8404)
         frontend = Frontend(
             "www",
             Mode.HTTP,
@@ -121,14 +125,15 @@ class Haproxy:
             tuple(acl for lines in acls.values() for acl in lines),
             tuple(rules),
             default,
-            maxconn=self.spec.www.maxconn,
+            maxconn=maxconn,
         )
-        backends = tuple(_http_backend(name, ends, self.spec.www.maxconn) for name, ends in offers.items())
-        return Instance("www", self.spec.www.maxconn, self.spec.www.stats_port, (frontend,), backends)
+        backends = tuple(_http_backend(name, ends, maxconn) for name, ends in offers.items())
+        return Instance("www", maxconn, stats_port, (frontend,), backends)
 
     def jabber(self, site: Site) -> Instance:
         """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
         frontends, backends = [], []
+        maxconn, stats_port = _limits(self.spec.jabber, 20_000, 8405)
         two = Dialect(self.spec.dialect) is Dialect.V2
         for name, ends in _by_offer(site, "jabber").items():
             offer = ends[0].offer
@@ -143,7 +148,7 @@ class Haproxy:
                     _binds(site, offer.public_port),
                     default_backend=name,
                     timeout_client=_PERSISTENT,
-                    maxconn=self.spec.jabber.maxconn,
+                    maxconn=maxconn,
                 )
             )
             backends.append(
@@ -158,15 +163,16 @@ class Haproxy:
                     timeout_server=_PERSISTENT,
                 )
             )
-        spec = self.spec.jabber
-        return Instance(
-            "jabber", spec.maxconn, spec.stats_port, tuple(frontends), tuple(backends), tcp_keepalive=True
-        )
+        return Instance("jabber", maxconn, stats_port, tuple(frontends), tuple(backends), tcp_keepalive=True)
 
     def _binary(self, dialect: Dialect) -> str:
         if self.spec.binary:
             return self.spec.binary
         return "/usr/sbin/haproxy" if dialect is Dialect.V2 else "/opt/haproxy/1.3.14.10/sbin/haproxy"
+
+
+def _limits(spec: HaproxyInstanceSpec, maxconn: int, stats_port: int) -> tuple[int, int]:
+    return spec.maxconn or maxconn, spec.stats_port or stats_port
 
 
 def _by_offer(site: Site, balancer: str) -> dict[str, tuple[Endpoint, ...]]:
@@ -250,8 +256,6 @@ def _unit(binary: str, dialect: Dialect) -> str:
     lines = [
         "[Unit]",
         "Description=HAProxy %i",
-        "After=network-online.target",
-        "Wants=network-online.target",
         "",
         "[Service]",
         "RuntimeDirectory=haproxy-%i",

@@ -1,0 +1,97 @@
+"""``habla lab``: what the lab of a stack runs, and how to reach it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from habla.errors import LabError
+from habla.lab.paths import LabPaths
+from habla.lab.verbs import status
+from habla.plan import FleetPlan
+from habla.stack import load_plan
+
+__all__ = ["add_verb"]
+
+
+def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser("lab", help="what the lab runs and how to reach it")
+    subverbs = parser.add_subparsers(dest="subverb", required=True, metavar="VERB")
+    summary = subverbs.add_parser(
+        "summary", parents=[common], help="print hosts, addresses, services and how to reach them"
+    )
+    summary.set_defaults(run=_summary)
+    ssh = subverbs.add_parser("ssh", parents=[common], help="a shell, or a command, on a host of the lab")
+    ssh.add_argument("host", metavar="HOST")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    ssh.set_defaults(run=_ssh)
+
+
+def _summary(root: Path, options: argparse.Namespace) -> int:
+    plan, _, made = _lab(root, options.stack)
+    for line in _table(plan, made):
+        print(line)
+    return 0
+
+
+def _ssh(root: Path, options: argparse.Namespace) -> int:
+    _, directory, made = _lab(root, options.stack)
+    host = made.get(options.host)
+    if host is None:
+        raise LabError(f"no host {options.host} in this lab: it has {', '.join(made)}")
+    known = directory / "known_hosts"
+    known.write_text("".join(f"[{h['address']}]:{h['port']} {h['host_key']}\n" for h in made.values()))
+    words = ["ssh", "-i", str(directory / "keys" / "id_ed25519"), "-p", str(host["port"])]
+    words += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
+    words += [f"{host['user']}@{host['address']}", *options.command]
+    os.execvp("ssh", words)
+
+
+def _lab(root: Path, environment: str) -> tuple[FleetPlan, Path, dict[str, Any]]:
+    """The plan of a stack, where its lab is, and the lab's hosts by name."""
+    plan = load_plan(root, environment)
+    if plan.settings.lab is None:
+        raise LabError(f"stack {environment} has no lab: it has no habla:lab section")
+    directory = root / plan.settings.lab.directory
+    made = {host["name"]: host for host in status(LabPaths.of(directory))["hosts"]}
+    if not made:
+        raise LabError(f"no lab is in {directory}: make up")
+    return plan, directory, made
+
+
+def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
+    lines = [f"{'host':<10} {'role':<9} {'address':<15} {'state':<8} services"]
+    for name, host in plan.hosts.items():
+        services = sorted(service.name for services in host.services.values() for service in services)
+        state = "running" if made.get(name, {}).get("running") else "stopped"
+        lines.append(
+            f"{name:<10} {host.role.name:<9} {host.site.address!s:<15} {state:<8} {', '.join(services)}"
+        )
+    lines.append("")
+    for host in made.values():
+        for forward, port in host.get("forwards", {}).items():
+            lines.append(f"{_reached(plan, forward):<28} {_url(plan, forward, port)}")
+    lines.append(f"{'a shell on a host':<28} .venv/bin/habla lab ssh -s {plan.settings.environment} HOST")
+    return lines
+
+
+def _reached(plan: FleetPlan, forward: str) -> str:
+    return {
+        "www": f"http://{plan.settings.load_balancer.hosts[0]}/",
+        "c2s": f"XMPP for {plan.settings.domain}",
+        "bosh": "BOSH, websocket",
+    }.get(forward, forward)
+
+
+def _url(plan: FleetPlan, forward: str, port: int) -> str:
+    match forward:
+        case "www":
+            other = plan.settings.services.static.host
+            return f"http://127.0.0.1:{port}/  (static images: curl -H 'Host: {other}' …)"
+        case "bosh":
+            return f"http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket"
+        case _:
+            return f"127.0.0.1:{port}"

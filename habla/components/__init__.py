@@ -1,0 +1,37 @@
+"""Pulumi component resources: what a user's program is made of."""
+
+from habla.components.balancer import LoadBalancerPair, LoadBalancerPairArgs
+from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
+from habla.components.nodes import (
+    CacheDbNode,
+    CacheDbNodeArgs,
+    ServiceNode,
+    ServiceNodeArgs,
+    StableServiceNode,
+    StableServiceNodeArgs,
+    VolatileServiceNode,
+    WebNode,
+)
+from habla.components.subnet import InternalSubnet, InternalSubnetArgs, Member
+
+__all__ = [
+    "CacheDbNode",
+    "CacheDbNodeArgs",
+    "ExistingHost",
+    "Host",
+    "HostArgs",
+    "InternalSubnet",
+    "InternalSubnetArgs",
+    "Lab",
+    "LabArgs",
+    "LabHost",
+    "LoadBalancerPair",
+    "LoadBalancerPairArgs",
+    "Member",
+    "ServiceNode",
+    "ServiceNodeArgs",
+    "StableServiceNode",
+    "StableServiceNodeArgs",
+    "VolatileServiceNode",
+    "WebNode",
+]

@@ -1,0 +1,35 @@
+"""Hands archives to a host, before the state that names them by digest."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pulumi
+
+from habla.archives import pack
+from habla.components.command import agent_command, host_command
+from habla.components.host import Host
+
+__all__ = ["deliver_archives"]
+
+
+def deliver_archives(
+    name: str,
+    host: Host,
+    archives: Mapping[str, Path],
+    opts: pulumi.ResourceOptions,
+    depends_on: Sequence[pulumi.Resource],
+) -> pulumi.Resource:
+    """All archives of a component in one round trip. archives: sha256 -> directory or tar file."""
+    content = {}
+    for sha256, path in sorted(archives.items()):
+        packed = pack(path)
+        if hashlib.sha256(packed).hexdigest() != sha256:
+            raise OSError(f"{path} changed while it was read")
+        content[sha256] = base64.b64encode(packed).decode()
+    document = json.dumps({"format": 1, "archives": content}, sort_keys=True)
+    return host_command(name, host.connection, agent_command("store"), document, None, opts, depends_on)

@@ -1,0 +1,55 @@
+"""The pair of HAProxy instances, www and jabber."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from habla.components.host import Host
+from habla.components.nodes import Node
+from habla.components.subnet import InternalSubnet
+from habla.model.service import Endpoints
+from habla.model.specs import HaproxySpec
+from habla.plan import BALANCER
+from habla.services.haproxy import Haproxy
+
+__all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
+
+
+@dataclass(frozen=True)
+class LoadBalancerPairArgs:
+    """host: a front host with an outside address. backends: the nodes whose services it fronts.
+
+    proxy_protocol: as in the settings of Jabber.
+    """
+
+    host: Host
+    subnet: InternalSubnet
+    backends: Sequence[Node] = ()
+    haproxy: HaproxySpec = HaproxySpec()
+    proxy_protocol: bool = True
+    endpoints: Endpoints = Endpoints()
+
+
+class LoadBalancerPair(Node):
+    """Two HAProxy services with a config each: nothing done to one touches a connection of the other."""
+
+    def __init__(
+        self, name: str, args: LoadBalancerPairArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        known = args.endpoints
+        for node in args.backends:
+            known += node.endpoints
+        super().__init__(
+            "habla:index:LoadBalancerPair",
+            name,
+            BALANCER,
+            args.host,
+            args.subnet,
+            [Haproxy(args.haproxy, args.proxy_protocol)],
+            known,
+            {},
+            opts,
+        )

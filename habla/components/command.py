@@ -1,0 +1,105 @@
+"""The one place where a ``remote.Command`` is built: every default that experience with it asks for.
+
+No ``triggers`` (they replace, and the old delete would erase what the new create made), no ``environment``
+(sshd refuses names), no logging (a long line stalls the provider), bounded dialling (it retries every error),
+``update`` always given, and credentials that may rotate without re-running everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from habla.components.agent_bundle import AGENT_PATH
+
+__all__ = ["Connection", "agent_command", "host_command"]
+
+# Seconds on the host before a command is ended; the engine cannot end it, a cancelled update waits for it.
+_DEADLINE = 1200
+_DIAL_ERRORS = 4
+_DIAL_SECONDS = 10
+_ROTATING = (
+    "privateKey",
+    "privateKeyPassword",
+    "password",
+    "agentSocketPath",
+    "dialErrorLimit",
+    "perDialTimeout",
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How commands reach a host. user: other than ``root``, it may ``sudo -n``.
+
+    deleted_with: the resource with which the whole host goes, so that nothing on it needs to be undone.
+    """
+
+    args: remote.ConnectionArgs
+    user: str
+    deleted_with: pulumi.Resource | None = None
+    unreachable: bool = False
+
+
+def agent_command(*words: str) -> str:
+    """The command line that runs the agent, with a deadline of its own."""
+    return f"timeout -k 10 {_DEADLINE} python3 {AGENT_PATH} {' '.join(words)}"
+
+
+def host_command(
+    name: str,
+    connection: Connection,
+    create: str,
+    stdin: pulumi.Input[str] | None,
+    delete: str | None,
+    opts: pulumi.ResourceOptions,
+    depends_on: Sequence[pulumi.Resource] = (),
+) -> remote.Command:
+    """One SSH round trip that makes, changes or undoes something on a host, as root.
+
+    create: also what an update runs; it must be idempotent. delete: run before the resource goes.
+    """
+    options = pulumi.ResourceOptions.merge(
+        opts,
+        pulumi.ResourceOptions(
+            depends_on=list(depends_on),
+            deleted_with=connection.deleted_with,
+            ignore_changes=["*"]
+            if connection.unreachable
+            else [f"connection.{field}" for field in _ROTATING],
+            # Removing a dead host from the stack then forgets it instead of failing to reach it.
+            retain_on_delete=connection.unreachable,
+        ),
+    )
+    command = _as_root(create, connection.user)
+    return remote.Command(
+        name,
+        connection=replace_limits(connection.args),
+        create=command,
+        update=command,
+        delete=_as_root(delete, connection.user) if delete else None,
+        stdin=stdin,
+        logging=remote.Logging.NONE,
+        add_previous_output_in_env=False,
+        opts=options,
+    )
+
+
+def replace_limits(args: remote.ConnectionArgs) -> remote.ConnectionArgs:
+    """The connection with bounded dialling, unless the user set bounds."""
+    if args.dial_error_limit is None:
+        args.dial_error_limit = _DIAL_ERRORS
+    if args.per_dial_timeout is None:
+        args.per_dial_timeout = _DIAL_SECONDS
+    return args
+
+
+def _as_root(command: str, user: str) -> str:
+    """``sudo -n`` once around the whole command, with its own clear refusal."""
+    if user == "root":
+        return command
+    refusal = f"habla: {user} may not use sudo without a password on this host"
+    return f"sudo -n true || {{ echo '{refusal}' >&2; exit 1; }}; sudo -n {command}"

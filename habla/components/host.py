@@ -1,0 +1,208 @@
+"""A host: a machine reached over SSH, or one that the lab makes; with the agent and its secrets on it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+from pulumi_command import local, remote
+
+from habla.components.agent_bundle import install_script
+from habla.components.command import Connection, agent_command, host_command
+
+__all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
+
+
+@dataclass(frozen=True)
+class ExistingHost:
+    """A machine that is there. Every field may be another resource's output, but ``user``.
+
+    host_key: its public host key, ``ssh-ed25519 AAAA…``; pinned. private_key: of the user; without one the
+    agent at ``agent_socket`` is asked. proxy: a machine to jump over.
+    """
+
+    address: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+    port: pulumi.Input[int] = 22
+    user: str = "root"
+    private_key: pulumi.Input[str] | None = None
+    agent_socket: str | None = None
+    proxy: remote.ProxyConnectionArgs | None = None
+
+
+@dataclass(frozen=True)
+class LabArgs:
+    """directory: where the lab's files are. packages: what its hosts may install."""
+
+    directory: Path
+    packages: tuple[str, ...] = ()
+
+
+class Lab(pulumi.ComponentResource):
+    """The lab on this machine: base image, package pool, networks; its hosts live in it."""
+
+    directory: Path
+    private_key: pulumi.Output[str]
+
+    def __init__(self, name: str, args: LabArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("habla:index:Lab", name, None, opts)
+        self.directory = args.directory
+        self.command = _lab_command(
+            f"{name}-network",
+            args.directory,
+            "lab-create",
+            "lab-delete",
+            {"packages": sorted(args.packages)},
+            pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
+        )
+        self.private_key = pulumi.Output.secret(
+            self.command.stdout.apply(lambda text: str(json.loads(text)["private_key"]))
+        )
+        self.register_outputs({"private_key": self.private_key})
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """A machine that the lab makes. forwards: name -> port of its outside address, reached from loopback."""
+
+    lab: Lab
+    user: str = "root"
+    forwards: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostArgs:
+    """driver: where the machine comes from. outside_address: its public one, if it has one.
+
+    secrets: name -> value, of just those secrets that services on this host ask for.
+    unreachable: leave it alone; see ``habla:hosts.HOST.unreachable``.
+    """
+
+    driver: ExistingHost | LabHost
+    outside_address: str | None = None
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    unreachable: bool = False
+
+
+class Host(pulumi.ComponentResource):
+    """A host that is ready for components: reachable, with the agent and its secrets.
+
+    name: its short DNS name, which is also its name in the fleet. address, port: where SSH answers.
+    forwards: loopback ports of a lab host.
+    """
+
+    name: str
+    outside_address: str | None
+    address: pulumi.Output[str]
+    port: pulumi.Output[int]
+    forwards: pulumi.Output[dict[str, int]]
+    connection: Connection
+    ready: pulumi.Resource
+
+    def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("habla:index:Host", name, None, opts)
+        self.name = name
+        self.outside_address = args.outside_address
+        match args.driver:
+            case ExistingHost() as driver:
+                self._existing(driver, args.unreachable)
+            case LabHost() as driver:
+                self._made(driver, args.unreachable)
+        own = pulumi.ResourceOptions(parent=self)
+        agent = host_command(
+            f"{name}-agent", self.connection, "sh -s", install_script(), agent_command("uninstall"), own
+        )
+        self.ready = agent
+        if args.secrets:
+            document = pulumi.Output.json_dumps({"format": 1, "secrets": dict(sorted(args.secrets.items()))})
+            self.ready = host_command(
+                f"{name}-secrets",
+                self.connection,
+                agent_command("secrets"),
+                pulumi.Output.secret(document),
+                None,
+                own,
+                [agent],
+            )
+        self.register_outputs({"address": self.address, "port": self.port, "forwards": self.forwards})
+
+    def _existing(self, driver: ExistingHost, unreachable: bool) -> None:
+        self.address = pulumi.Output.from_input(driver.address)
+        self.port = pulumi.Output.from_input(driver.port)
+        self.forwards = pulumi.Output.from_input({})
+        self.connection = Connection(
+            remote.ConnectionArgs(
+                host=driver.address,
+                port=self.port.apply(float),
+                user=driver.user,
+                host_key=driver.host_key,
+                private_key=driver.private_key,
+                agent_socket_path=driver.agent_socket,
+                proxy=driver.proxy,
+            ),
+            driver.user,
+            unreachable=unreachable,
+        )
+
+    def _made(self, driver: LabHost, unreachable: bool) -> None:
+        wanted = {
+            "name": self.name,
+            "outside_address": self.outside_address,
+            "forwards": dict(sorted(driver.forwards.items())),
+            "user": driver.user,
+        }
+        machine = _lab_command(
+            f"{self.name}-machine",
+            driver.lab.directory,
+            "host-create",
+            f"host-delete {self.name}",
+            wanted,
+            pulumi.ResourceOptions(parent=self, depends_on=[driver.lab.command]),
+        )
+        made = machine.stdout.apply(json.loads)
+        self.address = made["address"]
+        self.port = made["port"]
+        self.forwards = made["forwards"]
+        self.connection = Connection(
+            remote.ConnectionArgs(
+                host=self.address,
+                port=self.port.apply(float),
+                user=driver.user,
+                host_key=made["host_key"],
+                private_key=driver.lab.private_key,
+            ),
+            driver.user,
+            machine,
+            unreachable,
+        )
+
+
+def _lab_command(
+    name: str,
+    directory: Path,
+    create: str,
+    delete: str,
+    wanted: Mapping[str, object],
+    opts: pulumi.ResourceOptions,
+) -> local.Command:
+    """A verb of the lab's own command line, run by this very Python."""
+
+    def line(verb: str) -> str:
+        first, *rest = verb.split()
+        return " ".join([sys.executable, "-m", "habla.lab", first, "--dir", str(directory), *rest])
+
+    return local.Command(
+        name,
+        create=line(create),
+        update=line(create),
+        delete=line(delete),
+        stdin=json.dumps(wanted, sort_keys=True),
+        # Progress is on stderr; stdout is the result, and may hold a key.
+        logging=local.Logging.STDERR,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )

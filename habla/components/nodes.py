@@ -1,0 +1,230 @@
+"""Components that put services on a host. Each renders one host state and hands it over in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+
+from habla.archives import archive_reader
+from habla.components.archives import deliver_archives
+from habla.components.command import agent_command, host_command
+from habla.components.host import Host
+from habla.components.subnet import InternalSubnet
+from habla.errors import PlacementError, raise_faults
+from habla.model.service import Endpoint, Endpoints, Service
+from habla.model.specs import (
+    AppSpec,
+    ArchiveSpec,
+    JabberSpec,
+    MemcachedSpec,
+    MemqdSpec,
+    MysqlSpec,
+    StaticSpec,
+)
+from habla.model.state import HostState
+from habla.placement import placement_faults
+from habla.plan import CACHE_DB
+from habla.services.app import App
+from habla.services.compose import compose
+from habla.services.jabber import Jabber
+from habla.services.memcached import Memcached
+from habla.services.memqd import Memqd
+from habla.services.mysql import Mysql
+from habla.services.static import Static
+
+__all__ = [
+    "CacheDbNode",
+    "CacheDbNodeArgs",
+    "ServiceNode",
+    "ServiceNodeArgs",
+    "StableServiceNode",
+    "StableServiceNodeArgs",
+    "VolatileServiceNode",
+    "WebNode",
+]
+
+
+class Node(pulumi.ComponentResource):
+    """Services on one host, as one component of it.
+
+    endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
+    report: what the last apply changed, as JSON.
+    """
+
+    endpoints: Endpoints
+    state: HostState
+    report: pulumi.Output[str]
+
+    def __init__(
+        self,
+        token: str,
+        name: str,
+        component: str,
+        host: Host,
+        subnet: InternalSubnet,
+        services: Sequence[Service],
+        known: Endpoints,
+        archives: Mapping[str, Path],
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        raise_faults(PlacementError, placement_faults({host.name: (subnet.role(host), services)}))
+        address = subnet.plan.hosts[host.name]
+        self.endpoints = Endpoints.of(
+            Endpoint(offer, host.name, address) for service in services for offer in service.offers()
+        )
+        self.state = compose(component, subnet.site(host, known + self.endpoints), services)
+        super().__init__(token, name, None, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        before: list[pulumi.Resource] = [subnet.joined(host)]
+        if archives:
+            before.append(deliver_archives(f"{name}-archives", host, archives, own, before))
+        command = host_command(
+            f"{name}-state",
+            host.connection,
+            agent_command("apply"),
+            self.state.canonical(),
+            agent_command("delete", component),
+            own,
+            before,
+        )
+        self.report = command.stdout
+        self.register_outputs({"report": self.report})
+
+
+@dataclass(frozen=True)
+class CacheDbNodeArgs:
+    """A daemon whose settings are None is left out."""
+
+    host: Host
+    subnet: InternalSubnet
+    memcached: MemcachedSpec | None = MemcachedSpec()
+    memqd: MemqdSpec | None = MemqdSpec()
+    mysql: MysqlSpec | None = MysqlSpec()
+
+
+class CacheDbNode(Node):
+    """memcached, memqd and MySQL on the internal address of a front host."""
+
+    def __init__(self, name: str, args: CacheDbNodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        services: list[Service] = []
+        if args.memcached:
+            services.append(Memcached(args.memcached))
+        if args.memqd:
+            services.append(Memqd(args.memqd))
+        if args.mysql:
+            services.append(Mysql(args.mysql))
+        super().__init__(
+            "habla:index:CacheDbNode",
+            name,
+            CACHE_DB,
+            args.host,
+            args.subnet,
+            services,
+            Endpoints(),
+            {},
+            opts,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceNodeArgs:
+    """apps: name -> program. static: the static image server, if it runs here. uses: what programs may name.
+
+    root: what archive paths are relative to.
+    """
+
+    host: Host
+    subnet: InternalSubnet
+    apps: Mapping[str, AppSpec] = field(default_factory=dict)
+    static: StaticSpec | None = None
+    uses: Endpoints = Endpoints()
+    root: Path = Path()
+
+
+@dataclass(frozen=True)
+class StableServiceNodeArgs(ServiceNodeArgs):
+    """jabber: ejabberd, if it runs here. peers: the hosts of its cluster; by default all of its role."""
+
+    jabber: JabberSpec | None = None
+    peers: Sequence[str] | None = None
+
+
+class ServiceNode(Node):
+    """The user's own programs, and static images, on a host of any role that may carry them."""
+
+    TOKEN = "habla:index:ServiceNode"
+
+    def __init__(
+        self,
+        name: str,
+        args: ServiceNodeArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        more: Sequence[Service] = (),
+        known: Endpoints = Endpoints(),
+    ) -> None:
+        read = archive_reader(args.root)
+        sources: dict[str, Path] = {}
+
+        def archive(spec: ArchiveSpec | None):  # type: ignore[no-untyped-def]
+            if spec is None:
+                return None
+            found = read(spec)
+            if spec.path is not None:
+                sources[found.sha256] = args.root / spec.path
+            return found
+
+        services: list[Service] = [
+            App(app, spec, archive(spec.archive)) for app, spec in sorted(args.apps.items())
+        ]
+        if args.static:
+            services.append(Static(args.static, archive(args.static.content)))
+        super().__init__(
+            self.TOKEN,
+            name,
+            args.subnet.role(args.host).name,
+            args.host,
+            args.subnet,
+            [*services, *more],
+            args.uses + known,
+            sources,
+            opts,
+        )
+
+
+class WebNode(ServiceNode):
+    """The website and forum."""
+
+    TOKEN = "habla:index:WebNode"
+
+
+class VolatileServiceNode(ServiceNode):
+    """Programs that can run away, such as the multi-protocol gateway, on machines of their own."""
+
+    TOKEN = "habla:index:VolatileServiceNode"
+
+
+class StableServiceNode(ServiceNode):
+    """Any of Jabber (clustered with its peers), static images, RPC, status; nothing that can run away."""
+
+    TOKEN = "habla:index:StableServiceNode"
+
+    def __init__(
+        self, name: str, args: StableServiceNodeArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        more: list[Service] = []
+        known = Endpoints()
+        if args.jabber:
+            jabber = Jabber(args.jabber)
+            more.append(jabber)
+            peers = args.peers
+            if peers is None:
+                peers = list(args.subnet.plan.of_role(args.subnet.role(args.host).name))
+            known = Endpoints.of(
+                Endpoint(offer, peer, args.subnet.plan.hosts[peer])
+                for peer in peers
+                for offer in jabber.offers()
+            )
+        super().__init__(name, args, opts, more, known)
