@@ -67,7 +67,7 @@ async def _copy(inputs: Values, reporter: Reporter, timeout: float | None) -> No
     await copying.copy(values.revealed(inputs), reporter.log, timeout)
 
 
-async def _step(  # noqa: PLR0917
+async def _step(
     token: str, command: Any, inputs: Values, old: Values, reporter: Reporter, timeout: float | None
 ) -> Values:
     # Outputs of a previous state are no inputs.

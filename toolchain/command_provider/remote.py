@@ -20,7 +20,7 @@ _NOT_ACCEPTED = (
 )
 
 
-async def run(  # noqa: PLR0917
+async def run(
     command: str,
     inputs: Mapping[str, Any],
     optional_environment: Mapping[str, str],

@@ -81,7 +81,7 @@ def _read_lines(process: subprocess.Popen[str], arrived: queue.SimpleQueue[str |
     arrived.put(None)
 
 
-def _collect(  # noqa: PLR0917
+def _collect(
     step: str,
     lines: list[str],
     arrived: queue.SimpleQueue[str | None],
