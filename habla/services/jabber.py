@@ -228,13 +228,13 @@ Description=ejabberd
 After=network.target
 
 [Service]
-Type=notify
-NotifyAccess=all
+# Not Type=notify: joining a cluster stops and starts ejabberd inside one process, and its STOPPING=1 would
+# make systemd kill that process when the stop times out.
+Type=exec
 User=ejabberd
 Group=ejabberd
 RuntimeDirectory=ejabberd
 LimitNOFILE=65536
-WatchdogSec=30
 TimeoutStartSec=120
 TimeoutStopSec=60
 ExecStartPre=+{prepare}

@@ -127,10 +127,11 @@ def _check(check: Check, dialect: Dialect) -> Iterator[str]:
         case "xmpp":
             yield "    option tcp-check"
             stream = (
-                f"<stream:stream\\ to='{check.domain}'\\ xmlns='jabber:client'"
-                "\\ xmlns:stream='http://etherx.jabber.org/streams'\\ version='1.0'>"
+                f"<stream:stream to='{check.domain}' xmlns='jabber:client'"
+                " xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
             )
-            yield f"    tcp-check send {stream}"
+            # In double quotes, or HAProxy takes the single ones for its own.
+            yield f'    tcp-check send "{stream}"'
             yield "    tcp-check expect string </stream:features>"
         case _:
             pass

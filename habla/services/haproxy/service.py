@@ -138,7 +138,7 @@ class Haproxy:
         for name, ends in _by_offer(site, "jabber").items():
             offer = ends[0].offer
             mode = Mode.HTTP if offer.check else Mode.TCP
-            check = Check("http", offer.check.path) if offer.check else Check("tcp")
+            check = Check("http", offer.check.path, site.domain) if offer.check else Check("tcp")
             if mode is Mode.TCP and two:
                 check = Check("xmpp", domain=site.domain, fall=2)
             frontends.append(
