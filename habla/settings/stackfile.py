@@ -39,11 +39,9 @@ def read_stack(root: Path, environment: str) -> Settings:
         fix = f"create {path}" if not there else "choose one of these"
         rule = f"environments here: {', '.join(there) or 'none'}"
         raise SettingsError([Fault(str(path), "no such stack", environment, rule, fix)])
-    try:
-        document = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        raise SettingsError([Fault(str(path), "not YAML", "", str(error), "correct the file")]) from error
-    config = (document or {}).get("config") or {}
+    # As in Pulumi: what the project says holds for every stack that does not say otherwise.
+    project = {key: _project_value(value) for key, value in _config(root / "Pulumi.yaml").items()}
+    config = {**project, **_config(path)}
     raw = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if _ours(key)}
     faults = [
         Fault(where, "encrypted", "", "secrets stand under habla:secrets and are named elsewhere", "move it")
@@ -53,6 +51,21 @@ def read_stack(root: Path, environment: str) -> Settings:
     ]
     raise_faults(SettingsError, faults)
     return load_settings(environment, raw)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise SettingsError([Fault(str(path), "not YAML", "", str(error), "correct the file")]) from error
+    return (document or {}).get("config") or {}
+
+
+def _project_value(value: Any) -> Any:
+    """A key of the project's config is a value, or says what its value or default is."""
+    if isinstance(value, Mapping):
+        return value.get("value", value.get("default"))
+    return value
 
 
 def _ours(key: str) -> bool:
