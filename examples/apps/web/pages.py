@@ -1,0 +1,164 @@
+"""The pages as HTML. Whatever comes from people goes through ``escape``."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import Any
+
+from forum import MAX_NAME, MAX_TEXT, MAX_TITLE, MIN_PASSWORD, Session
+
+STATIC = os.environ.get("STATIC_URL", "http://static.hab.la")
+
+STYLE = """
+:root { --ink: #22303c; --soft: #5d7183; --line: #d9e2e9; --paper: #fff; --back: #f3f7f9; --blue: #1878b9 }
+* { box-sizing: border-box }
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back) }
+header, main, footer { max-width: 46rem; margin: 0 auto; padding: 1rem }
+header { display: flex; align-items: center; gap: 1.2rem }
+header img { height: 36px; vertical-align: middle }
+header .who { margin-left: auto; color: var(--soft) }
+a { color: var(--blue); text-decoration: none } a:hover { text-decoration: underline }
+section, article, form.box { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 1rem 1.2rem; margin-bottom: 1rem }
+h1 { font-size: 1.6rem } small, footer { color: var(--soft) }
+input, textarea { width: 100%; padding: .5rem; margin: .2rem 0 .8rem; border: 1px solid var(--line);
+  border-radius: 5px; font: inherit }
+button { background: var(--blue); color: #fff; border: 0; border-radius: 5px; padding: .5rem 1.1rem;
+  font: inherit; cursor: pointer }
+button.plain { background: none; color: var(--blue); padding: 0 }
+form.inline { display: inline } .error { color: #a3231f } .text { white-space: pre-wrap }
+pre { background: var(--back); padding: .8rem; overflow-x: auto; border-radius: 5px }
+#log { height: 9rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 5px; padding: .5rem }
+"""
+
+# A chat over /rpc. textContent, not innerHTML: what people write stays text.
+WIDGET = """
+const log = document.getElementById("log"), form = document.getElementById("chat");
+const visitor = "visitor-" + Math.random().toString(36).slice(2, 8);
+async function call(method, params) {
+  const body = JSON.stringify({jsonrpc: "2.0", id: 1, method: method, params: params});
+  const answer = await (await fetch("/rpc", {method: "POST", body: body})).json();
+  if (answer.error) throw new Error(answer.error.message);
+  return answer.result;
+}
+async function show() {
+  try {
+    const history = await call("chat.history", {user: visitor});
+    log.replaceChildren(...history.messages.map(message => {
+      const line = document.createElement("div");
+      line.textContent = message.from + ": " + message.text;
+      return line;
+    }));
+    log.scrollTop = log.scrollHeight;
+  } catch (error) { log.textContent = "The chat is away: " + error.message; }
+}
+form.addEventListener("submit", async event => {
+  event.preventDefault();
+  const text = form.elements.text.value.trim();
+  form.elements.text.value = "";
+  try {
+    if (text) await call("chat.send", {from: visitor, to: "support", text: text});
+  } catch (error) { log.textContent = "Not sent: " + error.message; return; }
+  show();
+});
+"""
+
+EXAMPLE = """curl http://www.hab.la/rpc -d '{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}'"""
+
+
+def page(title: str, content: str, session: Session | None) -> str:
+    """A whole page."""
+    if session:
+        who = (
+            f"{escape(session.name)} <form class=inline method=post action=/logout>{_csrf(session)}"
+            "<button class=plain>Log out</button></form>"
+        )
+    else:
+        who = "<a href=/login>Log in</a> or <a href=/register>register</a>"
+    return (
+        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(title)} - Hab.la</title>"
+        '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body>"
+        f'<header><a href=/><img src="{escape(STATIC)}/logo.svg" alt="Hab.la"></a>'
+        f"<a href=/forum>Forum</a><span class=who>{who}</span></header>"
+        f"<main><h1>{escape(title)}</h1>{content}</main>"
+        "<footer>Hab.la: talk to the people on your website.</footer></body></html>"
+    )
+
+
+def home(session: Session | None) -> str:
+    """The front page, with the widget."""
+    content = (
+        "<section><p>Hab.la puts a chat on your website. Your visitors write there; you answer in any Jabber "
+        "client. Try it:</p><div id=log></div><form id=chat><input name=text autocomplete=off "
+        'placeholder="Say something"><button>Send</button></form></section>'
+        "<section><p>Behind it is JSON-RPC, which your own programs may use, too:</p>"
+        f"<pre>{escape(EXAMPLE)}</pre></section>"
+        "<script src=/widget.js></script>"
+    )
+    return page("Live chat for your website", content, session)
+
+
+def thread_list(threads: list[dict[str, Any]], session: Session | None) -> str:
+    """All threads, and a form for a new one."""
+    rows = "".join(
+        f"<article><a href=/forum/{row['id']}>{escape(row['title'])}</a><br>"
+        f"<small>{row['posts']} {'post' if row['posts'] == 1 else 'posts'}, last {row['changed']}</small>"
+        "</article>"
+        for row in threads
+    )
+    form = _must_log_in()
+    if session:
+        form = (
+            f"<form class=box method=post action=/forum>{_csrf(session)}<label>Title"
+            f"<input name=title required maxlength={MAX_TITLE}></label>{_text_area()}"
+            "<button>Start a thread</button></form>"
+        )
+    return page("Forum", (rows or "<p>Nobody has written yet.</p>") + form, session)
+
+
+def thread(number: int, title: str, posts: list[dict[str, Any]], session: Session | None) -> str:
+    """One thread, and a form for a reply."""
+    rows = "".join(
+        f"<article><small>{escape(post['name'])}, {post['sent']}</small>"
+        f"<div class=text>{escape(post['text'])}</div></article>"
+        for post in posts
+    )
+    form = _must_log_in()
+    if session:
+        form = (
+            f"<form class=box method=post action=/forum/{number}>{_csrf(session)}{_text_area()}"
+            "<button>Reply</button></form>"
+        )
+    return page(title, rows + form, session)
+
+
+def credentials(action: str, title: str, error: str = "", name: str = "") -> str:
+    """The forms to log in and to register. action: where it is posted to, which says which of the two."""
+    hint = "new-password" if action == "/register" else "current-password"
+    content = (
+        (f"<p class=error>{escape(error)}</p>" if error else "")
+        + f'<form class=box method=post action={action}><label>Name<input name=name value="{escape(name)}" '
+        f"required maxlength={MAX_NAME} autocomplete=username></label><label>Password<input type=password "
+        f"name=password required minlength={MIN_PASSWORD} autocomplete={hint}></label>"
+        f"<button>{escape(title)}</button></form>"
+    )
+    return page(title, content, None)
+
+
+def error(status: int, reason: str) -> str:
+    """What went wrong, for people."""
+    return page(f"{status}", f"<p class=error>{escape(reason)}</p><p><a href=/>Home</a></p>", None)
+
+
+def _csrf(session: Session) -> str:
+    return f"<input type=hidden name=csrf value={escape(session.csrf)}>"
+
+
+def _text_area() -> str:
+    return f"<label>Text<textarea name=text rows=5 required maxlength={MAX_TEXT}></textarea></label>"
+
+
+def _must_log_in() -> str:
+    return "<p><a href=/login>Log in</a> to write.</p>"

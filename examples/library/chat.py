@@ -1,0 +1,66 @@
+"""A small chat service from habla's components: one front machine, one Jabber machine.
+
+The machines can come from anywhere: every field of ``ExistingHost`` but the user may be an output of another
+resource (an instance at a cloud provider, a Proxmox guest).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from habla import (
+    CacheDbNode,
+    CacheDbNodeArgs,
+    ExistingHost,
+    HaproxySpec,
+    Host,
+    HostArgs,
+    InternalSubnet,
+    InternalSubnetArgs,
+    JabberSpec,
+    LabHost,
+    LoadBalancerPair,
+    LoadBalancerPairArgs,
+    Member,
+    MemcachedSpec,
+    MemqdSpec,
+    StableServiceNode,
+    StableServiceNodeArgs,
+)
+
+
+@dataclass(frozen=True)
+class Chat:
+    """What the service is made of."""
+
+    subnet: InternalSubnet
+    cache: CacheDbNode
+    jabber: StableServiceNode
+    balancer: LoadBalancerPair
+
+
+def chat(
+    front: ExistingHost | LabHost,
+    stable: ExistingHost | LabHost,
+    outside_address: str,
+    cookie: pulumi.Input[str],
+) -> Chat:
+    """Declare the service. cookie: a secret of the Jabber cluster, any long random text."""
+    front_host = Host("front1", HostArgs(front, outside_address))
+    stable_host = Host("stable1", HostArgs(stable, secrets={"jabber/cookie": cookie}))
+    subnet = InternalSubnet(
+        "internal",
+        InternalSubnetArgs(members=[Member(front_host, "front"), Member(stable_host, "stable")]),
+    )
+    # This service needs no database, so it leaves MySQL out.
+    cache = CacheDbNode(
+        "cache", CacheDbNodeArgs(front_host, subnet, MemcachedSpec(memory_mb=32), MemqdSpec(), mysql=None)
+    )
+    jabber = StableServiceNode("jabber", StableServiceNodeArgs(stable_host, subnet, jabber=JabberSpec()))
+    balancer = LoadBalancerPair(
+        "balancer",
+        LoadBalancerPairArgs(front_host, subnet, [jabber], HaproxySpec(dialect="2.x")),
+    )
+    return Chat(subnet, cache, jabber, balancer)

@@ -1,0 +1,59 @@
+"""How a program of one's own is tested: Pulumi's mocks, no host and no CLI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+from chat import chat
+
+from habla import ExistingHost
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps what the program asks for; every resource gets what it asked for."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.made[args.name] = args.inputs
+        return f"{args.name}-id", {"stdout": "{}", **args.inputs}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    mocks = Recorder()
+    pulumi.runtime.set_mocks(mocks, project="chat", stack="test", preview=False)
+    return mocks
+
+
+def machine(address: str) -> ExistingHost:
+    return ExistingHost(address=address, host_key="ssh-ed25519 AAAA", private_key="a key")
+
+
+@pulumi.runtime.test
+def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recorder) -> Any:
+    """HAProxy's backend is derived from where Jabber stands; nobody wrote its address."""
+    service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
+    config = service.balancer.state.files["/etc/haproxy/jabber.cfg"].text
+    assert "server stable1 192.168.2.100:5222" in config
+    return service.balancer.report
+
+
+@pulumi.runtime.test
+def test_every_host_gets_one_command_per_component(recorder: Recorder) -> Any:
+    """The front machine: agent, network, cache, balancer. No command per file."""
+    service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
+
+    def check(_: Any) -> None:
+        commands = {
+            name for name, inputs in recorder.made.items() if inputs.get("connection", {}).get("host") == "198.51.100.10"
+        }
+        assert commands == {"front1-agent", "internal-front1", "cache-state", "balancer-state"}
+
+    return pulumi.Output.all(service.balancer.report, service.cache.report).apply(check)
