@@ -152,4 +152,4 @@ def serve(answer: Callable[[Request], Answer], quiet: str) -> None:
     signal.signal(signal.SIGTERM, stop)
     print(f"serving on {server.server_address[0]}:{server.server_address[1]}", file=sys.stderr, flush=True)
     with server:
-        server.serve_forever()
+        server.serve_forever(poll_interval=0.1)
