@@ -59,7 +59,7 @@ _NODES: Mapping[str, type[ServiceNode]] = {"web": WebNode, "volatile": VolatileS
 
 
 def deploy_stack(root: Path) -> None:
-    """Deploy the stack that Pulumi is working on, from its config. Raises Faults before any host is touched."""
+    """Deploy the stack that Pulumi works on, from its config. Faults come before any host is touched."""
     environment = pulumi.get_stack()
     raw, secrets = _config()
     settings = load_settings(environment, raw)

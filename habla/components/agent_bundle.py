@@ -1,46 +1,52 @@
-"""The agent as one file: a zip that Python runs, the same bytes on every machine."""
+"""The agent as it travels: its sources as plain text, which the host makes one file of.
+
+Plain text, so that a preview shows which lines of the agent change, as it does for everything else.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-import zipfile
+import json
+import shlex
 from importlib import resources
 
-__all__ = ["AGENT_PATH", "agent_bundle", "install_script"]
+__all__ = ["AGENT_PATH", "agent_sources", "install_command"]
 
 AGENT_PATH = "/usr/local/lib/habla/agent.pyz"
 _MAIN = "import sys\n\nfrom agent.cli import main\n\nsys.exit(main())\n"
+# Python on the host: sources from standard input into a zip that Python runs, put in place in one step and
+# only after it has run once.
+_PACK = """\
+import json, os, subprocess, sys, zipfile
+path = sys.argv[1]
+os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+with zipfile.ZipFile(path + ".new", "w") as bundle:
+    for name, text in sorted(json.load(sys.stdin)["files"].items()):
+        bundle.writestr(zipfile.ZipInfo(name), text)
+os.chmod(path + ".new", 0o644)
+subprocess.run([sys.executable, path + ".new", "install", path], check=True)
+os.replace(path + ".new", path)
+"""
+_REFUSE = """\
+for tool in python3 systemctl apt-get; do
+    command -v $tool >/dev/null || missing="$missing $tool"
+done
+if [ -n "$missing" ]; then
+    echo "habla: a host is a Debian with systemd and Python 3; this one lacks:$missing" >&2
+    exit 1
+fi
+"""
 
 
-def agent_bundle() -> bytes:
-    """The zip. Stored, not deflated: zlib's output differs between versions."""
+def agent_sources() -> str:
+    """The agent's sources as JSON: ``{"files": {name: text}}``."""
     sources = {
-        f"agent/{item.name}": item.read_bytes()
+        f"agent/{item.name}": item.read_text("utf-8")
         for item in resources.files("habla.agent").iterdir()
         if item.name.endswith(".py")
     }
-    sources["__main__.py"] = _MAIN.encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-        for name, content in sorted(sources.items()):
-            bundle.writestr(zipfile.ZipInfo(name), content)
-    return buffer.getvalue()
+    return json.dumps({"files": {"__main__.py": _MAIN, **sources}}, sort_keys=True)
 
 
-def install_script() -> str:
-    """A shell script, for root, that puts the agent in place in one step and lets it set itself up."""
-    text = base64.encodebytes(agent_bundle()).decode()
-    directory = AGENT_PATH.rpartition("/")[0]
-    return f"""\
-set -eu
-command -v python3 >/dev/null || {{ echo "habla: python3 is not installed on this host" >&2; exit 1; }}
-command -v systemctl >/dev/null || {{ echo "habla: this host does not run systemd" >&2; exit 1; }}
-command -v apt-get >/dev/null || {{ echo "habla: this host is not a Debian" >&2; exit 1; }}
-umask 022
-mkdir -p {directory}
-base64 -d >{AGENT_PATH}.new <<'END'
-{text}END
-python3 {AGENT_PATH}.new install {AGENT_PATH}
-mv {AGENT_PATH}.new {AGENT_PATH}
-"""
+def install_command() -> str:
+    """The command, for root, that installs the agent from ``agent_sources`` on its standard input."""
+    return shlex.join(["sh", "-c", _REFUSE + f'exec python3 -c "$1" {AGENT_PATH}', "sh", _PACK])

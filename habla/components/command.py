@@ -102,4 +102,5 @@ def _as_root(command: str, user: str) -> str:
     if user == "root":
         return command
     refusal = f"habla: {user} may not use sudo without a password on this host"
-    return f"sudo -n true || {{ echo '{refusal}' >&2; exit 1; }}; sudo -n {command}"
+    # Without its own standard input, sudo may read what is meant for the agent.
+    return f"sudo -n true </dev/null || {{ echo '{refusal}' >&2; exit 1; }}; sudo -n {command}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local, remote
 
-from habla.components.agent_bundle import install_script
+from habla.components.agent_bundle import agent_sources, install_command
 from habla.components.command import Connection, agent_command, host_command
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
@@ -114,7 +114,12 @@ class Host(pulumi.ComponentResource):
                 self._made(driver, args.unreachable)
         own = pulumi.ResourceOptions(parent=self)
         agent = host_command(
-            f"{name}-agent", self.connection, "sh -s", install_script(), agent_command("uninstall"), own
+            f"{name}-agent",
+            self.connection,
+            install_command(),
+            agent_sources(),
+            agent_command("uninstall"),
+            own,
         )
         self.ready = agent
         if args.secrets:
