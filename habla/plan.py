@@ -113,7 +113,6 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
             settings.domain,
             endpoints,
             settings.hosts[name].outside_address,
-            settings.network.interface,
         )
         try:
             hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)

@@ -98,7 +98,6 @@ class InternalSubnet(pulumi.ComponentResource):
             self.args.domain,
             endpoints,
             outside,
-            self.args.interface,
         )
 
 

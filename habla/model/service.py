@@ -135,7 +135,7 @@ class Endpoints:
 class Site:
     """Where a service is being placed: all that its config may depend on besides its own settings.
 
-    outside: the public address of the host, where it has one. interface: the internal one.
+    outside: the public address of the host, where it has one.
     """
 
     host: str
@@ -144,7 +144,6 @@ class Site:
     domain: str
     endpoints: Endpoints = Endpoints()
     outside: IPv4Address | None = None
-    interface: str = "internal0"
 
 
 @dataclass(frozen=True)

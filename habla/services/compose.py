@@ -13,7 +13,7 @@ from typing import Any
 from habla.errors import Fault, Faults, PlacementError, raise_faults
 from habla.model.service import Log, Service, ServiceState, Site
 from habla.model.state import File, HostState
-from habla.services.network import wait_online
+from habla.services.network import READY_UNIT
 
 __all__ = ["compose", "port_faults"]
 
@@ -30,7 +30,7 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
     raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
     units = _merged(site.host, states, "units", lambda state: state.units)
     files = _merged(site.host, states, "files", lambda state: state.files)
-    files |= {path: file for unit in units for path, file in _drop_in(unit, site.interface)}
+    files |= {path: file for unit in units for path, file in _drop_in(unit)}
     files |= _logrotate([log for state in states.values() for log in state.logs])
     return HostState(
         host=site.host,
@@ -87,13 +87,12 @@ def _merged(
     return dict(sorted(merged.items()))
 
 
-def _drop_in(unit: str, interface: str) -> Iterable[tuple[str, File]]:
+def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
     """A daemon bound to the internal address starts once that is there, and comes back when it dies."""
     if unit.endswith(".service"):
         base = unit.replace("@www", "@").replace("@jabber", "@")
-        online = wait_online(interface)
         text = (
-            f"[Unit]\nAfter={online}\nWants={online}\nStartLimitIntervalSec=0\n\n"
+            f"[Unit]\nAfter={READY_UNIT}\nWants={READY_UNIT}\nStartLimitIntervalSec=0\n\n"
             "[Service]\nRestart=on-failure\nRestartSec=1\n"
         )
         yield f"/etc/systemd/system/{base}.d/10-habla.conf", File(text)
