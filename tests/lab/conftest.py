@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fleet import PULUMI, Fleet
 from hosts import Lab
 
 
@@ -33,3 +34,16 @@ def fresh_lab(tmp_path: Path) -> Iterator[Lab]:
         yield lab
     finally:
         lab.ask("lab-delete")
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The lab's fleet, deployed once for all tests; who changes it takes its changes back."""
+    if not PULUMI.exists():
+        pytest.skip("no pulumi CLI: make toolchain")
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
+    try:
+        fleet.up()
+        yield fleet
+    finally:
+        fleet.close()

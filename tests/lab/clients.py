@@ -1,0 +1,128 @@
+"""Programs in the lab's outside network, and the XMPP clients that one of them is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from hosts import REPOSITORY, Lab, wait_for
+
+FRONT = "203.0.113.10"
+
+
+class Program:
+    """A program in the outside network: lines of JSON in, lines of JSON out."""
+
+    def __init__(self, lab: Path, script: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "habla.lab", "outside", "--dir", str(lab), "--"]
+        self._process = subprocess.Popen(
+            [*command, sys.executable, script, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            cwd=REPOSITORY,
+        )
+        self.events: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def tell(self, **command: Any) -> None:
+        """One line of input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+
+    def expect(self, seconds: float, since: int = 0, **fields: Any) -> dict[str, Any]:
+        """The first event with these fields, of those from number ``since`` on."""
+
+        def found() -> dict[str, Any] | None:
+            matching = (event for event in self.events[since:] if fields.items() <= event.items())
+            return next(matching, None)
+
+        return wait_for(found, seconds, f"{fields} in {self.events[-6:]}")  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        self._reader.join(5)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.events.append(json.loads(line))
+
+
+class Jabber:
+    """XMPP clients in the outside network, as told to xmpp.py. nodes: the hosts that run ejabberd."""
+
+    def __init__(self, lab: Lab, program: Program, nodes: tuple[str, ...]) -> None:
+        self._lab, self._program, self._nodes = lab, program, nodes
+
+    def register(self, *users: str) -> None:
+        """Make accounts with the password ``secret``."""
+        for user in users:
+            self._lab.run(self._nodes[0], f"ejabberdctl register {user} hab.la secret")
+
+    def log_in(self, user: str, via: str = "c2s", seconds: float = 15.0) -> float:
+        """Log in, trying again until it works; the seconds that took."""
+        since = len(self._program.events)
+        self._program.tell(do="login", user=user, password="secret", via=via, address=FRONT, seconds=seconds)
+        return float(self._program.expect(seconds + 1, since, event="online", user=user)["seconds"])
+
+    def log_out(self, *users: str) -> None:
+        """End connections."""
+        for user in users:
+            since = len(self._program.events)
+            self._program.tell(do="logout", user=user)
+            self._program.expect(10, since, event="offline", user=user)
+
+    def talk(self, sender: str, recipient: str, seconds: float = 10.0) -> None:
+        """A message arrives."""
+        body = f"{sender} to {recipient} at {time.monotonic()}"
+        self._program.tell(do="send", user=sender, to=f"{recipient}@hab.la", body=body)
+        event = self._program.expect(seconds, event="message", user=recipient, body=body)
+        assert event["from"].startswith(f"{sender}@hab.la/"), event
+
+    def lost(self, user: str) -> bool:
+        """Whether a connection ended since its last login."""
+        return self._since_login(user).count("offline") > 0
+
+    def is_in(self, user: str) -> bool:
+        """Whether a user is connected."""
+        return "online" in self._since_login(user) and not self.lost(user)
+
+    def expect_loss(self, user: str, seconds: float) -> None:
+        """The end of a connection that others bring about."""
+        wait_for(lambda: self.lost(user), seconds, f"the end of {user}'s connection")
+
+    def _since_login(self, user: str) -> list[str]:
+        """What happened to a user, from the last login on."""
+        events = [event["event"] for event in self._program.events if event.get("user") == user]
+        return events[len(events) - 1 - events[::-1].index("online") :] if "online" in events else []
+
+    def sessions(self) -> dict[str, dict[str, str]]:
+        """user -> {address, node, connection} as ejabberd has them."""
+        found = {}
+        host = next(host for host in self._nodes if self._lab.ssh(host, "true").returncode == 0)
+        for line in self._lab.run(host, "ejabberdctl connected_users_info").splitlines():
+            fields = line.split("\t")
+            found[fields[0].split("@")[0]] = {
+                "connection": fields[1],
+                "address": fields[2].removeprefix("::ffff:"),
+                "node": next(field for field in fields if field.startswith("ejabberd@")).split("@")[1],
+            }
+        return found

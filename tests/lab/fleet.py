@@ -1,0 +1,204 @@
+"""A whole fleet for tests: the real engine, a copy of the project, a lab of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from clients import Program
+from hosts import REPOSITORY, Lab
+
+PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
+STABLE = ("stable1", "stable2")
+HERE = Path(__file__).parent
+
+_UP_SECONDS = 900
+_COUNT = re.compile(r"^ +[-+~]* *(\d+) (created|updated|replaced|deleted|unchanged)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A `pulumi up`. counts: created, updated, replaced, deleted, unchanged -> resources."""
+
+    output: str
+    seconds: float
+    counts: Mapping[str, int]
+
+    @property
+    def changed(self) -> int:
+        """How many resources were not left as they were."""
+        return sum(count for what, count in self.counts.items() if what != "unchanged")
+
+
+class Fleet:
+    """The fleet of stacks/Pulumi.lab.yaml under ``root``, which is removed with `close`."""
+
+    def __init__(self, root: Path) -> None:
+        self.project = root / "project"
+        self.lab = Lab(self.project / ".lab")
+        self._state = root / "state"
+        self._state.mkdir(parents=True)
+        _copy_project(self.project)
+        self._stack = self.project / "stacks" / "Pulumi.lab.yaml"
+        self._settings = self._stack.read_text()
+        self._environment = {
+            name: value for name, value in os.environ.items() if name not in ("SSH_AUTH_SOCK", "PULUMI_STACK")
+        } | {"PULUMI_BACKEND_URL": f"file://{self._state}", "PULUMI_CONFIG_PASSPHRASE": "lab"}
+        self.pulumi("stack", "init", "lab", "--no-select")
+
+    def close(self) -> None:
+        """End the hosts; the state of the engine goes with the directory."""
+        self.lab.ask("lab-delete")
+
+    def pulumi(self, *arguments: str) -> str:
+        """Run the CLI, which must succeed; what it printed."""
+        done = self._run(arguments)
+        assert done.returncode == 0, f"pulumi {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def up(self, changes: Mapping[str, Any] | None = None) -> Done:
+        """Deploy the lab's stack with these changes and no others: {"apps.rpc.maxconn": 10}."""
+        self._configure(changes or {})
+        started = time.monotonic()
+        output = self.pulumi("up", "--stack", "lab", "--yes", "--skip-preview", "--suppress-permalink")
+        seconds = time.monotonic() - started
+        self.lab.hosts = {host["name"]: host for host in self.lab.ask("status")["hosts"]}
+        return Done(output, seconds, {what: int(count) for count, what in _COUNT.findall(output)})
+
+    def preview(self, changes: Mapping[str, Any]) -> dict[str, set[str]]:
+        """What `up` with these changes would change: resource -> files of its host state that differ.
+
+        A resource that has no host state has no files; what it would change is not said.
+        """
+        self._configure(changes)
+        steps = json.loads(self.pulumi("preview", "--stack", "lab", "--json"))["steps"]
+        return {
+            step["urn"].rsplit("::", 1)[1]: _differing(step.get("oldState"), step.get("newState"))
+            for step in steps
+            if step["op"] != "same"
+        }
+
+    def ssh(self, host: str, command: str) -> str:
+        """Run a shell command on a host as root, which must succeed; its stdout, stripped."""
+        return self.lab.run(host, command)
+
+    def outside(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a program where the internet is, as the fleet sees it."""
+        return self.lab.outside(*command)
+
+    def kill(self, host: str) -> None:
+        """Power cut."""
+        self.lab.ask("host-kill", host)
+
+    def start(self, host: str) -> None:
+        """Boot a host that does not run."""
+        self.lab.ask("host-start", host)
+
+    def http(
+        self,
+        path: str,
+        host: str = "www.hab.la",
+        body: object = None,
+        method: str | None = None,
+        forward: str = "www",
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        """Status, body and headers of what the outside client gets. body: sent as JSON, by POST."""
+        data = None if body is None else json.dumps(body)
+        port = self.lab.hosts["front1"]["forwards"][forward]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request(method or ("GET" if data is None else "POST"), path, data, {"Host": host})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), answer.headers
+        finally:
+            connection.close()
+
+    def rpc(self, method: str, **params: Any) -> Any:
+        """The result of an RPC through HAProxy."""
+        status, body, _ = self.http(
+            "/rpc", body={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        )
+        document = json.loads(body)
+        assert status == 200 and "result" in document, document
+        return document["result"]
+
+    def served_by(self, path: str, host: str = "www.hab.la", tries: int = 40) -> set[str]:
+        """The hosts that answer a path with 200, in so many tries or until both stable hosts did."""
+        servers = set()
+        for _ in range(tries):
+            status, body, headers = self.http(path, host)
+            assert status == 200, f"{path}: {status} {body[:200]!r}"
+            servers.add(headers["X-Served-By"])
+            if servers >= set(STABLE):
+                break
+        return servers
+
+    @contextlib.contextmanager
+    def program(self, script: str, *arguments: str) -> Iterator[Program]:
+        """One of the programs beside this file, in the outside network, until the end of the block."""
+        started = Program(self.lab.directory, str(HERE / script), *arguments)
+        try:
+            yield started
+        finally:
+            started.end()
+
+    def _configure(self, changes: Mapping[str, Any]) -> None:
+        stack = yaml.safe_load(self._settings)
+        shared = yaml.safe_load((self.project / "Pulumi.yaml").read_text()).get("config", {})
+        for path, value in changes.items():
+            section, *keys = path.split(".")
+            name = f"habla:{section}"
+            # A section that a stack has is the stack's alone: start from the shared one.
+            at = stack["config"].setdefault(name, shared.get(name, {}).get("value", {}))
+            for key in keys[:-1]:
+                at = at.setdefault(key, {})
+            at[keys[-1]] = value
+        self._stack.write_text(yaml.safe_dump(stack, sort_keys=False) if changes else self._settings)
+
+    def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        command = [str(PULUMI), "--non-interactive", *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.project,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_UP_SECONDS,
+            check=False,
+        )
+
+
+def _copy_project(to: Path) -> None:
+    """The project's files as they are, without what .gitignore names."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, text=True
+    )
+    for name in listed.split("\0"):
+        if name and (REPOSITORY / name).is_file() and not name.startswith(("tests/", "benchmarks/")):
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, to / name)
+
+
+def _differing(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[str]:
+    def files(state: dict[str, Any] | None) -> dict[str, Any]:
+        text = (state or {}).get("inputs", {}).get("stdin", "")
+        try:
+            document = json.loads(text)
+        except (TypeError, ValueError):
+            return {}
+        return document.get("files", {}) if isinstance(document, dict) else {}
+
+    before, after = files(old), files(new)
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
