@@ -164,6 +164,7 @@ shaper_rules:
 
 modules:
   mod_adhoc: {{}}
+  mod_admin_extra: {{}}
   mod_bosh: {{}}
   mod_caps: {{}}
   mod_disco: {{}}
