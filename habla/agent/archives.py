@@ -7,19 +7,24 @@ import binascii
 import contextlib
 import hashlib
 import io
+import lzma
 import os
 import shutil
 import tarfile
+import time
 import urllib.request
+import zlib
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Set
 
 from .diff import link_target
 from .document import Archive
 from .failure import Failure
-from .places import ARCHIVES, write
+from .places import ARCHIVES, records, write
 
 _TIMEOUT = 60.0
+# Seconds that a delivered archive waits for the apply that asks for it.
+_KEPT = 86400.0
 
 
 def store(raw: Any) -> List[str]:
@@ -28,20 +33,36 @@ def store(raw: Any) -> List[str]:
     Raises Failure when one is not what its digest says.
     """
     stored = []
-    for sha256, text in sorted(raw.get("archives", {}).items()):
+    delivered = raw.get("archives", {})
+    for sha256, text in sorted(delivered.items()):
         try:
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise Failure("store", sha256, str(error)) from None
         _verify(content, sha256, sha256)
         path = ARCHIVES / sha256
-        if not path.exists():
+        if path.exists() and path.read_bytes() == content:
+            os.utime(str(path))
+        else:
             write(path, content)
             stored.append(sha256)
-    for path in ARCHIVES.glob("*") if ARCHIVES.is_dir() else ():
-        if path.name not in raw.get("archives", {}):
-            path.unlink()
+    _prune({*delivered, *_in_use()})
     return stored
+
+
+def _in_use() -> Set[str]:
+    found = set()
+    for record in records().values():
+        for archive in record.get("document", {}).get("archives", {}).values():
+            found.add(archive["sha256"])
+    return found
+
+
+def _prune(keep: Set[str]) -> None:
+    """Drop old archives that nobody has; a young one may wait for another component's apply."""
+    for path in ARCHIVES.glob("*") if ARCHIVES.is_dir() else ():
+        if path.name not in keep and time.time() - path.stat().st_mtime > _KEPT:
+            path.unlink()
 
 
 def unpack(path: str, archive: Archive) -> None:
@@ -65,19 +86,24 @@ def unpack(path: str, archive: Archive) -> None:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             for member in tar.getmembers():
                 _extract(tar, member, new)
-    except tarfile.TarError as error:
+        # Many small files: one call for all of them, and before the name says that they are there.
+        os.sync()
+        new.rename(target)
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise Failure("stage", path, "not a tar archive: {}".format(error)) from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(str(new), 0o755)
-    new.rename(target)
+        shutil.rmtree(str(new), ignore_errors=True)
 
 
 def drop_others(path: str, keep: str) -> None:
-    """Remove the versions beside the link that it no longer points to."""
-    for other in Path(path + ".d").glob("*"):
+    """Remove the versions beside the link that it no longer points to; all of them when ``keep`` is empty."""
+    versions = Path(path + ".d")
+    for other in versions.iterdir() if versions.is_dir() else ():
         if other.name != keep:
-            shutil.rmtree(str(other))
+            shutil.rmtree(str(other), ignore_errors=True)
+    if not keep:
+        with contextlib.suppress(OSError):
+            versions.rmdir()
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:

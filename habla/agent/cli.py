@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any, Dict, List, Optional
 from . import archives, places, system
 from .deletion import delete
 from .diff import compare
-from .document import FORMAT, from_json
-from .failure import Failure, readable
+from .document import FORMAT, escaped, from_json
+from .failure import Failure, hide, readable
 from .rollback import roll_back
 from .transaction import Transaction
 
@@ -31,6 +32,7 @@ ConditionPathExists={journal}
 
 [Service]
 Type=oneshot
+TimeoutStartSec=120
 ExecStart=/usr/bin/python3 {agent} recover --boot
 
 [Install]
@@ -55,21 +57,29 @@ def main(arguments: Optional[List[str]] = None) -> int:
     install_parser.add_argument("agent", help="the path of this program")
     verbs.add_parser("uninstall", help="forget everything but data and packages")
     options = parser.parse_args(arguments)
-    where = socket.gethostname()
+    os.umask(0o022)
     try:
         if options.verb == "diff":
-            return _diff(json.loads(sys.stdin.read()))
+            return _diff(_read())
         with places.lock():
             report = _verb(options)
     except Failure as failure:
-        words = readable(failure.reason, places.secrets().values())
-        print(f"habla: {where}: step {failure.step}: {failure.subject}: {words}", file=sys.stderr)
-        return 1
+        return _fail(failure.step, failure.subject, failure.reason)
+    except Exception as error:
+        # Never a traceback: nobody knows what is in it.
+        return _fail(options.verb, getattr(error, "filename", None) or type(error).__name__, str(error))
     print(json.dumps(report, sort_keys=True))
     return 0
 
 
+def _fail(step: str, subject: str, reason: str) -> int:
+    where = socket.gethostname()
+    print(f"habla: {where}: step {step}: {readable(subject)}: {readable(reason)}", file=sys.stderr)
+    return 1
+
+
 def _verb(options: Any) -> Dict[str, Any]:
+    hide(escaped(places.secrets()))
     system.remove_policy()
     if options.verb == "install":
         return install(options.agent)
@@ -102,6 +112,7 @@ def _read() -> Any:
 
 
 def _diff(raw: Any) -> int:
+    hide(escaped(places.secrets()))
     document = from_json(raw)
     record = places.read_json(places.record_path(document.component)) or {}
     changes = compare(document, record, places.secrets())
@@ -116,17 +127,23 @@ def deliver(raw: Any) -> Dict[str, Any]:
     run tries it again.
     """
     secrets = raw.get("secrets", {})
+    if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
+        raise Failure("read", "secrets", "a mapping of names to strings is needed")
+    hide(escaped(secrets))
     changed = places.secrets() != secrets
     if changed:
         places.SECRETS.parent.mkdir(mode=0o755, exist_ok=True)
         places.write_json(places.SECRETS, secrets)
-    applied = []
+    applied: List[str] = []
+    waiting: List[str] = []
     for component, record in places.records().items():
-        if from_json(record["document"]).secrets:
-            report = Transaction(record["document"], secrets).run()
-            if report["changed"]:
-                applied.append(component)
-    return {"secrets": sorted(secrets), "changed": changed, "applied": applied}
+        wanted = from_json(record["document"]).secrets
+        if not set(wanted) <= set(secrets):
+            # It asks for a secret that is no more: its own next apply, or its deletion, comes after this.
+            waiting.append(component)
+        elif wanted and Transaction(record["document"], secrets).run()["changed"]:
+            applied.append(component)
+    return {"secrets": sorted(secrets), "changed": changed, "applied": applied, "waiting": waiting}
 
 
 def install(agent: str) -> Dict[str, Any]:
@@ -135,6 +152,7 @@ def install(agent: str) -> Dict[str, Any]:
     if not _UNIT.exists() or _UNIT.read_bytes() != text:
         places.write(_UNIT, text, 0o644)
         system.systemctl("install", "daemon-reload", [])
+    if not system.unit_states([_UNIT.name])[_UNIT.name].enabled:
         system.systemctl("install", "enable", [_UNIT.name])
     return {"agent": agent, "python": sys.version.split()[0]}
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict
 
-from . import files, places, system
+from . import archives, files, places, system
 from .document import from_json
 
 
@@ -27,10 +27,12 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
         if not name.startswith("systemd-"):
             system.systemctl("delete", "stop", [name])
             system.systemctl("delete", "disable", [name])
-    for path in sorted({*record.get("files", ()), *document.archives}):
-        files.restore_original(path)
+    paths = sorted({*record.get("files", ()), *document.archives})
+    for path in paths:
+        files.put_original(path)
+    files.settle([Path(path) for path in paths])
     for path in document.archives:
-        shutil.rmtree(path + ".d", ignore_errors=True)
+        archives.drop_others(path, "")
     if document.stopped:
         system.systemctl("delete", "unmask", document.stopped)
     system.systemctl("delete", "daemon-reload", [])
@@ -43,5 +45,9 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     for path in sorted(record.get("made", ()), reverse=True):
         with contextlib.suppress(OSError):
             Path(path).rmdir()
+    # Only without the record are the kept originals of no use: until here, all of this can be done again.
     places.record_path(component).unlink()
+    places.sync_directory(places.RECORDS)
+    for path in paths:
+        files.drop_original(path)
     return {"component": component, "deleted": True, "kept": sorted(kept)}

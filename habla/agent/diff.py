@@ -129,7 +129,8 @@ def _refuse_shared(document: Document) -> None:
     for other, record in records().items():
         if other == document.component:
             continue
-        shared = sorted(set(record.get("files", ())) & set(document.files))
+        theirs = {*record.get("files", ()), *record.get("document", {}).get("archives", ())}
+        shared = sorted(theirs & {*document.files, *document.archives})
         if shared:
             raise Failure("read", shared[0], "component {} of this host has it".format(other))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Tuple, Type, TypeVar
@@ -24,9 +25,9 @@ class File:
     group: str = "root"
 
     @property
-    def secrets(self) -> List[str]:
-        """The names of the secrets that it asks for."""
-        return [match[0] for match in _SECRET.findall(self.text)]
+    def placeholders(self) -> List[Tuple[str, str]]:
+        """The secrets that it asks for: name, form."""
+        return _SECRET.findall(self.text)
 
     def content(self, secrets: Mapping[str, str]) -> bytes:
         """Its bytes, with the secrets filled in. Raises Failure when one is not on this host."""
@@ -46,6 +47,11 @@ _ESCAPES: Dict[str, Callable[[str], str]] = {
     "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
     "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
 }
+
+
+def escaped(secrets: Mapping[str, str]) -> List[str]:
+    """Every form in which a secret may stand in a file, and so in the words of who reads that file."""
+    return sorted({escape(value) for value in secrets.values() for escape in _ESCAPES.values()})
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Document:
     @property
     def secrets(self) -> List[str]:
         """The names of all secrets that its files ask for."""
-        return sorted({name for file in self.files.values() for name in file.secrets})
+        return sorted({name for file in self.files.values() for name, _ in file.placeholders})
 
 
 _PARTS: Dict[str, Type[Any]] = {
@@ -133,15 +139,7 @@ _PARTS: Dict[str, Type[Any]] = {
     "health": Health,
 }
 _PATHS = ("directories", "files", "archives")
-
-
-def parse(text: str) -> Document:
-    """Read a document. Raises Failure when it is of another format or not well formed."""
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise Failure("read", "standard input", "not JSON: {}".format(error)) from None
-    return from_json(raw)
+_MODE = re.compile(r"^0?[0-7]{3,4}$")
 
 
 def from_json(raw: Any) -> Document:
@@ -153,15 +151,25 @@ def from_json(raw: Any) -> Document:
     values = {key: value for key, value in raw.items() if key != "format"}
     for part, kind in _PARTS.items():
         if part in values:
-            items = values[part].items()
+            items = _mapping(values[part], part).items()
             values[part] = {name: _build(kind, item, "{}.{}".format(part, name)) for name, item in items}
-    for part in _PATHS:
-        for path in values.get(part, {}):
-            if not path.startswith("/") or "/../" in path + "/" or path.endswith("/"):
-                raise Failure("read", path, "not an absolute, plain path")
     document: Document = _build(Document, values, "the document")
     if not re.match(r"^[a-z][a-z0-9-]*$", document.component):
         raise Failure("read", document.component, "not a component's name")
+    for path in sorted({path for part in _PATHS for path in values.get(part, {})}):
+        if not path.startswith("/") or os.path.normpath(path) != path or path == "/":
+            raise Failure("read", path, "not an absolute, plain path")
+    modes = {path: item.mode for path, item in document.files.items()}
+    modes.update((path, item.mode) for path, item in document.directories.items())
+    for path, mode in sorted(modes.items()):
+        if not _MODE.match(mode):
+            raise Failure("read", path, "not an octal mode: {}".format(mode))
+    for path, archive in document.archives.items():
+        if not re.match(r"^[0-9a-f]{64}$", archive.sha256):
+            raise Failure("read", path, "not a sha256: {}".format(archive.sha256))
+    for name, form in sorted({found for item in document.files.values() for found in item.placeholders}):
+        if form not in _ESCAPES:
+            raise Failure("read", name, "a secret has no form {}".format(form))
     return document
 
 
@@ -175,13 +183,35 @@ def digest(raw: Any) -> str:
     return hashlib.sha256(canonical(raw).encode()).hexdigest()
 
 
-def _build(kind: Type[T], raw: Mapping[str, Any], where: str) -> T:
-    known = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(raw) - known)
+def _mapping(raw: Any, where: str) -> Dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise Failure("read", where, "a mapping is needed, not {}".format(type(raw).__name__))
+    return raw
+
+
+def _build(kind: Type[T], raw: Any, where: str) -> T:
+    known = {item.name: str(item.type) for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(_mapping(raw, where)) - set(known))
     if unknown:
         raise Failure("read", where, "unknown keys: {}".format(", ".join(unknown)))
+    for key, value in raw.items():
+        if not _fits(value, known[key]):
+            found = type(value).__name__
+            raise Failure("read", where, "{} must be {}, not {}".format(key, _WORDS[known[key][:3]], found))
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     try:
         return kind(**values)
     except TypeError as error:
         raise Failure("read", where, str(error)) from None
+
+
+# The first letters of a field's type, and what it is in JSON.
+_WORDS = {"str": "a string", "int": "a number", "Tup": "a list of strings", "Dic": "a mapping"}
+
+
+def _fits(value: Any, declared: str) -> bool:
+    if declared.startswith("Tuple"):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if declared.startswith("Dict"):
+        return isinstance(value, dict)
+    return isinstance(value, str if declared == "str" else int) and not isinstance(value, bool)

@@ -21,7 +21,8 @@ def wait_for_all(checks: Mapping[str, Health]) -> None:
     started = time.monotonic()
     for name, check in sorted(checks.items()):
         while True:
-            reason = probe(check)
+            left = check.deadline - (time.monotonic() - started)
+            reason = probe(check, min(_ATTEMPT, max(left, _PAUSE)))
             if not reason:
                 break
             if time.monotonic() - started > check.deadline:
@@ -34,8 +35,8 @@ def wait_for_all(checks: Mapping[str, Health]) -> None:
             time.sleep(_PAUSE)
 
 
-def probe(check: Health) -> str:
-    """Try once. Why it is not healthy, or an empty string."""
+def probe(check: Health, seconds: float = _ATTEMPT) -> str:
+    """Try once, for so many seconds. Why it is not healthy, or an empty string."""
     if check.command:
         try:
             done = subprocess.run(
@@ -43,7 +44,7 @@ def probe(check: Health) -> str:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=_ATTEMPT,
+                timeout=seconds,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -53,9 +54,9 @@ def probe(check: Health) -> str:
     where = "{}:{}".format(check.address, check.port)
     try:
         if not check.path:
-            socket.create_connection((check.address, check.port), _ATTEMPT).close()
+            socket.create_connection((check.address, check.port), seconds).close()
             return ""
-        connection = http.client.HTTPConnection(check.address, check.port, timeout=_ATTEMPT)
+        connection = http.client.HTTPConnection(check.address, check.port, timeout=seconds)
         try:
             headers = {"Host": check.host} if check.host else {}
             connection.request("GET", check.path, headers=headers)

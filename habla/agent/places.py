@@ -46,17 +46,38 @@ def lock() -> Iterator[None]:
 
 
 def write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file in one step and on disk."""
+    """Write a file in one step and on disk. Nothing is left beside it when that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + STAGED)
-    descriptor = os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as handle:
-        os.fchmod(handle.fileno(), mode)
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    new.replace(path)
+    try:
+        write_plain(new, content, mode)
+        descriptor = os.open(str(new), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
     sync_directory(path.parent)
+
+
+def write_plain(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a new file, over whatever an interrupted run left; not on disk for certain."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+
+
+def make_state() -> None:
+    """The agent's own directory, for root alone: what it keeps of files may hold secrets."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    if STATE.stat().st_mode & 0o077:
+        STATE.chmod(0o700)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,9 +1,19 @@
-"""Puts back the state that the journal remembers."""
+"""The journal of a transaction, and putting back the state that it remembers.
+
+The journal is on disk before anything is touched, and its removal is the commit. It says
+
+- ``component``: whose transaction it is;
+- ``staged``: the paths that may have something new beside them;
+- ``made``: directories that were made for them;
+- ``paths``: what is being replaced -> whether it was there before, and so is in the backup;
+- ``units``: unit -> ``running``, ``enabled``, ``masked`` before, and ``restart``: a reload is not enough.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from . import files, places, system
 from .failure import Failure
@@ -12,25 +22,55 @@ from .failure import Failure
 def roll_back(boot: bool = False) -> Optional[str]:
     """Undo the transaction of the journal, if there is one; the component it belonged to.
 
-    boot: the host is just starting. Only the files go back, for systemd will start what they enable.
+    boot: the host is just starting. systemd starts what runs by itself, once it has seen the old files.
     """
     journal = places.read_json(places.JOURNAL)
     if journal is None:
         return None
     if boot:
-        _put_back(journal["paths"])
-        places.sync_directory(places.STATE)
-        # The journal stays: enabling and masking are put right by the next run, when systemd can be asked.
-        return str(journal["component"])
-    units: Dict[str, Dict[str, bool]] = journal["units"]
-    # What did not run before stops while its unit file is still there to say how.
+        _put_back(journal)
+        _boot_as_before(journal["units"])
+    else:
+        _stop_new(journal["units"])
+        _put_back(journal)
+        if journal["units"] or _has_units(journal["paths"]):
+            _run_as_before(journal)
+    places.JOURNAL.unlink()
+    places.sync_directory(places.STATE)
+    files.clear(places.BACKUP)
+    return str(journal["component"])
+
+
+def _put_back(journal: Mapping[str, Any]) -> None:
+    for path in {*journal["staged"], *journal["paths"]}:
+        files.remove(files.staged(path))
+    for path, existed in journal["paths"].items():
+        if existed:
+            files.copy(places.backups([path])[path], Path(path))
+        else:
+            files.remove(Path(path))
+    files.settle([Path(path) for path in journal["paths"]])
+    for path in sorted(journal["made"], reverse=True):
+        with contextlib.suppress(OSError):
+            Path(path).rmdir()
+
+
+def _has_units(paths: Mapping[str, bool]) -> bool:
+    return any(path.startswith("/etc/systemd/") for path in paths)
+
+
+def _stop_new(units: Mapping[str, Mapping[str, bool]]) -> None:
+    """What did not run before stops while its unit file is still there to say how."""
     for name, state in system.unit_states(sorted(units)).items():
         if state.exists and not units[name]["running"]:
             system.systemctl("roll back", "stop", [name])
         if state.exists and state.enabled and not state.masked and not units[name]["enabled"]:
             system.systemctl("roll back", "disable", [name])
-    _put_back(journal["paths"])
+
+
+def _run_as_before(journal: Mapping[str, Any]) -> None:
     system.systemctl("roll back", "daemon-reload", [])
+    units: Dict[str, Dict[str, bool]] = journal["units"]
     failures = []
     for name, state in system.unit_states(sorted(units)).items():
         for verb in _verbs_back(units[name], state):
@@ -40,17 +80,6 @@ def roll_back(boot: bool = False) -> Optional[str]:
                 failures.append(str(failure))
     if failures:
         raise Failure("roll back", journal["component"], "\n".join(failures))
-    places.JOURNAL.unlink()
-    files.clear(places.BACKUP)
-    return str(journal["component"])
-
-
-def _put_back(paths: Mapping[str, bool]) -> None:
-    for path, existed in paths.items():
-        if existed:
-            files.copy(places.backups([path])[path], Path(path))
-        else:
-            files.remove(Path(path))
 
 
 def _verbs_back(before: Mapping[str, bool], now: system.UnitState) -> List[str]:
@@ -60,8 +89,22 @@ def _verbs_back(before: Mapping[str, bool], now: system.UnitState) -> List[str]:
     if before["enabled"] and not now.enabled:
         verbs.append("enable")
     if before["running"]:
-        # Not "reload": whether the unit took the new config before it was undone is not known here.
-        verbs.append("reload-or-restart")
+        # Whether the unit took the new state before it was undone is not known here.
+        verbs.append("restart" if before["restart"] else "reload-or-restart")
     if before["masked"] and not now.masked:
         verbs.append("mask")
     return verbs
+
+
+def _boot_as_before(units: Mapping[str, Mapping[str, bool]]) -> None:
+    """Let the boot that is under way start what the old state starts; each verb may be repeated."""
+    for name, before in sorted(units.items()):
+        if before["masked"]:
+            system.offline("mask", name)
+        else:
+            system.offline("unmask", name)
+            system.offline("enable" if before["enabled"] else "disable", name)
+    system.systemctl("roll back", "daemon-reload", [])
+    again = sorted(name for name, before in units.items() if before["running"] and before["enabled"])
+    if again:
+        system.enqueue(again)

@@ -55,6 +55,9 @@ def run(
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+_STARTING = ("start", "restart", "reload-or-restart")
+
+
 class UnitState:
     """What systemd says of a unit."""
 
@@ -64,7 +67,7 @@ class UnitState:
         self.active = values.get("ActiveState") in ("active", "reloading")
         self.running = self.active or values.get("ActiveState") == "activating"
         self.enabled = values.get("UnitFileState") in ("enabled", "static", "indirect", "generated", "alias")
-        self.stale = values.get("NeedDaemonReload") == "yes"
+        self.starting_over = values.get("SubState") == "auto-restart"
 
 
 def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
@@ -72,7 +75,7 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
     if not units:
         return {}
     names = list(units)
-    properties = "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload"
+    properties = "--property=LoadState,ActiveState,SubState,UnitFileState"
     text = run("read", "systemd", ["systemctl", "show", properties, *names])
     blocks = text.split("\n\n")
     states = {}
@@ -85,6 +88,9 @@ def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
     """``systemctl VERB UNITS``. Raises Failure with the journal of the unit that failed."""
     if not units and verb != "daemon-reload":
         return
+    if verb in _STARTING:
+        # Whoever tries again and again must not be refused for trying too often.
+        _try(["systemctl", "reset-failed", *units])
     try:
         run(step, " ".join(units) or verb, ["systemctl", verb, *units], timeout=300)
     except Failure as failure:
@@ -93,6 +99,21 @@ def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
         for name in failed:
             words.append(journal(name))
         raise Failure(step, " ".join(failed or units) or verb, readable("\n".join(words))) from None
+
+
+def offline(verb: str, unit: str) -> None:
+    """``systemctl VERB UNIT`` on the files alone, for a host that is booting. What fails is left to later."""
+    _try(["systemctl", "--root=/", verb, unit])
+
+
+def enqueue(units: Sequence[str]) -> None:
+    """Have units started in the course of the boot, in their order, without waiting."""
+    _try(["systemctl", "--no-block", "start", *units])
+
+
+def _try(command: Sequence[str]) -> None:
+    quiet = subprocess.DEVNULL
+    subprocess.run(list(command), stdin=quiet, stdout=quiet, stderr=quiet, check=False)
 
 
 def journal(unit: str) -> str:

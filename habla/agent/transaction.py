@@ -1,12 +1,11 @@
 """Apply as a transaction: stage, check, swap, start, act, prove; or put back what was there.
 
-The journal names what is about to be swapped before anything is. Whoever finds a journal, the next run or
+The journal says what is about to be touched before anything is. Whoever finds a journal, the next run or
 the boot of the host (``recover``), puts the old state back; a commit is the removal of the journal.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -19,6 +18,8 @@ from .failure import Failure, readable
 from .rollback import roll_back
 
 Secrets = Mapping[str, str]
+# Seconds after which a unit that nothing asks for its health is taken to have started.
+_SETTLE = 0.3
 
 
 class Transaction:
@@ -31,13 +32,14 @@ class Transaction:
         self.record: Dict[str, Any] = places.read_json(places.record_path(self.document.component)) or {}
         self.changes = Changes()
         self.seconds: Dict[str, float] = {}
-        self.made: List[str] = list(self.record.get("made", ()))
+        self.made: List[str] = []
         self.actions_done: Dict[str, str] = {}
-        self.swapped = False
+        self.journal: Dict[str, Any] = {}
 
     def steps(self) -> List[Tuple[str, Callable[[], None]]]:
         """name -> what it does."""
         return [
+            ("begin", self.begin),
             ("packages", self.install),
             ("stage", self.stage),
             ("check", self.check),
@@ -58,9 +60,10 @@ class Transaction:
                 begun = time.monotonic()
                 try:
                     step()
-                except (Failure, OSError) as error:
+                except Exception as error:
                     self.undo(_as_failure(name, error))
                 self.seconds[name] = round(time.monotonic() - begun, 3)
+        self.tidy()
         return {
             "component": self.document.component,
             "changed": self.changes.report(),
@@ -69,17 +72,28 @@ class Transaction:
 
     def undo(self, failure: Failure) -> None:
         """Put everything back and raise ``failure``, with what could not be put back."""
-        words = [readable(failure.reason, self.secrets.values())]
+        words = [readable(failure.reason)]
         try:
-            self.drop_staged()
-            if self.swapped:
-                roll_back()
-                words.append("what was there before is back")
-            else:
-                words.append("nothing was changed")
+            roll_back()
+            words.append(
+                "what was there before is back" if self.journal.get("paths") else "nothing was changed"
+            )
         except (Failure, OSError) as error:
             words.append("the old state could not be put back: {}".format(error))
+            words.append("the next run, or the next boot, tries again")
         raise Failure(failure.step, failure.subject, "\n".join(words)) from None
+
+    def begin(self) -> None:
+        """Leave word of what may be found half done, should this run end here."""
+        places.make_state()
+        self.journal = {
+            "component": self.document.component,
+            "staged": sorted({*self.document.files, *self.document.archives}),
+            "made": [],
+            "paths": {},
+            "units": {},
+        }
+        places.write_json(places.JOURNAL, self.journal)
 
     def install(self) -> None:
         """Packages, and users, whom files may belong to."""
@@ -97,20 +111,19 @@ class Transaction:
             self.changes.packages, self.changes.users = before
 
     def stage(self) -> None:
-        """Everything new beside its target. Directories are made for good: they do no harm."""
+        """Everything new beside its target. Directories of data are made for good: they do no harm."""
+        self._make_parents([*self.changes.directories, *self.changes.archives, *self.changes.files])
         for path in self.changes.directories:
             wanted = self.document.directories[path]
-            self._make_parents(Path(path))
-            Path(path).mkdir(exist_ok=True)
+            Path(path).mkdir(mode=0o700, exist_ok=True)
             files.own(path, wanted.mode, wanted.owner, wanted.group)
         for path in self.changes.archives:
-            self._make_parents(Path(path))
             archives.unpack(path, self.document.archives[path])
         for path in self.changes.files:
             wanted_file = self.document.files[path]
-            self._make_parents(Path(path))
-            places.write(files.staged(path), wanted_file.content(self.secrets))
+            places.write_plain(files.staged(path), wanted_file.content(self.secrets))
             files.own(str(files.staged(path)), wanted_file.mode, wanted_file.owner, wanted_file.group)
+        files.settle([files.staged(path) for path in self.changes.files])
 
     def check(self) -> None:
         """Each daemon's own checker, on the staged files."""
@@ -132,34 +145,38 @@ class Transaction:
         changes = self.changes
         paths = sorted({*changes.files, *changes.removed, *changes.archives})
         units = [*changes.retired, *changes.start, *changes.restart, *changes.reload]
-        states = system.unit_states(sorted({*units, *changes.stop, *changes.enable}))
+        states = system.unit_states(sorted({*units, *changes.stop, *changes.enable, *changes.release}))
         files.clear(places.BACKUP)
-        kept = places.backups(paths)
+        # The record goes back with the files that it lists.
+        kept = places.backups([*paths, str(places.record_path(self.document.component))])
         for path, backup in kept.items():
             files.copy(Path(path), backup)
-        self._keep_originals(kept)
-        journal = {
-            "component": self.document.component,
-            "paths": {path: os.path.lexists(str(backup)) for path, backup in kept.items()},
-            "units": {
-                name: {"running": state.running, "enabled": state.enabled, "masked": state.masked}
-                for name, state in states.items()
-            },
+        owned = {*self.record.get("files", ()), *self.record.get("document", {}).get("archives", ())}
+        taken = sorted(set(paths) - owned)
+        for path in taken:
+            files.keep_original(path)
+        files.settle([*kept.values(), *map(places.original_of, taken)])
+        self.journal["paths"] = {path: os.path.lexists(str(backup)) for path, backup in kept.items()}
+        self.journal["units"] = {
+            name: {
+                "running": state.running,
+                "enabled": state.enabled,
+                "masked": state.masked,
+                "restart": name in changes.restart,
+            }
+            for name, state in states.items()
         }
-        places.write_json(places.JOURNAL, journal)
-        self.swapped = True
+        places.write_json(places.JOURNAL, self.journal)
         retired = [unit for unit in changes.retired if system.unit_states([unit])[unit].exists]
         system.systemctl("units", "disable", retired)
         system.systemctl("units", "stop", retired)
         for path in changes.removed:
-            files.restore_original(path)
+            files.put_original(path)
         for path in changes.archives:
             files.link(path, link_target(path, self.document.archives[path].sha256))
         for path in changes.files:
             files.staged(path).replace(path)
-        for directory in sorted({str(Path(path).parent) for path in paths}):
-            if Path(directory).is_dir():
-                places.sync_directory(Path(directory))
+        files.settle([Path(path) for path in paths if not Path(path).is_dir()])
 
     def units(self) -> None:
         """Let systemd see the change; restart or reload what depends on it, start what does not run."""
@@ -185,8 +202,16 @@ class Transaction:
             self.actions_done[name] = inputs_digest(self.document, name, self.secrets)
 
     def prove(self) -> None:
-        """Wait until everything answers."""
+        """Wait until everything answers, and see that what was started stays up."""
         health.wait_for_all(self.document.health)
+        begun = {*self.changes.start, *self.changes.restart}
+        if begun - {check.unit for check in self.document.health.values()}:
+            # Nothing asks these units whether they are well: one that dies does so soon.
+            time.sleep(_SETTLE)
+        for name, state in system.unit_states(sorted(begun)).items():
+            if not state.running or state.starting_over:
+                words = "does not stay up; its last lines:\n" + system.journal(name)
+                raise Failure("units", name, readable(words))
 
     def commit(self) -> None:
         """Write down what this component owns; from here on the new state is the state."""
@@ -195,40 +220,42 @@ class Transaction:
             "document": self.raw,
             "digest": digest(self.raw),
             "files": sorted(self.document.files),
-            "made": sorted(set(self.made)),
+            "made": sorted({*self.record.get("made", ()), *self.made}),
             "actions": {name: value for name, value in done.items() if name in self.document.actions},
         }
         places.write_json(places.record_path(self.document.component), record)
         places.JOURNAL.unlink()
+        places.sync_directory(places.STATE)
+
+    def tidy(self) -> None:
+        """Remove what only a way back needed; a run that ended before it leaves this to the next one."""
         files.clear(places.BACKUP)
+        for path in self.changes.removed:
+            files.drop_original(path)
+        # Of links alone: PATH.d beside a file may be anybody's.
+        for path in set(self.record.get("document", {}).get("archives", ())) - set(self.document.archives):
+            archives.drop_others(path, "")
         for path, archive in self.document.archives.items():
             archives.drop_others(path, archive.sha256)
 
-    def drop_staged(self) -> None:
-        """Remove what was staged and never swapped."""
-        for path in self.document.files:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                files.staged(path).unlink()
-
-    def _make_parents(self, path: Path) -> None:
-        missing = [parent for parent in path.parents if not parent.is_dir()]
-        for parent in reversed(missing):
-            parent.mkdir(mode=0o755, exist_ok=True)
-            self.made.append(str(parent))
-
-    def _keep_originals(self, kept: Mapping[str, Path]) -> None:
-        """What stood there before habla first touched it comes back when the component goes."""
-        for path, backup in kept.items():
-            original = places.original_of(path)
-            if path not in self.record.get("files", ()) and os.path.lexists(str(backup)):
-                files.copy(backup, original)
+    def _make_parents(self, paths: List[str]) -> None:
+        parents = {parent for path in paths for parent in Path(path).parents}
+        missing = sorted(str(parent) for parent in parents if not parent.is_dir())
+        if not missing:
+            return
+        self.made = self.journal["made"] = missing
+        places.write_json(places.JOURNAL, self.journal)
+        for parent in missing:
+            # A directory of the document among them gets its own mode and owner in its turn.
+            Path(parent).mkdir(mode=0o755, exist_ok=True)
 
 
 def _as_failure(step: str, error: Exception) -> Failure:
     if isinstance(error, Failure):
         return error
     subject = str(getattr(error, "filename", None) or step)
-    return Failure(step, subject, str(getattr(error, "strerror", None) or error))
+    words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
+    return Failure(step, subject, str(words))
 
 
 def _filled(word: str, files: Tuple[str, ...], staged: Mapping[str, str]) -> str:
