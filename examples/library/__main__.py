@@ -13,6 +13,7 @@ def machine(name: str) -> ExistingHost:
     return ExistingHost(
         address=config.require(f"{name}-address"),
         port=config.get_int(f"{name}-port") or 22,
+        user=config.get(f"{name}-user") or "root",
         host_key=config.require(f"{name}-host-key"),
         private_key=config.require_secret("private-key"),
     )

@@ -12,7 +12,7 @@ from .document import from_json
 
 
 def delete(component: str, purge: bool) -> Dict[str, Any]:
-    """Undo a component: its units stop, its files go, what stood there before comes back.
+    """Undo a component: its units stop, its files go, what stood there and what ran before comes back.
 
     Packages and users stay. Directories of data stay too, unless ``purge``.
     """
@@ -23,8 +23,9 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     states = system.unit_states(sorted(document.units))
     present = [name for name, state in states.items() if state.exists]
     # Timers first, or they start what was just stopped.
+    ran = record.get("ran", ())
     for name in sorted(present, key=lambda unit: not unit.endswith(".timer")):
-        if not name.startswith("systemd-"):
+        if name not in ran:
             system.systemctl("delete", "stop", [name])
             system.systemctl("delete", "disable", [name])
     paths = sorted({*record.get("files", ()), *document.archives})
@@ -36,6 +37,7 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     if document.stopped:
         system.systemctl("delete", "unmask", document.stopped)
     system.systemctl("delete", "daemon-reload", [])
+    system.systemctl("delete", "reload-or-restart", [name for name in present if name in ran])
     kept = []
     for path in sorted(document.directories, reverse=True):
         if purge:

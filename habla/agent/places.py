@@ -110,7 +110,8 @@ def record_path(component: str) -> Path:
 def records() -> Dict[str, Dict[str, Any]]:
     """component -> its record, of all components on this host.
 
-    A record: ``document`` as applied, ``files`` (paths), ``made`` (directories made for them), ``actions``
+    A record: ``document`` as applied, ``files`` (paths), ``made`` (directories made for them), ``ran``
+    (units that ran before), ``actions``
     (name -> digest of the inputs of its last success).
     """
     if not RECORDS.is_dir():

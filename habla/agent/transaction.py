@@ -33,6 +33,7 @@ class Transaction:
         self.changes = Changes()
         self.seconds: Dict[str, float] = {}
         self.made: List[str] = []
+        self.ran: List[str] = list(self.record.get("ran", ()))
         self.actions_done: Dict[str, str] = {}
         self.journal: Dict[str, Any] = {}
 
@@ -86,6 +87,9 @@ class Transaction:
     def begin(self) -> None:
         """Leave word of what may be found half done, should this run end here."""
         places.make_state()
+        # What ran before habla had a say in it goes on when the component is deleted.
+        new = sorted(set(self.document.units) - set(self.record.get("document", {}).get("units", ())))
+        self.ran += [name for name, state in system.unit_states(new).items() if state.running]
         self.journal = {
             "component": self.document.component,
             "staged": sorted({*self.document.files, *self.document.archives}),
@@ -220,6 +224,7 @@ class Transaction:
             "document": self.raw,
             "digest": digest(self.raw),
             "files": sorted(self.document.files),
+            "ran": sorted(set(self.ran) & set(self.document.units)),
             "made": sorted({*self.record.get("made", ()), *self.made}),
             "actions": {name: value for name, value in done.items() if name in self.document.actions},
         }

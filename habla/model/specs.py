@@ -97,7 +97,8 @@ class JabberSpec(Spec):
 class HaproxyInstanceSpec(Spec):
     """One HAProxy instance. maxconn: connections at a time. stats_port: on the loopback address.
 
-    What is not given is 2000 connections and port 8404 for www, 20000 and 8405 for jabber.
+    What is not given is 2000 connections and port 8404 for www, 8000 and 8405 for jabber. Each connection
+    takes two file descriptors.
     """
 
     maxconn: Annotated[int, Field(ge=1)] | None = None

@@ -157,6 +157,8 @@ def _stats(instance: Instance, dialect: Dialect) -> Iterator[str]:
     match dialect:
         case Dialect.V1_3_14:
             yield f"listen stats 127.0.0.1:{instance.stats_port}"
+            # It has no servers, and 1.3.14 will not do without a way to choose one.
+            yield "    balance roundrobin"
         case Dialect.V2:
             yield "listen stats"
             yield f"    bind 127.0.0.1:{instance.stats_port}"

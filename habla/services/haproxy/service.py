@@ -133,7 +133,7 @@ class Haproxy:
     def jabber(self, site: Site) -> Instance:
         """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
         frontends, backends = [], []
-        maxconn, stats_port = _limits(self.spec.jabber, 20_000, 8405)
+        maxconn, stats_port = _limits(self.spec.jabber, 8000, 8405)
         two = Dialect(self.spec.dialect) is Dialect.V2
         for name, ends in _by_offer(site, "jabber").items():
             offer = ends[0].offer
