@@ -46,7 +46,7 @@ class Program:
             matching = (event for event in self.events[since:] if fields.items() <= event.items())
             return next(matching, None)
 
-        return wait_for(found, seconds, f"{fields} in {self.events[-6:]}")  # type: ignore[no-any-return]
+        return wait_for(found, seconds, f"{fields} in {self.events[-6:]}")
 
     def end(self) -> None:
         """End it, whatever it does."""

@@ -292,7 +292,7 @@ def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pa
     wait_for(lambda: all(int(fleet.ssh(host, beam)) > TICK_IN_EFFECT for host in STABLE), 90, "net_ticktime")
     workers = 6
     with fleet.program("visitor.py", "ask", str(workers), "www.hab.la", "/rpc", "/status/", "/") as visitor:
-        visitor.expect(5, event="started")
+        visitor.expect(15, event="started")
         killed = time.time()
         fleet.kill(gone)
         cut = time.time()

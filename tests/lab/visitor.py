@@ -3,7 +3,7 @@
     visitor.py download HOST PATH        reads slowly until a line comes on stdin, then to the end
     visitor.py ask WORKERS HOST PATH …   asks for these again and again until a line comes on stdin
 
-Events are lines of JSON: {"event": "started"}, and at the end {"event": "done", …}.
+Events are lines of JSON: {"event": "started"} once answers come, and at the end {"event": "done", …}.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 
 ADDRESS = "203.0.113.10"
 SLOW_BYTES, SLOW_PAUSE = 16384, 0.05
+# Answers until it is certain that every worker is at work and every server has been asked.
+WARM = 300
 # Longer than HAProxy takes to find a lost server, shorter than it waits for the answer of one.
 ANSWER_SECONDS = 20
 
@@ -70,11 +72,12 @@ def ask(stop: threading.Event, workers: int, host: str, paths: list[str]) -> Non
                     faults.append({"path": path, "asked": started, "failed": time.time(), "fault": fault})
                 else:
                     servers[server] += 1
+                    if servers.total() == WARM:
+                        say(event="started")
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
     for thread in threads:
         thread.start()
-    say(event="started")
     for thread in threads:
         thread.join()
     say(event="done", servers=dict(servers), faults=faults, slowest=round(slowest, 2))

@@ -130,7 +130,7 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
     directory = tmp_path_factory.mktemp("mariadb")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     data = ("--no-defaults", f"--datadir={directory}", "--user=root")
-    subprocess.run(["mariadb-install-db", *data, "--skip-test-db"], check=True, **quiet)  # type: ignore[call-overload]
+    subprocess.run(["mariadb-install-db", *data, "--skip-test-db"], check=True, **quiet)
     initial = directory / "init.sql"
     escaped = PASSWORD.replace("'", "''")
     initial.write_text(
