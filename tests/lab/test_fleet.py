@@ -74,6 +74,7 @@ def pair(jabber: Jabber) -> Iterator[tuple[str, str]]:
 def unchanged_after(fleet: Fleet) -> Iterator[None]:
     """Takes a test's changes back."""
     yield
+    fleet.ssh("front1", f"systemctl start {WWW} {JABBER}")
     fleet.up()
 
 
@@ -184,7 +185,7 @@ def test_route_to_the_internal_network_leads_nowhere(fleet: Fleet) -> None:
     """An outside client that routes 192.168.2.0/24 over front1's public address reaches none of its ports."""
     targets = [
         f"{address}:{port}"
-        for address in ("192.168.2.10", "192.168.2.100", "192.168.2.120", "127.0.0.1")
+        for address in ("192.168.2.10", "192.168.2.100", "192.168.2.120")
         for port in INTERNAL_PORTS.values()
     ]
     route = ("ip", "route", "add", "192.168.2.0/24", "via", FRONT)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 import urllib.parse
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -50,9 +51,11 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def process(port: int, *command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    port: int, *command: str, output: IO[bytes] | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program that listens on the port, until the end of the block."""
-    started = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.DEVNULL)
+    started = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.DEVNULL, stderr=output)
     try:
         wait_for(lambda: started.poll() is not None or listens(port), 20, f"{command[0]} on {port}")
         assert started.poll() is None, f"{command[0]} ended at once"
@@ -299,6 +302,24 @@ def test_batch_answers_all_but_notifications(rpc: App) -> None:
 def test_rpc_is_posted_to_one_path(rpc: App, method: str, path: str, status: int) -> None:
     """Another method or path is refused."""
     assert rpc.ask(method, path, "{}")[0] == status
+
+
+def test_client_that_hangs_up_leaves_no_traceback(backends: Backends, tmp_path: Path) -> None:
+    """A client that resets its connection before the answer, as health checks do, is no news for the log."""
+    port, log = free_port(), tmp_path / "log"
+    own = {"HABLA_HOST": "stable1", "HABLA_ADDRESS": "127.0.0.1", "HABLA_PORT": str(port)}
+    environment = backends.environment | own
+    with (
+        log.open("wb") as output,
+        process(port, PYTHON, "-B", str(APPS / "status/status.py"), output=output, **environment),
+    ):
+        for _ in range(30):
+            client = socket.create_connection(("127.0.0.1", port), 5)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /status/ HTTP/1.0\r\n\r\n")
+            client.close()
+        assert App("stable1", port).ask("GET", "/status/")[0] == 200
+    assert "serving" in log.read_text() and "Traceback" not in log.read_text()
 
 
 def test_large_body_is_refused_unread(rpc: App) -> None:

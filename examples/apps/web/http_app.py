@@ -87,6 +87,8 @@ def serve(answer: Callable[[Request], Answer], quiet: str) -> None:
         sys_version = ""
         # Seconds that a client may take between two packets.
         timeout = 15
+        # Headers and body in one packet: HAProxy's checks hang up after the first.
+        wbufsize = -1
 
         def handle_request(self) -> None:
             try:
@@ -142,6 +144,11 @@ def serve(answer: Callable[[Request], Answer], quiet: str) -> None:
         request_queue_size = 128
         # Threads that are waited for: a restart loses no request that is at work.
         daemon_threads = False
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            fault = sys.exc_info()[1]
+            if not isinstance(fault, ConnectionError):
+                super().handle_error(request, client_address)
 
     server = Server((os.environ["HABLA_ADDRESS"], int(os.environ["HABLA_PORT"])), Handler)
 
