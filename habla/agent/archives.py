@@ -93,6 +93,9 @@ def unpack(path: str, archive: Archive) -> None:
         raise Failure("stage", path, "not a tar archive: {}".format(error)) from None
     finally:
         shutil.rmtree(str(new), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # Goes only when nothing is in it, that is, when this was the first version and no good.
+            target.parent.rmdir()
 
 
 def drop_others(path: str, keep: str) -> None:

@@ -6,8 +6,10 @@ Exit status: 0 done, 1 a step failed and the old state is back, 2 wrong usage, 3
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -158,7 +160,7 @@ def install(agent: str) -> Dict[str, Any]:
 
 
 def uninstall() -> Dict[str, Any]:
-    """Remove what ``install`` and ``secrets`` left. Refuses while a component is still there."""
+    """Remove the agent and all that it kept. Refuses while a component is still there."""
     left = sorted(places.records())
     if left:
         raise Failure("uninstall", ", ".join(left), "components are still on this host: delete them first")
@@ -167,4 +169,11 @@ def uninstall() -> Dict[str, Any]:
         _UNIT.unlink()
         system.systemctl("uninstall", "daemon-reload", [])
     places.SECRETS.unlink(missing_ok=True)
+    shutil.rmtree(str(places.STATE), ignore_errors=True)
+    program = Path(sys.argv[0])
+    if program.suffix == ".pyz":
+        program.unlink()
+    for directory in (places.SECRETS.parent, program.parent):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
     return {"uninstalled": True}

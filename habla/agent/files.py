@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -64,6 +65,18 @@ def copy(source: Path, target: Path) -> None:
     os.chown(str(new), status.st_uid, status.st_gid, follow_symlinks=False)
     shutil.copystat(str(source), str(new), follow_symlinks=False)
     new.replace(target)
+
+
+def move(source: Path, target: Path) -> None:
+    """Like ``copy``, but the source may go: without need of space where both are on one file system."""
+    if os.path.lexists(str(source)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            copy(source, target)
 
 
 def remove(path: Path) -> None:

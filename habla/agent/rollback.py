@@ -46,7 +46,7 @@ def _put_back(journal: Mapping[str, Any]) -> None:
         files.remove(files.staged(path))
     for path, existed in journal["paths"].items():
         if existed:
-            files.copy(places.backups([path])[path], Path(path))
+            files.move(places.backups([path])[path], Path(path))
         else:
             files.remove(Path(path))
     files.settle([Path(path) for path in journal["paths"]])
@@ -64,6 +64,7 @@ def _stop_new(units: Mapping[str, Mapping[str, bool]]) -> None:
     for name, state in system.unit_states(sorted(units)).items():
         if state.exists and not units[name]["running"]:
             system.systemctl("roll back", "stop", [name])
+            system.forget_failures([name])
         if state.exists and state.enabled and not state.masked and not units[name]["enabled"]:
             system.systemctl("roll back", "disable", [name])
 

@@ -90,7 +90,7 @@ def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
         return
     if verb in _STARTING:
         # Whoever tries again and again must not be refused for trying too often.
-        _try(["systemctl", "reset-failed", *units])
+        forget_failures(units)
     try:
         run(step, " ".join(units) or verb, ["systemctl", verb, *units], timeout=300)
     except Failure as failure:
@@ -99,6 +99,11 @@ def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
         for name in failed:
             words.append(journal(name))
         raise Failure(step, " ".join(failed or units) or verb, readable("\n".join(words))) from None
+
+
+def forget_failures(units: Sequence[str]) -> None:
+    """Let systemd take units that failed for units that never ran."""
+    _try(["systemctl", "reset-failed", *units])
 
 
 def offline(verb: str, unit: str) -> None:

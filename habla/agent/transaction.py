@@ -6,6 +6,7 @@ the boot of the host (``recover``), puts the old state back; a commit is the rem
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -34,7 +35,6 @@ class Transaction:
         self.seconds: Dict[str, float] = {}
         self.made: List[str] = []
         self.ran: List[str] = list(self.record.get("ran", ()))
-        self.actions_done: Dict[str, str] = {}
         self.journal: Dict[str, Any] = {}
 
     def steps(self) -> List[Tuple[str, Callable[[], None]]]:
@@ -87,12 +87,13 @@ class Transaction:
     def begin(self) -> None:
         """Leave word of what may be found half done, should this run end here."""
         places.make_state()
+        record = str(places.record_path(self.document.component))
         # What ran before habla had a say in it goes on when the component is deleted.
         new = sorted(set(self.document.units) - set(self.record.get("document", {}).get("units", ())))
         self.ran += [name for name, state in system.unit_states(new).items() if state.running]
         self.journal = {
             "component": self.document.component,
-            "staged": sorted({*self.document.files, *self.document.archives}),
+            "staged": sorted({*self.document.files, *self.document.archives, record}),
             "made": [],
             "paths": {},
             "units": {},
@@ -127,7 +128,7 @@ class Transaction:
             wanted_file = self.document.files[path]
             places.write_plain(files.staged(path), wanted_file.content(self.secrets))
             files.own(str(files.staged(path)), wanted_file.mode, wanted_file.owner, wanted_file.group)
-        files.settle([files.staged(path) for path in self.changes.files])
+        files.settle([*(files.staged(path) for path in self.changes.files), self._write_record()])
 
     def check(self) -> None:
         """Each daemon's own checker, on the staged files."""
@@ -203,7 +204,6 @@ class Transaction:
             action = self.document.actions[name]
             stdin = Path(action.stdin).read_bytes() if action.stdin else None
             system.run("actions", name, action.command, stdin=stdin, timeout=action.timeout)
-            self.actions_done[name] = inputs_digest(self.document, name, self.secrets)
 
     def prove(self) -> None:
         """Wait until everything answers, and see that what was started stays up."""
@@ -218,19 +218,29 @@ class Transaction:
                 raise Failure("units", name, readable(words))
 
     def commit(self) -> None:
-        """Write down what this component owns; from here on the new state is the state."""
-        done = {**self.record.get("actions", {}), **self.actions_done}
+        """Let the record be the new one; from here on the new state is the state."""
+        record = places.record_path(self.document.component)
+        files.staged(str(record)).replace(record)
+        places.sync_directory(record.parent)
+        places.JOURNAL.unlink()
+        places.sync_directory(places.STATE)
+
+    def _write_record(self) -> Path:
+        """What this component will own, beside its record: a full disk must not be found only at the end."""
+        path = places.record_path(self.document.component)
+        due = {name: inputs_digest(self.document, name, self.secrets) for name in self.changes.actions}
+        done = {**self.record.get("actions", {}), **due}
         record = {
             "document": self.raw,
             "digest": digest(self.raw),
             "files": sorted(self.document.files),
-            "ran": sorted(set(self.ran) & set(self.document.units)),
             "made": sorted({*self.record.get("made", ()), *self.made}),
             "actions": {name: value for name, value in done.items() if name in self.document.actions},
         }
-        places.write_json(places.record_path(self.document.component), record)
-        places.JOURNAL.unlink()
-        places.sync_directory(places.STATE)
+        path.parent.mkdir(exist_ok=True)
+        new = files.staged(str(path))
+        places.write_plain(new, json.dumps(record, sort_keys=True).encode())
+        return new
 
     def tidy(self) -> None:
         """Remove what only a way back needed; a run that ended before it leaves this to the next one."""

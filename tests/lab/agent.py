@@ -119,22 +119,14 @@ if POINT == "in swap":
     Killed.swap = half
 if POINT == "in commit":
     unlink = Path.unlink
-    Path.unlink = lambda path, *more, **words: die() if path == places.JOURNAL else unlink(path, *more, **words)
+    Path.unlink = lambda path, **words: die() if path == places.JOURNAL else unlink(path, **words)
 with places.lock():
     Killed(json.load(sys.stdin), places.secrets()).run()
 """
 POINTS = (
-    "in packages",
-    "begin",
-    "packages",
-    "stage",
-    "check",
-    "in swap",
-    "swap",
-    "units",
-    "actions",
-    "health",
-) + ("in commit", "commit")
+    *("in packages", "begin", "packages", "stage", "check", "in swap"),
+    *("swap", "units", "actions", "health", "in commit", "commit"),
+)
 
 
 def demo(text: str, component: str = "demo", **changes: Any) -> HostState:

@@ -106,7 +106,8 @@ def test_deletion_after_all_that_gives_the_distribution_its_files_back(host: Age
     script = (
         "import os, sys; sys.path.insert(0, '/usr/local/lib/habla/agent.pyz')\n"
         "from agent import deletion, places, system\n"
-        "system.systemctl = lambda step, verb, units: os.kill(os.getpid(), 9) if verb == 'daemon-reload' else 0\n"
+        "die = lambda: os.kill(os.getpid(), 9)\n"
+        "system.systemctl = lambda step, verb, units: die() if verb == 'daemon-reload' else 0\n"
         "deletion.delete('demo', False)\n"
     )
     assert "status 137" in host.send("python3 -; echo status $?", script).stdout
@@ -118,7 +119,7 @@ def test_deletion_after_all_that_gives_the_distribution_its_files_back(host: Age
     assert host.agent("delete", "demo").report == {"component": "demo", "deleted": False}
 
 
-@pytest.mark.parametrize("point", ["in swap", "swap", "units", "health", "in commit"])
+@pytest.mark.parametrize("point", ["in swap", "units", "in commit"])
 def test_power_cut_boots_into_the_old_state(lab: Lab, host: AgentHost, point: str) -> None:
     """After a power cut in the middle of an apply the host boots into the old state, by itself."""
     assert host.apply(_old()).status == 0
