@@ -1,0 +1,1 @@
+"""Measurements of habla beside other tools; see docs/benchmarks.md."""
