@@ -1,0 +1,35 @@
+"""What a killed ``pulumi`` leaves behind is found, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from toolchain.repair import has_begun_operations, stale_locks
+
+
+def lock(backend: Path, name: str, pid: int, hostname: str = "") -> Path:
+    path = backend / ".pulumi" / "locks" / "organization" / "habla" / "lab" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"pid": pid, "hostname": hostname or socket.gethostname()}))
+    return path
+
+
+def test_only_a_lock_of_a_dead_process_of_this_machine_is_stale(tmp_path: Path) -> None:
+    """A running ``pulumi``, or one of another machine, keeps its lock."""
+    dead = lock(tmp_path, "dead", 2**22 + 1)
+    lock(tmp_path, "alive", os.getpid())
+    lock(tmp_path, "elsewhere", 2**22 + 1, "another-machine")
+    assert stale_locks(tmp_path) == [dead]
+
+
+def test_operations_whose_end_nobody_saw_are_found(tmp_path: Path) -> None:
+    """In the state of the lab's stack; a stack that was never deployed has none."""
+    assert not has_begun_operations(tmp_path)
+    path = tmp_path / ".pulumi" / "stacks" / "habla" / "lab.json"
+    path.parent.mkdir(parents=True)
+    for pending in ([], [{"type": "creating"}]):
+        path.write_text(json.dumps({"checkpoint": {"latest": {"pending_operations": pending}}}))
+        assert has_begun_operations(tmp_path) == bool(pending)
