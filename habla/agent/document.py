@@ -157,7 +157,7 @@ def from_json(raw: Any) -> Document:
     if not re.match(r"^[a-z][a-z0-9-]*$", document.component):
         raise Failure("read", document.component, "not a component's name")
     for path in sorted({path for part in _PATHS for path in values.get(part, {})}):
-        if not path.startswith("/") or os.path.normpath(path) != path or path == "/":
+        if not path.startswith("/") or path.startswith("//") or os.path.normpath(path) != path or path == "/":
             raise Failure("read", path, "not an absolute, plain path")
     modes = {path: item.mode for path, item in document.files.items()}
     modes.update((path, item.mode) for path, item in document.directories.items())
