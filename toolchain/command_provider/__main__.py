@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -13,6 +14,7 @@ from toolchain.command_provider.servicer import CommandServicer, EngineLog
 
 VERSION = "1.2.1"
 
+_PARENT_SECONDS = 1.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", 400 * 1024 * 1024),
     ("grpc.max_send_message_length", 400 * 1024 * 1024),
@@ -32,8 +34,18 @@ async def serve(engine_address: str | None) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    watch = asyncio.create_task(_end_with_engine(ended))
     await ended.wait()
+    watch.cancel()
     await server.stop(grace=None)
+
+
+async def _end_with_engine(ended: asyncio.Event) -> None:
+    """An engine that is killed tells nobody; its children get another parent."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(_PARENT_SECONDS)
+    ended.set()
 
 
 def main(arguments: list[str]) -> None:
