@@ -7,7 +7,7 @@ files under version control and of nothing else. A pinned address goes before a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
@@ -15,8 +15,9 @@ from itertools import pairwise
 from netaddr import IPAddress, IPNetwork, IPRange, IPSet
 
 from habla.errors import AddressError, Fault, raise_faults
+from habla.model.roles import Role
 
-__all__ = ["AddressPlan", "AddressRange", "HostRequest", "plan_addresses"]
+__all__ = ["AddressPlan", "AddressRange", "HostRequest", "plan_addresses", "role_ranges"]
 
 
 @dataclass(frozen=True, order=True)
@@ -70,6 +71,35 @@ class AddressPlan:
     def of_role(self, role: str) -> dict[str, IPv4Address]:
         """The hosts of a role, by name."""
         return {name: address for name, address in sorted(self.hosts.items()) if self.roles[name] == role}
+
+
+def role_ranges(
+    network: IPv4Network, roles: Mapping[str, Role], given: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[AddressRange, ...]]:
+    """Which addresses each role owns: what is given, as text, else the role's own offsets in a /24.
+
+    Raises AddressError with every text that is no range.
+    """
+    # In another network the offsets would mean nothing: there, roles that are used must be given ranges.
+    ranges = {
+        name: tuple(AddressRange(network[low], network[high]) for low, high in role.offsets)
+        if network.prefixlen == 24
+        else ()
+        for name, role in roles.items()
+    }
+    faults = []
+    for name, texts in given.items():
+        parsed = []
+        for index, text in enumerate(texts):
+            try:
+                parsed.append(AddressRange.parse(text))
+            except ValueError as error:
+                path = f"roles.{name}.ranges[{index}]"
+                rule = "FIRST-LAST, NETWORK/LENGTH or one address"
+                faults.append(Fault(path, str(error), text, rule, "correct the range"))
+        ranges[name] = tuple(parsed)
+    raise_faults(AddressError, faults)
+    return ranges
 
 
 def plan_addresses(

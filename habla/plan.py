@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
+from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses, role_ranges
 from habla.errors import Fault, Faults, PlacementError, SettingsError, raise_faults
 from habla.model.roles import APP, DEFAULT_ROLES, Role
 from habla.model.service import Endpoint, Endpoints, Service, Site
@@ -145,28 +145,9 @@ def plan_stack_addresses(settings: Settings, held: Mapping[str, IPv4Address]) ->
 
 
 def stack_ranges(settings: Settings) -> dict[str, tuple[AddressRange, ...]]:
-    """Which addresses each role owns. Raises SettingsError."""
-    network = settings.network.cidr
-    ranges: dict[str, tuple[AddressRange, ...]] = {}
-    faults = []
-    for name, role in stack_roles(settings).items():
-        change = settings.roles.get(name)
-        if change is None or change.ranges is None:
-            # The defaults are offsets in a /24; in another network they would mean nothing.
-            offsets = role.offsets if network.prefixlen == 24 else ()
-            ranges[name] = tuple(AddressRange(network[low], network[high]) for low, high in offsets)
-            continue
-        parsed = []
-        for index, text in enumerate(change.ranges):
-            try:
-                parsed.append(AddressRange.parse(text))
-            except ValueError as error:
-                path = f"roles.{name}.ranges[{index}]"
-                rule = "FIRST-LAST, NETWORK/LENGTH or one address"
-                faults.append(Fault(path, str(error), text, rule, "correct the range"))
-        ranges[name] = tuple(parsed)
-    raise_faults(SettingsError, faults)
-    return ranges
+    """Which addresses each role of a stack owns. Raises AddressError."""
+    given = {name: change.ranges for name, change in settings.roles.items() if change.ranges is not None}
+    return role_ranges(settings.network.cidr, stack_roles(settings), given)
 
 
 def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> dict[str, Archive]:

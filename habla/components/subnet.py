@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
 
-from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
+from habla.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
 from habla.components.command import agent_command, host_command
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
@@ -16,7 +16,7 @@ from habla.model.roles import DEFAULT_ROLES, Role
 from habla.model.service import Endpoints, Site
 from habla.services.network import COMPONENT, network_state
 
-__all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "default_ranges"]
+__all__ = ["InternalSubnet", "InternalSubnetArgs", "Member"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class InternalSubnetArgs:
     network: str = "192.168.2.0/24"
     interface: str = "internal0"
     domain: str = "hab.la"
-    ranges: Mapping[str, Sequence[str]] | None = None
+    ranges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     reserved: Sequence[str] = ()
     roles: Mapping[str, Role] = field(default_factory=lambda: DEFAULT_ROLES)
@@ -101,26 +101,10 @@ class InternalSubnet(pulumi.ComponentResource):
         )
 
 
-def default_ranges(network: IPv4Network, roles: Mapping[str, Role]) -> dict[str, tuple[AddressRange, ...]]:
-    """The ranges of the roles in a /24; none in another network, where the offsets would mean nothing."""
-    if network.prefixlen != 24:
-        return dict.fromkeys(roles, ())
-    return {
-        name: tuple(AddressRange(network[low], network[high]) for low, high in role.offsets)
-        for name, role in roles.items()
-    }
-
-
 def _plan(args: InternalSubnetArgs) -> AddressPlan:
     network = IPv4Network(args.network)
-    ranges = default_ranges(network, args.roles)
+    ranges = role_ranges(network, args.roles, args.ranges)
     faults = []
-    for role, texts in (args.ranges or {}).items():
-        try:
-            ranges[role] = tuple(AddressRange.parse(text) for text in texts)
-        except ValueError as error:
-            rule = "FIRST-LAST, NETWORK/LENGTH or one address"
-            faults.append(Fault(f"ranges.{role}", str(error), ", ".join(texts), rule, "correct the range"))
     seen: set[str] = set()
     for member in args.members:
         if member.host.name in seen:

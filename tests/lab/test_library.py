@@ -13,7 +13,13 @@ from hosts import REPOSITORY, Lab
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 EXAMPLE = REPOSITORY / "examples" / "library"
 PACKAGES = ["beanstalkd", "ejabberd", "haproxy", "iproute2", "logrotate", "memcached", "openssl"]
+COOKIE = "abcdefghijklmnop"
 pytestmark = pytest.mark.lab
+
+
+def private_key(lab: Lab) -> str:
+    """The key that lets into the lab's hosts."""
+    return (lab.directory / "keys" / "id_ed25519").read_text()
 
 
 class Program:
@@ -79,9 +85,8 @@ def program(machines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Program:
         program("config", "set", f"{name}-user", made["user"])
         program("config", "set", f"{name}-host-key", made["host_key"])
     program("config", "set", "outside-address", "203.0.113.10")
-    program("config", "set", "--secret", "cookie", "abcdefghijklmnop")
-    key = (machines.directory / "keys" / "id_ed25519").read_text()
-    program("config", "set", "--secret", "private-key", "--", key)
+    program("config", "set", "--secret", "cookie", COOKIE)
+    program("config", "set", "--secret", "private-key", "--", private_key(machines))
     program("up", "--yes", "--skip-preview")
     return program
 
@@ -118,6 +123,16 @@ def test_what_the_program_left_out_is_not_there(program: Program, machines: Lab)
     assert machines.run("front1", state).split() == ["active", "active", "inactive"]
 
 
+def test_no_secret_is_in_the_state_in_the_clear(program: Program, machines: Lab) -> None:
+    """Neither the cookie nor the private key, which did reach the host and the connection."""
+    assert machines.run("stable1", "sudo -n cat /var/lib/ejabberd/.erlang.cookie") == COOKIE
+    state = (program.directory.parent / "state").rglob("*")
+    text = "".join(path.read_text("utf-8") for path in state if path.is_file())
+    assert "stable1-secrets" in text
+    assert COOKIE not in text
+    assert private_key(machines).splitlines()[1] not in text
+
+
 def test_a_second_up_changes_nothing(program: Program) -> None:
     """The example is deployed once and stays as it is."""
     output = program("up", "--yes", "--skip-preview")
@@ -128,10 +143,10 @@ def test_a_second_up_changes_nothing(program: Program) -> None:
 def test_destroy_takes_everything_of_habla_off_the_machines(program: Program, machines: Lab) -> None:
     """The machines are as they were: their own config files, no unit of ours, packages and data kept."""
     program("destroy", "--yes", "--skip-preview")
-    left = machines.run("front1", "ls /etc/haproxy; ls /etc/systemd/system; ls /var/lib/habla/components")
+    left = machines.run("front1", "ls /etc/haproxy; ls /etc/systemd/system; ls -d /var/lib/habla || true")
     assert "www.cfg" not in left
     assert "haproxy@.service" not in left
     assert "habla-internal.service" not in left
-    assert ".json" not in left
+    assert "/var/lib/habla" not in left
     assert "192.168.2" not in machines.run("front1", "ip -4 address; cat /etc/hosts /etc/memcached.conf")
     assert machines.run("front1", "test -d /var/lib/beanstalkd && echo kept") == "kept"
