@@ -234,6 +234,7 @@ class Transaction:
             "document": self.raw,
             "digest": digest(self.raw),
             "files": sorted(self.document.files),
+            "ran": sorted(set(self.ran) & set(self.document.units)),
             "made": sorted({*self.record.get("made", ()), *self.made}),
             "actions": {name: value for name, value in done.items() if name in self.document.actions},
         }

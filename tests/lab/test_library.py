@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hosts import REPOSITORY, Lab
+from hosts import REPOSITORY, Lab, wait_for
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 EXAMPLE = REPOSITORY / "examples" / "library"
@@ -148,5 +148,7 @@ def test_destroy_takes_everything_of_habla_off_the_machines(program: Program, ma
     assert "haproxy@.service" not in left
     assert "habla-internal.service" not in left
     assert "/var/lib/habla" not in left
-    assert "192.168.2" not in machines.run("front1", "ip -4 address; cat /etc/hosts /etc/memcached.conf")
+    assert "192.168.2" not in machines.run("front1", "cat /etc/hosts /etc/memcached.conf; ip rule")
+    # networkd takes a moment to let go of the address.
+    wait_for(lambda: "192.168.2" not in machines.run("front1", "ip -4 address"), what="the address to go")
     assert machines.run("front1", "test -d /var/lib/beanstalkd && echo kept") == "kept"
