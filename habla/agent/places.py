@@ -69,8 +69,13 @@ def write_plain(path: Path, content: bytes, mode: int = 0o600) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     descriptor = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+    except OSError as error:
+        # A full disk does not say by itself which file it was.
+        error.filename = str(path)
+        raise
 
 
 def make_state() -> None:

@@ -270,6 +270,8 @@ def _as_failure(step: str, error: Exception) -> Failure:
     if isinstance(error, Failure):
         return error
     subject = str(getattr(error, "filename", None) or step)
+    if subject.endswith(places.STAGED):
+        subject = subject[: -len(places.STAGED)]
     words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
     return Failure(step, subject, str(words))
 

@@ -7,6 +7,9 @@ No ``triggers`` (they replace, and the old delete would erase what the new creat
 
 from __future__ import annotations
 
+import functools
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,6 +77,7 @@ def host_command(
             retain_on_delete=connection.unreachable,
         ),
     )
+    _warn_of_stale_agent()
     command = _as_root(create, connection.user)
     return remote.Command(
         name,
@@ -89,12 +93,29 @@ def host_command(
 
 
 def replace_limits(args: remote.ConnectionArgs) -> remote.ConnectionArgs:
-    """The connection with bounded dialling, unless the user set bounds."""
-    if args.dial_error_limit is None:
+    """The connection with bounded dialling, unless the user set other bounds than the plugin's own.
+
+    Those are 10 errors of 15 s; the SDK fills them in, so they cannot be told from the user's.
+    """
+    if args.dial_error_limit in (None, 10):
         args.dial_error_limit = _DIAL_ERRORS
-    if args.per_dial_timeout is None:
+    if args.per_dial_timeout in (None, 15):
         args.per_dial_timeout = _DIAL_SECONDS
     return args
+
+
+@functools.cache
+def _warn_of_stale_agent() -> None:
+    """The plugin asks the agent that SSH_AUTH_SOCK names, key or no key, and fails when none is there."""
+    path = os.environ.get("SSH_AUTH_SOCK")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            words = f"no SSH agent answers at {path} ({error.strerror}), which SSH_AUTH_SOCK names"
+            pulumi.log.warn(f"{words}: every connection will fail; unset SSH_AUTH_SOCK or start the agent")
 
 
 def _as_root(command: str, user: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from hosts import REPOSITORY, Lab, wait_for
 
 FRONT = "203.0.113.10"
+USERS = ("ada", "bob", "cleo", "dan")
 
 
 class Program:
@@ -72,9 +73,9 @@ class Jabber:
     def __init__(self, lab: Lab, program: Program, nodes: tuple[str, ...]) -> None:
         self._lab, self._program, self._nodes = lab, program, nodes
 
-    def register(self, *users: str) -> None:
-        """Make accounts with the password ``secret``."""
-        for user in users:
+    def register(self) -> None:
+        """Make the accounts of all users, with the password ``secret``."""
+        for user in USERS:
             self._lab.run(self._nodes[0], f"ejabberdctl register {user} hab.la secret")
 
     def log_in(self, user: str, via: str = "c2s", seconds: float = 15.0) -> float:
@@ -83,9 +84,21 @@ class Jabber:
         self._program.tell(do="login", user=user, password="secret", via=via, address=FRONT, seconds=seconds)
         return float(self._program.expect(seconds + 1, since, event="online", user=user)["seconds"])
 
-    def log_out(self, *users: str) -> None:
-        """End connections."""
-        for user in users:
+    def pair(self) -> tuple[str, str]:
+        """Connect users until two of them are on different nodes."""
+        first = USERS[0]
+        self.log_in(first)
+        for user in USERS[1:]:
+            self.log_in(user)
+            both = {first, user}
+            sessions = wait_for(lambda both=both: both <= (found := self.sessions()).keys() and found, 10)
+            if sessions[first]["node"] != sessions[user]["node"]:
+                return first, user
+        raise AssertionError(f"all on one node: {self.sessions()}")
+
+    def log_out(self) -> None:
+        """End all connections."""
+        for user in filter(self.is_in, USERS):
             since = len(self._program.events)
             self._program.tell(do="logout", user=user)
             self._program.expect(10, since, event="offline", user=user)

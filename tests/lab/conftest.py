@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleet import PULUMI, Fleet
+from clients import Jabber
+from fleet import PULUMI, STABLE, Fleet
 from hosts import Lab
 
 
@@ -47,3 +48,19 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield fleet
     finally:
         fleet.close()
+
+
+@pytest.fixture(scope="session")
+def jabber(fleet: Fleet) -> Iterator[Jabber]:
+    """XMPP clients of the fleet, with accounts."""
+    with fleet.program("xmpp.py") as program:
+        jabber = Jabber(fleet.lab, program, STABLE)
+        jabber.register()
+        yield jabber
+
+
+@pytest.fixture
+def pair(jabber: Jabber) -> Iterator[tuple[str, str]]:
+    """Two users who are connected to different nodes."""
+    yield jabber.pair()
+    jabber.log_out()

@@ -24,6 +24,20 @@ STABLE = ("stable1", "stable2")
 HERE = Path(__file__).parent
 
 _UP_SECONDS = 900
+# Tries to connect to all of those at once; prints what it could connect to.
+_PROBE = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reach(target):
+    host, port = target.split(":")
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+        return target
+    except OSError:
+        return ""
+with ThreadPoolExecutor(32) as pool:
+    print(*filter(None, pool.map(reach, sys.argv[1:])))
+"""
 _COUNT = re.compile(r"^ +[-+~]* *(\d+) (created|updated|replaced|deleted|unchanged)$", re.MULTILINE)
 
 
@@ -96,6 +110,12 @@ class Fleet:
     def outside(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a program where the internet is, as the fleet sees it."""
         return self.lab.outside(*command)
+
+    def reach(self, *targets: str) -> set[str]:
+        """Which of these, ADDRESS:PORT, accept a connection from the outside."""
+        done = self.outside("python3", "-c", _PROBE, *targets)
+        assert done.returncode == 0, done.stderr
+        return set(done.stdout.split())
 
     def kill(self, host: str) -> None:
         """Power cut."""

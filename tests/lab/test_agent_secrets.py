@@ -252,6 +252,7 @@ def test_full_disk_fails_cleanly_and_loses_nothing(host: AgentHost, full: str) -
         host.run(f"dd if=/dev/zero of={full}/filler bs=4k 2>/dev/null; true")
         done = host.apply(state("b"))
         assert done.status == 1 and "No space left on device" in done.stderr, done
+        assert f"step {'stage: /etc/small/' if full == '/etc/small' else ''}" in done.stderr
         assert "front1: step" in done.stderr and "nothing was changed" in done.stderr
         assert host.run("cat /etc/small/[0-7] /etc/other | tr -d '\\n' | sha256sum").split()[0] == (
             hashlib.sha256(b"a" * 160_001).hexdigest()

@@ -17,7 +17,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import random
 import ssl
 import sys
 import time
@@ -28,14 +27,12 @@ from xml.sax.saxutils import escape, quoteattr
 
 import aiohttp
 import slixmpp
+from xmpp_streams import DOMAIN, Bosh, HttpStream, Websocket
 
-DOMAIN = "hab.la"
-BOSH_PORT, C2S_PORT = 5280, 5222
+C2S_PORT = 5222
 # One try at logging in; the fleet may be losing a host meanwhile.
 ATTEMPT_SECONDS = 6.0
 
-HTTPBIND = "http://jabber.org/protocol/httpbind"
-FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 CLIENT = "{jabber:client}"
@@ -100,129 +97,6 @@ class TcpClient(slixmpp.ClientXMPP):
     def _fail(self, reason: str) -> None:
         if not self.online.done():
             self.online.set_exception(ConnectionError(reason))
-
-
-class HttpStream:
-    """What BOSH and websocket have in common: elements to send, elements that came."""
-
-    def __init__(self) -> None:
-        self.session = aiohttp.ClientSession()
-        self.elements: asyncio.Queue[ElementTree.Element | None] = asyncio.Queue()
-
-    async def open(self, address: str) -> None:
-        """A first stream."""
-        raise NotImplementedError
-
-    async def restart(self) -> None:
-        """A new stream after SASL."""
-        raise NotImplementedError
-
-    async def send(self, xml: str) -> None:
-        """One stanza."""
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """The end."""
-        await self.session.close()
-
-    async def next(self, *names: str) -> ElementTree.Element:
-        """The next element with one of these local names; raises ConnectionError at the stream's end."""
-        while True:
-            element = await self.elements.get()
-            if element is None:
-                raise ConnectionError("the stream ended")
-            if element.tag.rpartition("}")[2] in names:
-                return element
-
-
-class Websocket(HttpStream):
-    """RFC 7395."""
-
-    async def open(self, address: str) -> None:
-        url = f"ws://{address}:{BOSH_PORT}/websocket"
-        self._socket = await self.session.ws_connect(url, protocols=("xmpp",), headers={"Host": DOMAIN})
-        self._reader = asyncio.create_task(self._read())
-        await self.restart()
-
-    async def restart(self) -> None:
-        await self._socket.send_str(f"<open xmlns='{FRAMING}' to='{DOMAIN}' version='1.0'/>")
-
-    async def send(self, xml: str) -> None:
-        await self._socket.send_str(xml)
-
-    async def close(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._socket.send_str(f"<close xmlns='{FRAMING}'/>")
-        await super().close()
-
-    async def _read(self) -> None:
-        async for frame in self._socket:
-            if frame.type is aiohttp.WSMsgType.TEXT:
-                self.elements.put_nowait(ElementTree.fromstring(frame.data))
-        self.elements.put_nowait(None)
-
-
-class Bosh(HttpStream):
-    """XEP-0124 and XEP-0206: one request always waits at the server, a second one carries what is sent."""
-
-    async def open(self, address: str) -> None:
-        self._url = f"http://{address}:{BOSH_PORT}/bosh"
-        self._sid, self._rid, self._waiting = "", random.randrange(1, 1 << 40), 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = False
-        attributes = "ver='1.6' wait='20' hold='1' content='text/xml; charset=utf-8' xmpp:version='1.0'"
-        await self._post(f"to='{DOMAIN}' {attributes}", "")
-        if not self._sid:
-            raise ConnectionError("BOSH gave no session")
-
-    async def restart(self) -> None:
-        self._start(f"to='{DOMAIN}' xmpp:restart='true'", "")
-
-    async def send(self, xml: str) -> None:
-        self._start("", xml)
-
-    async def close(self) -> None:
-        self._ended = True
-        with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._post("type='terminate'", ""), 2)
-        for task in self._tasks:
-            task.cancel()
-        self.elements.put_nowait(None)
-        await super().close()
-
-    def _start(self, attributes: str, xml: str) -> None:
-        task = asyncio.create_task(self._post(attributes, xml))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _post(self, attributes: str, xml: str) -> None:
-        self._rid += 1
-        self._waiting += 1
-        sid = f"sid='{self._sid}'" if self._sid else ""
-        body = (
-            f"<body xmlns='{HTTPBIND}' xmlns:xmpp='urn:xmpp:xbosh' rid='{self._rid}' {sid} {attributes}>"
-            f"{xml}</body>"
-        )
-        try:
-            headers = {"Content-Type": "text/xml; charset=utf-8", "Host": DOMAIN}
-            async with self.session.post(self._url, data=body, headers=headers) as answer:
-                if answer.status != 200:
-                    raise ConnectionError(f"BOSH answered {answer.status}")
-                document = ElementTree.fromstring(await answer.text())
-        except (aiohttp.ClientError, ConnectionError):
-            self._ended = True
-            self.elements.put_nowait(None)
-            return
-        finally:
-            self._waiting -= 1
-        self._sid = document.get("sid", self._sid)
-        for element in document:
-            self.elements.put_nowait(element)
-        if document.get("type") == "terminate":
-            self._ended = True
-            self.elements.put_nowait(None)
-        if self._waiting == 0 and not self._ended:
-            self._start("", "")
 
 
 class HttpClient:
@@ -302,10 +176,17 @@ async def log_in(clients: dict[str, TcpClient | HttpClient], command: dict[str, 
             return
 
 
+def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """slixmpp leaves a task behind at every connection that ends; the rest is worth a word."""
+    if "Task was destroyed" not in context["message"]:
+        loop.default_exception_handler(context)
+
+
 async def main() -> None:
     """Commands until the end of stdin."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(complain)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     clients: dict[str, TcpClient | HttpClient] = {}
     tasks: set[asyncio.Task[None]] = set()
