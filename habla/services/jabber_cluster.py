@@ -25,7 +25,7 @@ NODE_MARK = DATA / ".habla-node"
 CLUSTER_MARK = DATA / ".habla-clustered"
 STATUS_DEADLINE = 60.0
 # How long the first node waits for a new peer to join it before it takes the peer for an older cluster.
-JOINING = 30.0
+JOINING = 15.0
 
 
 def main() -> int:
