@@ -9,51 +9,62 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from habla.model.specs import ArchiveSpec
 from habla.model.state import Archive
 
-__all__ = ["MAX_BYTES", "archive_reader", "pack"]
+__all__ = ["MAX_BYTES", "archive_reader", "pack", "read_archive"]
 
 # It travels as base64 on the standard input of one command and is kept in the Pulumi state.
 MAX_BYTES = 4 * 1024 * 1024
 _NOT_PACKED = {"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
-def pack(path: Path) -> bytes:
-    """A directory as a tar archive, or the bytes of a tar file.
+def pack(directory: Path, *more: Path) -> bytes:
+    """One or more directories as one tar archive, or the bytes of a single tar file.
 
-    Raises OSError when it cannot be read, holds links or devices, or is larger than ``MAX_BYTES``.
+    Raises OSError when it cannot be read, holds links or devices or a name twice, or is larger than
+    ``MAX_BYTES``.
     """
-    content = _tar(path) if path.is_dir() else path.read_bytes()
+    content = _tar([directory, *more]) if more or directory.is_dir() else directory.read_bytes()
     if len(content) > MAX_BYTES:
-        raise OSError(f"{path} is {len(content)} bytes; above {MAX_BYTES} give a url and its sha256")
+        raise OSError(f"{directory} is {len(content)} bytes; above {MAX_BYTES} give a url and its sha256")
     return content
 
 
+def read_archive(root: Path, spec: ArchiveSpec) -> tuple[Archive, bytes | None]:
+    """An archive by digest, with its bytes when it lies beside the stack; paths are relative to ``root``."""
+    if spec.path is None:
+        return Archive(spec.sha256 or "", spec.url or ""), None
+    content = pack(root / spec.path, *(root / path for path in spec.include))
+    return Archive(hashlib.sha256(content).hexdigest()), content
+
+
 def archive_reader(root: Path) -> Callable[[ArchiveSpec], Archive]:
-    """What gives an archive's digest; paths are relative to the stack's project at ``root``."""
-
-    def read(spec: ArchiveSpec) -> Archive:
-        if spec.path is not None:
-            return Archive(hashlib.sha256(pack(root / spec.path)).hexdigest())
-        return Archive(spec.sha256 or "", spec.url or "")
-
-    return read
+    """What gives an archive's digest."""
+    return lambda spec: read_archive(root, spec)[0]
 
 
-def _tar(directory: Path) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for path in sorted(directory.rglob("*")):
-            relative = path.relative_to(directory)
-            if _NOT_PACKED & set(relative.parts) or path.is_dir():
+def _tar(directories: Sequence[Path]) -> bytes:
+    found: dict[str, Path] = {}
+    for directory in directories:
+        if not directory.is_dir():
+            raise OSError(f"{directory} is not a directory")
+        for path in directory.rglob("*"):
+            name = str(path.relative_to(directory))
+            if _NOT_PACKED & set(Path(name).parts) or path.is_dir():
                 continue
             if path.is_symlink() or not path.is_file():
                 raise OSError(f"{path} is not a plain file")
-            member = tarfile.TarInfo(str(relative))
+            if name in found:
+                raise OSError(f"{path} and {found[name]} want the same place in one archive")
+            found[name] = path
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, path in sorted(found.items()):
+            member = tarfile.TarInfo(name)
             content = path.read_bytes()
             member.size = len(content)
             member.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644

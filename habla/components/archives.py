@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pulumi
 
-from habla.archives import pack
 from habla.components.command import agent_command, host_command
 from habla.components.host import Host
 
@@ -20,16 +17,11 @@ __all__ = ["deliver_archives"]
 def deliver_archives(
     name: str,
     host: Host,
-    archives: Mapping[str, Path],
+    archives: Mapping[str, bytes],
     opts: pulumi.ResourceOptions,
     depends_on: Sequence[pulumi.Resource],
 ) -> pulumi.Resource:
-    """All archives of a component in one round trip. archives: sha256 -> directory or tar file."""
-    content = {}
-    for sha256, path in sorted(archives.items()):
-        packed = pack(path)
-        if hashlib.sha256(packed).hexdigest() != sha256:
-            raise OSError(f"{path} changed while it was read")
-        content[sha256] = base64.b64encode(packed).decode()
+    """All archives of a component in one round trip. archives: sha256 -> tar archive."""
+    content = {sha256: base64.b64encode(archive).decode() for sha256, archive in archives.items()}
     document = json.dumps({"format": 1, "archives": content}, sort_keys=True)
     return host_command(name, host.connection, agent_command("store"), document, None, opts, depends_on)

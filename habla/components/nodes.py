@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from habla.archives import archive_reader
+from habla.archives import read_archive
 from habla.components.archives import deliver_archives
 from habla.components.command import agent_command, host_command
 from habla.components.host import Host
@@ -24,7 +24,7 @@ from habla.model.specs import (
     MysqlSpec,
     StaticSpec,
 )
-from habla.model.state import HostState
+from habla.model.state import Archive, HostState
 from habla.placement import placement_faults
 from habla.plan import CACHE_DB
 from habla.services.app import App
@@ -67,7 +67,7 @@ class Node(pulumi.ComponentResource):
         subnet: InternalSubnet,
         services: Sequence[Service],
         known: Endpoints,
-        archives: Mapping[str, Path],
+        archives: Mapping[str, bytes],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
         raise_faults(PlacementError, placement_faults({host.name: (subnet.role(host), services)}))
@@ -165,15 +165,14 @@ class ServiceNode(Node):
         more: Sequence[Service] = (),
         known: Endpoints = Endpoints(),
     ) -> None:
-        read = archive_reader(args.root)
-        sources: dict[str, Path] = {}
+        contents: dict[str, bytes] = {}
 
-        def archive(spec: ArchiveSpec | None):  # type: ignore[no-untyped-def]
+        def archive(spec: ArchiveSpec | None) -> Archive | None:
             if spec is None:
                 return None
-            found = read(spec)
-            if spec.path is not None:
-                sources[found.sha256] = args.root / spec.path
+            found, content = read_archive(args.root, spec)
+            if content is not None:
+                contents[found.sha256] = content
             return found
 
         services: list[Service] = [
@@ -189,7 +188,7 @@ class ServiceNode(Node):
             args.subnet,
             [*services, *more],
             args.uses + known,
-            sources,
+            contents,
             opts,
         )
 

@@ -121,9 +121,13 @@ class HaproxySpec(Spec):
 
 
 class ArchiveSpec(Spec):
-    """A directory or tar archive beside the stack (``path``), or one that hosts fetch (``url``)."""
+    """A directory or tar archive beside the stack (``path``), or one that hosts fetch (``url``).
+
+    include: directories whose files go into it too, such as what several programs share.
+    """
 
     path: str | None = None
+    include: tuple[str, ...] = ()
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
@@ -131,6 +135,8 @@ class ArchiveSpec(Spec):
     def _one_source(self) -> ArchiveSpec:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url")
+        if self.include and self.path is None:
+            raise ValueError("include goes with path")
         if self.url is not None and self.sha256 is None:
             raise ValueError("a url needs the sha256 of what it serves")
         return self

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -139,6 +141,18 @@ def test_an_archive_that_is_too_large_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"\0" * (MAX_BYTES + 1))
     with pytest.raises(OSError, match="give a url"):
         pack(tmp_path)
+
+
+def test_several_directories_become_one_archive(tmp_path: Path) -> None:
+    """What programs share is packed with each of them; two files that want one place are refused."""
+    for name in ("program", "common"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text(name)
+    with tarfile.open(fileobj=io.BytesIO(pack(tmp_path / "program", tmp_path / "common"))) as tar:
+        assert tar.getnames() == ["common.py", "program.py"]
+    (tmp_path / "common" / "program.py").write_text("another")
+    with pytest.raises(OSError, match="want the same place"):
+        pack(tmp_path / "program", tmp_path / "common")
 
 
 def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
