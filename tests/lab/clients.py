@@ -47,7 +47,10 @@ class Program:
             matching = (event for event in self.events[since:] if fields.items() <= event.items())
             return next(matching, None)
 
-        return wait_for(found, seconds, f"{fields} in {self.events[-6:]}")
+        try:
+            return wait_for(found, seconds, f"{fields}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the last events: {self.events[-6:]}") from None
 
     def end(self) -> None:
         """End it, whatever it does."""

@@ -11,6 +11,7 @@ import aiohttp
 
 DOMAIN = "hab.la"
 PORT = 5280
+IDLE_SECONDS = 0.05
 HTTPBIND = "http://jabber.org/protocol/httpbind"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 
@@ -76,7 +77,11 @@ class Websocket(HttpStream):
 
 
 class Bosh(HttpStream):
-    """XEP-0124 and XEP-0206: one request always waits at the server, a second one carries what is sent."""
+    """XEP-0124 and XEP-0206: one request waits at the server, a second one carries what is sent.
+
+    ejabberd 23.01 does not go on when two requests overtake each other, which those of different connections
+    may. So nothing is asked for at once after an answer: what there is to send goes first, as browsers do it.
+    """
 
     async def open(self, address: str) -> None:
         self._url = f"http://{address}:{PORT}/bosh"
@@ -97,11 +102,15 @@ class Bosh(HttpStream):
     async def close(self) -> None:
         self._ended = True
         with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._post("type='terminate'", ""), 2)
+            await asyncio.wait_for(self._post("type='terminate'", ""), 1)
         for task in self._tasks:
             task.cancel()
         self.elements.put_nowait(None)
         await super().close()
+
+    def _ask(self) -> None:
+        if self._waiting == 0 and not self._ended:
+            self._start("", "")
 
     def _start(self, attributes: str, xml: str) -> None:
         task = asyncio.create_task(self._post(attributes, xml))
@@ -135,4 +144,4 @@ class Bosh(HttpStream):
             self._ended = True
             self.elements.put_nowait(None)
         if self._waiting == 0 and not self._ended:
-            self._start("", "")
+            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._ask)
