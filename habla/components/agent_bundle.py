@@ -18,13 +18,14 @@ _MAIN = "import sys\n\nfrom agent.cli import main\n\nsys.exit(main())\n"
 _PACK = """\
 import json, os, subprocess, sys, zipfile
 path = sys.argv[1]
+new = path + f".{os.getpid()}"
 os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-with zipfile.ZipFile(path + ".new", "w") as bundle:
+with zipfile.ZipFile(new, "w") as bundle:
     for name, text in sorted(json.load(sys.stdin)["files"].items()):
         bundle.writestr(zipfile.ZipInfo(name), text)
-os.chmod(path + ".new", 0o644)
-subprocess.run([sys.executable, path + ".new", "install", path], check=True)
-os.replace(path + ".new", path)
+os.chmod(new, 0o644)
+subprocess.run([sys.executable, new, "install", path], check=True)
+os.replace(new, path)
 """
 _REFUSE = """\
 for tool in python3 systemctl apt-get; do

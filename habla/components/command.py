@@ -18,7 +18,7 @@ from pulumi_command import remote
 
 from habla.components.agent_bundle import AGENT_PATH
 
-__all__ = ["Connection", "agent_command", "host_command"]
+__all__ = ["Connection", "agent_command", "agent_undo", "host_command"]
 
 # Seconds on the host before a command is ended; the engine cannot end it, a cancelled update waits for it.
 _DEADLINE = 1200
@@ -50,6 +50,11 @@ class Connection:
 def agent_command(*words: str) -> str:
     """The command line that runs the agent, with a deadline of its own."""
     return f"timeout -k 10 {_DEADLINE} python3 {AGENT_PATH} {' '.join(words)}"
+
+
+def agent_undo(*words: str) -> str:
+    """The same for what undoes something; a host without an agent, made anew, has nothing to undo."""
+    return f"sh -c 'test ! -e {AGENT_PATH} || exec {agent_command(*words)}'"
 
 
 def host_command(

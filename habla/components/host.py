@@ -12,7 +12,7 @@ import pulumi
 from pulumi_command import local, remote
 
 from habla.components.agent_bundle import agent_sources, install_command
-from habla.components.command import Connection, agent_command, host_command
+from habla.components.command import Connection, agent_command, agent_undo, host_command
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 
@@ -118,7 +118,7 @@ class Host(pulumi.ComponentResource):
             self.connection,
             install_command(),
             agent_sources(),
-            agent_command("uninstall"),
+            agent_undo("uninstall"),
             own,
         )
         self.ready = agent

@@ -10,7 +10,7 @@ import pulumi
 
 from habla.archives import read_archive
 from habla.components.archives import deliver_archives
-from habla.components.command import agent_command, host_command
+from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
 from habla.errors import PlacementError, raise_faults
@@ -86,7 +86,7 @@ class Node(pulumi.ComponentResource):
             host.connection,
             agent_command("apply"),
             self.state.canonical(),
-            agent_command("delete", component),
+            agent_undo("delete", component),
             own,
             before,
         )

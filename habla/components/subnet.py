@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pulumi
 
 from habla.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
-from habla.components.command import agent_command, host_command
+from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
 from habla.model.roles import DEFAULT_ROLES, Role
@@ -73,7 +73,7 @@ class InternalSubnet(pulumi.ComponentResource):
                 member.host.connection,
                 agent_command("apply"),
                 state.canonical(),
-                agent_command("delete", COMPONENT),
+                agent_undo("delete", COMPONENT),
                 pulumi.ResourceOptions(parent=self),
                 [member.host.ready],
             )

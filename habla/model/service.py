@@ -6,13 +6,13 @@ never written a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
-from habla.model.state import Action, Archive, Check, Directory, File, Health, Unit, User
+from habla.model.state import Parts
 
 __all__ = [
     "Endpoint",
@@ -146,20 +146,10 @@ class Site:
     outside: IPv4Address | None = None
 
 
-@dataclass(frozen=True)
-class ServiceState:
-    """One service on one host; the fields are those of a host state, plus its ports and logs."""
+@dataclass(frozen=True, kw_only=True)
+class ServiceState(Parts):
+    """One service on one host, with its ports and logs."""
 
-    packages: tuple[str, ...] = ()
-    users: Mapping[str, User] = field(default_factory=dict)
-    directories: Mapping[str, Directory] = field(default_factory=dict)
-    files: Mapping[str, File] = field(default_factory=dict)
-    archives: Mapping[str, Archive] = field(default_factory=dict)
-    stopped: tuple[str, ...] = ()
-    units: Mapping[str, Unit] = field(default_factory=dict)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    actions: Mapping[str, Action] = field(default_factory=dict)
-    health: Mapping[str, Health] = field(default_factory=dict)
     logs: tuple[Log, ...] = ()
     ports: tuple[Port, ...] = ()
 

@@ -24,6 +24,7 @@ __all__ = [
     "File",
     "Health",
     "HostState",
+    "Parts",
     "Unit",
     "User",
     "secret",
@@ -139,12 +140,10 @@ class Archive:
     url: str = ""
 
 
-@dataclass(frozen=True)
-class HostState:
-    """What one component must be on one host. ``stopped`` units are masked: they never run."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What makes a host what it is, by kind. ``stopped`` units are masked: they never run."""
 
-    host: str
-    component: str
     packages: tuple[str, ...] = ()
     users: Mapping[str, User] = field(default_factory=dict)
     directories: Mapping[str, Directory] = field(default_factory=dict)
@@ -155,6 +154,14 @@ class HostState:
     checks: Mapping[str, Check] = field(default_factory=dict)
     actions: Mapping[str, Action] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostState(Parts):
+    """What one component must be on one host."""
+
+    host: str
+    component: str
 
     @property
     def secrets(self) -> tuple[str, ...]:

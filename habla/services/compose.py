@@ -7,7 +7,7 @@ services take the same port or file.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from habla.errors import Fault, Faults, PlacementError, raise_faults
@@ -16,6 +16,8 @@ from habla.model.state import File, HostState
 from habla.services.network import READY_UNIT
 
 __all__ = ["compose", "port_faults"]
+
+_MERGED = ("users", "directories", "files", "archives", "units", "checks", "actions", "health")
 
 
 def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
@@ -28,23 +30,15 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
         except Faults as error:
             faults.extend(error.faults)
     raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
-    units = _merged(site.host, states, "units", lambda state: state.units)
-    files = _merged(site.host, states, "files", lambda state: state.files)
-    files |= {path: file for unit in units for path, file in _drop_in(unit)}
-    files |= _logrotate([log for state in states.values() for log in state.logs])
+    merged = {part: _merged(site.host, states, part) for part in _MERGED}
+    merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
+    merged["files"] |= _logrotate([log for state in states.values() for log in state.logs])
     return HostState(
         host=site.host,
         component=component,
         packages=tuple(sorted({name for state in states.values() for name in state.packages})),
-        users=_merged(site.host, states, "users", lambda state: state.users),
-        directories=_merged(site.host, states, "directories", lambda state: state.directories),
-        files=dict(sorted(files.items())),
-        archives=_merged(site.host, states, "archives", lambda state: state.archives),
         stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
-        units=units,
-        checks=_merged(site.host, states, "checks", lambda state: state.checks),
-        actions=_merged(site.host, states, "actions", lambda state: state.actions),
-        health=_merged(site.host, states, "health", lambda state: state.health),
+        **{part: dict(sorted(items.items())) for part, items in merged.items()},
     )
 
 
@@ -67,24 +61,19 @@ def port_faults(host: str, states: Mapping[str, ServiceState]) -> list[Fault]:
     ]
 
 
-def _merged(
-    host: str,
-    states: Mapping[str, ServiceState],
-    what: str,
-    part: Callable[[ServiceState], Mapping[str, Any]],
-) -> dict[str, Any]:
+def _merged(host: str, states: Mapping[str, ServiceState], part: str) -> dict[str, Any]:
+    """One part of all services together; what two services want differently is a fault."""
     merged: dict[str, Any] = {}
     faults = []
     for name, state in states.items():
-        for key, value in part(state).items():
-            if key in merged and merged[key] != value:
+        for key, value in getattr(state, part).items():
+            if merged.setdefault(key, value) != value:
                 rule = "one service owns it"
                 faults.append(
-                    Fault(f"hosts.{host}.{name}", f"two services differ in {what}", key, rule, "part them")
+                    Fault(f"hosts.{host}.{name}", f"two services differ in {part}", key, rule, "part them")
                 )
-            merged[key] = value
     raise_faults(PlacementError, faults)
-    return dict(sorted(merged.items()))
+    return merged
 
 
 def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
