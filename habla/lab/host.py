@@ -242,7 +242,11 @@ class LabHost:
             if self._ended.is_set():
                 raise LabError("its init ended")
             if time.monotonic() > deadline:
-                raise LabError(f"no answer from SSH within {_BOOT_SECONDS:.0f} s")
+                limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+                raise LabError(
+                    f"no answer from SSH within {_BOOT_SECONDS:.0f} s (a host takes about six inotify "
+                    f"instances; fs.inotify.max_user_instances of this machine is {limit})"
+                )
             await asyncio.sleep(0.05)
 
     def _console(self) -> str:
