@@ -30,7 +30,7 @@ key = Path(given["key"]).read_text()
 for name, found in given["hosts"].items():
     machine = ExistingHost("127.0.0.1", found["host_key"], found["port"], private_key=key)
     host = Host(name, HostArgs(machine))
-    state = HostState(name, "bench", files=files)
+    state = HostState(host=name, component="bench", files=files)
     host_command(
         f"{name}-state", host.connection, agent_command("apply"), state.canonical(),
         agent_command("delete", "bench"), pulumi.ResourceOptions(parent=host), [host.ready],
@@ -147,7 +147,7 @@ class HablaChecked(Tool):
         from habla.model.state import File, HostState
 
         files = {f"{self.target}/{path.name}": File(path.read_text()) for path in self.source.iterdir()}
-        document = HostState("any", "bench", files=files).canonical()
+        document = HostState(host="any", component="bench", files=files).canonical()
         self.fleet.everywhere(agent_command("diff"), document)
 
 

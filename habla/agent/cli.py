@@ -172,7 +172,7 @@ def uninstall() -> Dict[str, Any]:
     shutil.rmtree(str(places.STATE), ignore_errors=True)
     program = Path(sys.argv[0])
     if program.suffix == ".pyz":
-        program.unlink()
+        program.unlink(missing_ok=True)
     for directory in (places.SECRETS.parent, program.parent):
         with contextlib.suppress(OSError):
             directory.rmdir()

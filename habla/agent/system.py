@@ -67,7 +67,9 @@ class UnitState:
         self.active = values.get("ActiveState") in ("active", "reloading")
         self.running = self.active or values.get("ActiveState") == "activating"
         self.enabled = values.get("UnitFileState") in ("enabled", "static", "indirect", "generated", "alias")
-        self.starting_over = values.get("SubState") == "auto-restart"
+        restarts = values.get("NRestarts", "0")
+        # Since it was last started by hand; it may well run at this moment.
+        self.starting_over = values.get("SubState") == "auto-restart" or restarts != "0"
 
 
 def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
@@ -75,7 +77,7 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
     if not units:
         return {}
     names = list(units)
-    properties = "--property=LoadState,ActiveState,SubState,UnitFileState"
+    properties = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts"
     text = run("read", "systemd", ["systemctl", "show", properties, *names])
     blocks = text.split("\n\n")
     states = {}

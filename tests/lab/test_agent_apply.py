@@ -185,7 +185,9 @@ def test_two_components_are_applied_at_once_and_keep_apart(host: AgentHost, live
 
     def other(name: str, text: str) -> HostState:
         slow = Action(("sleep", "0.5"), inputs=(f"/etc/demo/{name}",))
-        return HostState("front1", name, files={f"/etc/demo/{name}": File(text)}, actions={"slow": slow})
+        return HostState(
+            host="front1", component=name, files={f"/etc/demo/{name}": File(text)}, actions={"slow": slow}
+        )
 
     names = ("one", "two", "three")
     for text in ("a", "b"):
@@ -201,7 +203,7 @@ def test_two_components_are_applied_at_once_and_keep_apart(host: AgentHost, live
             run.stderr.close()
         assert host.run("cat /etc/demo/one /etc/demo/two /etc/demo/three") == text * 3
     words = ("step read", "/etc/demo/two", "component two of this host has it")
-    _refused(host, HostState("front1", "thief", files={"/etc/demo/two": File("mine")}), *words)
+    _refused(host, HostState(host="front1", component="thief", files={"/etc/demo/two": File("mine")}), *words)
     for name in names:
         assert host.agent("delete", name).report["deleted"]
     _unchanged(host, live)

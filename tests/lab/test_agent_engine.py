@@ -109,7 +109,7 @@ class Program:
 
 def state(name: str, text: str = "x", packages: tuple[str, ...] = ()) -> HostState:
     """A component with one file."""
-    return HostState(name, "demo", packages=packages, files={"/etc/small/demo": File(text)})
+    return HostState(host=name, component="demo", packages=packages, files={"/etc/small/demo": File(text)})
 
 
 @pytest.fixture(scope="module")

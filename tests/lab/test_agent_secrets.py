@@ -165,7 +165,7 @@ def _store(host: AgentHost, content: bytes, sha256: str = "") -> tuple[str, Done
 
 
 def _site(sha256: str, component: str = "site", path: str = "/srv/site") -> HostState:
-    return HostState("front1", component, archives={path: Archive(sha256)})
+    return HostState(host="front1", component=component, archives={path: Archive(sha256)})
 
 
 def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
@@ -196,9 +196,9 @@ def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
     refused = host.apply(_site(third, "thief"))
     assert refused.status == 1 and "component site of this host has it" in refused.stderr
     # An archive that is dropped from a component goes with its versions; a directory beside a file does not.
-    assert host.apply(HostState("front1", "more", files={"/srv/plain": File("x")})).status == 0
+    assert host.apply(HostState(host="front1", component="more", files={"/srv/plain": File("x")})).status == 0
     host.run("mkdir /srv/plain.d && touch /srv/plain.d/mine")
-    assert host.apply(HostState("front1", "more")).status == 0
+    assert host.apply(HostState(host="front1", component="more")).status == 0
     for component in ("site", "more"):
         assert host.agent("delete", component).report["deleted"]
     assert host.run("cd /srv && find site* more* plain* 2>/dev/null; true").split() == [
@@ -241,7 +241,7 @@ def test_full_disk_fails_cleanly_and_loses_nothing(host: AgentHost, full: str) -
 
     def state(text: str) -> HostState:
         files = {f"/etc/small/{number}": File(text * 20_000) for number in range(8)}
-        return HostState("front1", "small", files={**files, "/etc/other": File(text)})
+        return HostState(host="front1", component="small", files={**files, "/etc/other": File(text)})
 
     host.run(
         f"mkdir -p {full} /tmp/kept; cp -a {full}/. /tmp/kept; "
@@ -270,7 +270,7 @@ def test_user_with_sudo_does_all_this_and_one_without_is_told(lab: Lab) -> None:
     """As another user than root everything goes through ``sudo -n``, which is checked first."""
     operator = AgentHost(lab, "front1", "operator")
     operator.install()
-    state = HostState("front1", "sudoed", files={"/etc/sudoed": File("x")})
+    state = HostState(host="front1", component="sudoed", files={"/etc/sudoed": File("x")})
     assert operator.apply(state).changed == {"files": ["/etc/sudoed"]}
     assert operator.run("stat -c %U /etc/sudoed") == "root"
     root = AgentHost(lab, "front1")
@@ -287,7 +287,7 @@ def test_user_with_sudo_does_all_this_and_one_without_is_told(lab: Lab) -> None:
 def test_agent_is_gone_when_its_components_are(host: AgentHost) -> None:
     """Uninstalling is refused while a component is there; afterwards no unit and no secret is left."""
     host.agent("delete", "keyed")
-    assert host.apply(HostState("front1", "last", files={"/etc/last": File("x")})).status == 0
+    assert host.apply(HostState(host="front1", component="last", files={"/etc/last": File("x")})).status == 0
     done = host.agent("uninstall")
     assert done.status == 1 and "step uninstall: last" in done.stderr
     assert host.agent("delete", "last").status == 0
