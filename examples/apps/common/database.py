@@ -1,7 +1,8 @@
 """MySQL for one program: its tables made when first needed, one connection per transaction.
 
 A connection takes a millisecond or two on the internal network, and one that is never kept is never stale:
-a restart of MySQL needs no care. The same file stands beside each program that uses MySQL.
+a restart of MySQL needs no care. Each program that uses MySQL is deployed with
+this file.
 """
 
 from __future__ import annotations

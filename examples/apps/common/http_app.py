@@ -1,6 +1,6 @@
 """A plain HTTP server for one program behind HAProxy: one thread per request, one request per connection.
 
-The same file stands beside each of the programs, since each is deployed on its own.
+Each of the programs is deployed with this file.
 """
 
 from __future__ import annotations

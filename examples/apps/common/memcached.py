@@ -1,6 +1,6 @@
 """The few commands of the memcached text protocol that the programs need, one connection per call.
 
-The same file stands beside each program that uses memcached.
+Each program that uses memcached is deployed with this file.
 """
 
 from __future__ import annotations
