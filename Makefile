@@ -22,7 +22,7 @@ preview: toolchain ## what `make up` would change
 down: toolchain ## everything that `make up` made, removed again
 	@toolchain/down
 
-test: toolchain ## all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
+test: toolchain ## lint, types, all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
 	@toolchain/check $(ARGS)
 
 lint: install ## ruff and mypy
