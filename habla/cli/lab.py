@@ -42,7 +42,7 @@ def _ssh(root: Path, options: argparse.Namespace) -> int:
     host = made.get(options.host)
     if host is None:
         raise LabError(f"no host {options.host} in this lab: it has {', '.join(made)}")
-    known = directory / "known_hosts"
+    known = directory / "keys" / "known_hosts"
     known.write_text("".join(f"[{h['address']}]:{h['port']} {h['host_key']}\n" for h in made.values()))
     words = ["ssh", "-i", str(directory / "keys" / "id_ed25519"), "-p", str(host["port"])]
     words += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
