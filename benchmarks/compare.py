@@ -1,6 +1,6 @@
 """Times habla beside pyinfra on the same hosts, in turns: cold, nothing to do, one line changed.
 
-Needs root (it makes a lab of its own, which it removes) and ``make toolchain``.
+Needs root (it makes hosts of its own, which it removes) and ``make toolchain``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.fleet import Fleet, running_fleet
+from benchmarks.fleet import Fleet, lab_fleet, sshd_fleet
 from benchmarks.tools import Habla, HablaChecked, Pyinfra, Tool
 
 _LINES = 20
@@ -30,11 +30,12 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=12, help="how many (default 12)")
     parser.add_argument("--files", type=int, nargs="+", default=[10, 100], help="per host (default 10 100)")
     parser.add_argument("--rounds", type=int, default=3, help="of all of it (default 3)")
+    parser.add_argument("--lab", action="store_true", help="systemd hosts of a lab instead of an sshd each")
     options = parser.parse_args()
     times: Times = {}
     with (
         tempfile.TemporaryDirectory(prefix="habla-bench-") as name,
-        running_fleet(Path(name), options.hosts) as fleet,
+        (lab_fleet if options.lab else sshd_fleet)(Path(name), options.hosts) as fleet,
     ):
         for number in range(options.rounds):
             for files in options.files:

@@ -1,16 +1,25 @@
-"""The hosts that tools are measured on: machines of a lab, reached over SSH on loopback."""
+"""The hosts that tools are measured on, reached over SSH on loopback.
+
+Either an sshd each, in a root and process namespace of its own over the lab's base image, or whole systemd
+hosts of a lab. The first need nothing of the machine that other labs may have used up, and serve both tools
+alike: what is measured are files. systemctl is told that it runs off line there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from habla.lab.image import ensure_base, image_directory
 
 CLONE = Path(__file__).resolve().parents[1]
 
@@ -61,20 +70,113 @@ def _lab(directory: Path, verb: str, document: object = None) -> Any:
 
 
 @contextlib.contextmanager
-def running_fleet(directory: Path, count: int) -> Iterator[Fleet]:
-    """So many hosts, gone with the block."""
+def lab_fleet(directory: Path, count: int) -> Iterator[Fleet]:
+    """So many systemd hosts, gone with the block."""
     try:
         lab = _lab(directory, "lab-create", {"packages": []})
-        names = [f"host{number:02}" for number in range(count)]
         with ThreadPoolExecutor(4) as pool:
             made = list(
-                pool.map(lambda name: _lab(directory, "host-create", {"name": name, "forwards": {}}), names)
+                pool.map(
+                    lambda name: _lab(directory, "host-create", {"name": name, "forwards": {}}), _names(count)
+                )
             )
-        hosts = {host["name"]: host for host in made}
-        known = directory / "known_hosts"
-        known.write_text(
-            "".join(f"[127.0.0.1]:{host['port']} {host['host_key']}\n" for host in hosts.values())
-        )
-        yield Fleet(directory, hosts, Path(lab["private_key_file"]), known)
+        yield _fleet(directory, {host["name"]: host for host in made}, Path(lab["private_key_file"]))
     finally:
         _lab(directory, "lab-delete")
+
+
+@contextlib.contextmanager
+def sshd_fleet(directory: Path, count: int) -> Iterator[Fleet]:
+    """So many sshd, gone with the block."""
+    image = image_directory(ensure_base())
+    public = _key(directory / "id_ed25519")
+    processes: list[subprocess.Popen[bytes]] = []
+    hosts = {}
+    try:
+        for name in _names(count):
+            home = directory / name
+            port = _free_port()
+            hosts[name] = {"name": name, "port": port, "host_key": _prepare(home, port, public)}
+            script = _START.format(name=name, home=home, image=image)
+            with (directory / f"{name}.log").open("wb") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [*_UNSHARE, "sh", "-euc", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    )
+                )
+        for host in hosts.values():
+            _wait(int(host["port"]), directory / f"{host['name']}.log")
+        yield _fleet(directory, hosts, directory / "id_ed25519")
+    finally:
+        for process in processes:
+            # unshare itself ignores SIGTERM. Its child, the first process of the namespace, goes with it, and
+            # with that all the rest.
+            process.kill()
+            process.wait()
+
+
+_UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--propagation=private")
+_START = """\
+hostname {name}
+cd {home}
+mount -t overlay overlay -o lowerdir={image},upperdir={home}/upper,workdir={home}/work root
+mount -t proc proc root/proc
+mount --rbind /dev root/dev
+mount -t tmpfs tmpfs root/run
+mkdir root/run/sshd
+exec chroot root /usr/sbin/sshd -D -e -f /etc/ssh/bench
+"""
+_CONFIG = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey /etc/ssh/bench_key
+AuthorizedKeysFile /etc/ssh/bench_users
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+MaxStartups 200
+SetEnv SYSTEMD_OFFLINE=1
+Subsystem sftp internal-sftp
+"""
+
+
+def _names(count: int) -> list[str]:
+    return [f"host{number:02}" for number in range(count)]
+
+
+def _fleet(directory: Path, hosts: dict[str, dict[str, Any]], key: Path) -> Fleet:
+    known = directory / "known_hosts"
+    lines = [f"[127.0.0.1]:{host['port']} {host['host_key']}\n" for host in hosts.values()]
+    known.write_text("".join(lines))
+    return Fleet(directory, hosts, key, known)
+
+
+def _key(path: Path) -> str:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path.with_suffix(".pub").read_text().strip()
+
+
+def _prepare(home: Path, port: int, public: str) -> str:
+    """The files of one host; its public host key."""
+    ssh = home / "upper" / "etc" / "ssh"
+    for directory in (ssh, home / "work", home / "root"):
+        directory.mkdir(parents=True)
+    (ssh / "bench").write_text(_CONFIG.format(port=port))
+    (ssh / "bench_users").write_text(public + "\n")
+    return _key(ssh / "bench_key")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"no sshd on port {port}: {log.read_text()}")
