@@ -244,7 +244,7 @@ class LabHost:
             if time.monotonic() > deadline:
                 limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
                 raise LabError(
-                    f"no answer from SSH within {_BOOT_SECONDS:.0f} s (a host takes about six inotify "
+                    f"no answer from SSH within {_BOOT_SECONDS:.0f} s (a host takes about seven inotify "
                     f"instances; fs.inotify.max_user_instances of this machine is {limit})"
                 )
             await asyncio.sleep(0.05)
