@@ -1,4 +1,4 @@
-"""How the tests are dealt out to several workers (``pytest -n 2 --dist loadgroup``)."""
+"""How the tests are dealt out to several workers (``pytest -n 3 --dist loadgroup``)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def group(item: pytest.Item) -> str | None:
     return str(item.path)
 
 
+# First: xdist's own hook reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups that take minutes are dealt out first, so that no worker is left with one at the end."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
