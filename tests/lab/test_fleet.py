@@ -42,10 +42,12 @@ def test_website_is_the_default(fleet: Fleet) -> None:
 
 def test_both_stable_hosts_answer(fleet: Fleet) -> None:
     """RPC, status and static images are served by both stable hosts."""
-    assert fleet.served_by("/rpc/health") == set(STABLE)
-    assert fleet.served_by("/status/") == set(STABLE)
-    assert fleet.served_by("/logo.svg", host="static.hab.la") == set(STABLE)
-    assert {fleet.rpc("system.hosts")["host"] for _ in range(40)} == set(STABLE)
+    both = set(STABLE)
+    # A server that started after HAProxy is sent requests once it has passed two checks.
+    wait_for(lambda: fleet.served_by("/rpc/health") == both, 20, "RPC from both")
+    wait_for(lambda: fleet.served_by("/status/") == both, 20, "status from both")
+    wait_for(lambda: fleet.served_by("/logo.svg", host="static.hab.la") == both, 20, "images from both")
+    assert {fleet.rpc("system.hosts")["host"] for _ in range(40)} == both
     wait_for(lambda: fleet.rpc("system.hosts")["hosts"] == list(STABLE), 20, "both hosts reported")
 
 
