@@ -43,7 +43,6 @@ def _head(instance: Instance, dialect: Dialect) -> Iterator[str]:
         case Dialect.V2:
             yield "    log /dev/log local0"
             yield f"    stats socket {instance.socket} mode 600 level admin"
-            # Old processes finish their connections, however long those live: the point of the split.
         case _:
             assert_never(dialect)
     yield "    user haproxy"

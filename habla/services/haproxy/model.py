@@ -93,7 +93,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Backend:
-    """Servers that do the same. cookie: what keeps a client at one server; proxy: the PROXY protocol, v1."""
+    """Servers that do the same. source_hash: a client's address decides; proxy: the PROXY protocol, v1."""
 
     name: str
     mode: Mode
