@@ -188,7 +188,9 @@ modules:
             # Should anything start an epmd all the same, then not for everybody.
             "ERL_EPMD_ADDRESS=127.0.0.1",
             "ERL_MAX_PORTS=65536",
-            'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0"',
+            # net_ticktime is for ejabberdctl, which is a node of its own and does not read ejabberd.yml: with
+            # Erlang's 60 s the server takes it for lost while a command waits ("nodedown").
+            f'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 -kernel net_ticktime {self.spec.net_ticktime}"',
             "EJABBERD_PID_PATH=/run/ejabberd/ejabberd.pid",
             f"EJABBERD_CONFIG_PATH={_CONFIG}",
         ]

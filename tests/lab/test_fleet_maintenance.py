@@ -156,6 +156,19 @@ def test_split_cluster_heals_by_itself(fleet: Fleet, jabber: Jabber) -> None:
     jabber.log_out()
 
 
+def test_slow_command_of_ejabberdctl_is_not_cut_off(fleet: Fleet) -> None:
+    """A node started as ejabberdctl starts its own keeps its connection for longer than the net tick."""
+    _wait_for_tick(fleet, "stable1")
+    call = "rpc:call(list_to_atom(os:getenv(\"ERLANG_NODE\")), timer, sleep, [15000])"
+    slow = (
+        "set -a; . /etc/default/ejabberd; cd /tmp; "
+        "erl -sname slow@stable1 -hidden -noinput -start_epmd false -erl_epmd_port $ERL_DIST_PORT"
+        " -dist_listen false -setcookie $(cat /var/lib/ejabberd/.erlang.cookie) $ERL_OPTIONS"
+        f" -eval 'io:format(\"~p\", [{call}]), halt().'"
+    )
+    assert fleet.ssh("stable1", slow) == "ok"
+
+
 def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pair: tuple[str, str]) -> None:
     """After a power cut of one stable host www goes on and XMPP logins work within 15 s; the host comes back
     into the cluster by itself.
