@@ -33,10 +33,18 @@ if TYPE_CHECKING:
         VolatileServiceNode,
         WebNode,
     )
+    from habla.model.haproxy_specs import (
+        CookiesSpec,
+        HaproxyInstanceSpec,
+        HaproxySpec,
+        ReleaseSpec,
+        TimeoutsSpec,
+        TlsSpec,
+        VrrpSpec,
+    )
     from habla.model.specs import (
         AppSpec,
         ArchiveSpec,
-        HaproxySpec,
         HealthSpec,
         JabberSpec,
         MemcachedSpec,
@@ -51,7 +59,9 @@ __all__ = [
     "ArchiveSpec",
     "CacheDbNode",
     "CacheDbNodeArgs",
+    "CookiesSpec",
     "ExistingHost",
+    "HaproxyInstanceSpec",
     "HaproxySpec",
     "HealthSpec",
     "Host",
@@ -68,13 +78,17 @@ __all__ = [
     "MemcachedSpec",
     "MemqdSpec",
     "MysqlSpec",
+    "ReleaseSpec",
     "RouteSpec",
     "ServiceNode",
     "ServiceNodeArgs",
     "StableServiceNode",
     "StableServiceNodeArgs",
     "StaticSpec",
+    "TimeoutsSpec",
+    "TlsSpec",
     "VolatileServiceNode",
+    "VrrpSpec",
     "WebNode",
 ]
 
@@ -82,5 +96,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "habla.model.specs" if name.endswith("Spec") else "habla.components"
-    return getattr(importlib.import_module(home), name)
+    homes: tuple[str, ...] = ("habla.components",)
+    if name.endswith("Spec"):
+        homes = ("habla.model.specs", "habla.model.haproxy_specs")
+    modules = map(importlib.import_module, homes)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -6,7 +6,8 @@ This module imports nothing of habla: every other room may import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LabError",
     "PlacementError",
     "SettingsError",
+    "collected",
     "raise_faults",
 ]
 
@@ -93,3 +95,12 @@ def raise_faults(kind: type[Faults], faults: Iterable[Fault]) -> None:
     found = tuple(faults)
     if found:
         raise kind(found)
+
+
+@contextmanager
+def collected(faults: list[Fault]) -> Iterator[None]:
+    """Keep the faults that the block raises, so that others are found as well before they are raised."""
+    try:
+        yield
+    except Faults as error:
+        faults.extend(error.faults)

@@ -191,7 +191,7 @@ def _hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root: Path
             driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets)
         needed = {secret: secrets[secret] for secret in host.secrets}
         outside = str(host.site.outside) if host.site.outside else None
-        hosts[name] = Host(name, HostArgs(driver, outside, needed, mine.unreachable))
+        hosts[name] = Host(name, HostArgs(driver, outside, needed, mine.unreachable, mine.drained))
     return hosts
 
 

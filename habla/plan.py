@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses, role_ranges
-from habla.errors import Fault, Faults, PlacementError, SettingsError, raise_faults
+from habla.errors import Fault, Faults, PlacementError, SettingsError, collected, raise_faults
 from habla.model.roles import APP, DEFAULT_ROLES, Role
 from habla.model.service import Endpoint, Endpoints, Service, Site
 from habla.model.specs import ArchiveSpec
@@ -113,11 +113,10 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
             settings.domain,
             endpoints,
             settings.hosts[name].outside_address,
+            settings.hosts[name].drained,
         )
-        try:
+        with collected(faults):
             hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)
-        except Faults as error:
-            faults += error.faults
     raise_faults(PlacementError, faults)
     return FleetPlan(settings, addresses, hosts, endpoints, tuple(_notes(endpoints)))
 

@@ -16,6 +16,8 @@ STATE = Path("/var/lib/habla")
 RECORDS = STATE / "components"
 JOURNAL = STATE / "journal.json"
 BACKUP = STATE / "backup"
+# Configs as their checkers read them; there only while one does.
+CHECKED = STATE / "checked"
 ORIGINALS = STATE / "originals"
 ARCHIVES = STATE / "archives"
 SECRETS = Path("/etc/habla/secrets.json")

@@ -38,6 +38,7 @@ def roll_back(boot: bool = False) -> Optional[str]:
     places.JOURNAL.unlink()
     places.sync_directory(places.STATE)
     files.clear(places.BACKUP)
+    files.clear(places.CHECKED)
     return str(journal["component"])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from . import archives, files, health, places, system
+from .checks import run_checks
 from .diff import Changes, compare, inputs_digest, link_target
 from .document import Document, digest, from_json
 from .failure import Failure, readable
@@ -132,18 +133,7 @@ class Transaction:
 
     def check(self) -> None:
         """Each daemon's own checker, on the staged files."""
-        for name, check in sorted(self.document.checks.items()):
-            if not set(check.files) & set(self.changes.files):
-                continue
-            staged = {path: str(files.staged(path)) for path in check.files if path in self.changes.files}
-            command = [_filled(word, check.files, staged) for word in check.command]
-            try:
-                system.run("check", ", ".join(check.files), command, timeout=60)
-            except Failure as failure:
-                reason = failure.reason
-                for path, where in staged.items():
-                    reason = reason.replace(where, path)
-                raise Failure("check", failure.subject, "{} refuses it: {}".format(name, reason)) from None
+        run_checks(self.document.checks, self.changes.files)
 
     def swap(self) -> None:
         """Write the journal, keep what is there, rename into place."""
@@ -274,9 +264,3 @@ def _as_failure(step: str, error: Exception) -> Failure:
         subject = subject[: -len(places.STAGED)]
     words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
     return Failure(step, subject, str(words))
-
-
-def _filled(word: str, files: Tuple[str, ...], staged: Mapping[str, str]) -> str:
-    for path in files:
-        word = word.replace("{" + path + "}", staged.get(path, path))
-    return word

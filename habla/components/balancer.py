@@ -10,8 +10,8 @@ import pulumi
 from habla.components.host import Host
 from habla.components.nodes import Node
 from habla.components.subnet import InternalSubnet
+from habla.model.haproxy_specs import HaproxySpec
 from habla.model.service import Endpoints
-from habla.model.specs import HaproxySpec
 from habla.plan import BALANCER
 from habla.services.haproxy import Haproxy
 

@@ -79,13 +79,14 @@ class HostArgs:
     """driver: where the machine comes from. outside_address: its public one, if it has one.
 
     secrets: name -> value, of just those secrets that services on this host ask for.
-    unreachable: leave it alone; see ``habla:hosts.HOST.unreachable``.
+    drained, unreachable: see ``habla:hosts.HOST`` in the settings.
     """
 
     driver: ExistingHost | LabHost
     outside_address: str | None = None
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     unreachable: bool = False
+    drained: bool = False
 
 
 class Host(pulumi.ComponentResource):
@@ -97,6 +98,7 @@ class Host(pulumi.ComponentResource):
 
     name: str
     outside_address: str | None
+    drained: bool
     address: pulumi.Output[str]
     port: pulumi.Output[int]
     forwards: pulumi.Output[dict[str, int]]
@@ -107,6 +109,7 @@ class Host(pulumi.ComponentResource):
         super().__init__("habla:index:Host", name, None, opts)
         self.name = name
         self.outside_address = args.outside_address
+        self.drained = args.drained
         match args.driver:
             case ExistingHost() as driver:
                 self._existing(driver, args.unreachable)

@@ -98,6 +98,7 @@ class InternalSubnet(pulumi.ComponentResource):
             self.args.domain,
             endpoints,
             outside,
+            host.drained,
         )
 
 

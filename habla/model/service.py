@@ -15,6 +15,7 @@ from typing import Protocol
 from habla.model.state import Parts
 
 __all__ = [
+    "DRAIN_PORT",
     "Endpoint",
     "Endpoints",
     "HttpCheck",
@@ -27,7 +28,11 @@ __all__ = [
     "ServiceState",
     "Site",
     "Stability",
+    "XmppCheck",
 ]
+
+# Where a host with balanced services tells HAProxy whether it is drained, and whether they are well.
+DRAIN_PORT = 8099
 
 
 class Stability(StrEnum):
@@ -77,6 +82,13 @@ class HttpCheck:
     host: str = ""
 
 
+@dataclass(frozen=True)
+class XmppCheck:
+    """An XMPP health check: a stream of this namespace must be answered with the server's features."""
+
+    namespace: str = "jabber:client"
+
+
 @dataclass(frozen=True, order=True)
 class Route:
     """Which requests go to a service: a virtual host, a path prefix, or both; neither means all the rest."""
@@ -99,7 +111,7 @@ class Offer:
     balancer: str = ""
     public_port: int = 0
     routes: tuple[Route, ...] = ()
-    check: HttpCheck | None = None
+    check: HttpCheck | XmppCheck | None = None
     maxconn: int = 0
 
 
@@ -135,7 +147,7 @@ class Endpoints:
 class Site:
     """Where a service is being placed: all that its config may depend on besides its own settings.
 
-    outside: the public address of the host, where it has one.
+    outside: the public address of the host, where it has one. drained: HAProxy is to send it nothing new.
     """
 
     host: str
@@ -144,6 +156,7 @@ class Site:
     domain: str
     endpoints: Endpoints = Endpoints()
     outside: IPv4Address | None = None
+    drained: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

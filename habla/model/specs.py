@@ -15,9 +15,8 @@ from habla.model.names import AbsolutePath, DnsName, SecretName, ServiceName
 __all__ = [
     "AppSpec",
     "ArchiveSpec",
-    "HaproxyInstanceSpec",
-    "HaproxySpec",
     "HealthSpec",
+    "Interface",
     "JabberSpec",
     "LimitsSpec",
     "LogSpec",
@@ -31,6 +30,7 @@ __all__ = [
 ]
 
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
 LogSize = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kMG]$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")]
 # One line, no control characters: it becomes a line of a unit or of an environment file.
@@ -80,10 +80,12 @@ class JabberSpec(Spec):
         host signs one for itself, which clients cannot verify.
     cookie: the secret that holds the Erlang cookie, which lets a node into the cluster.
     net_ticktime: seconds until a lost node is given up; logins on the others wait for as long.
+    s2s_port: for other XMPP servers; null turns that off.
     proxy_protocol: HAProxy hands on the client's address. HAProxy 1.3 cannot: then it must be false.
     """
 
     c2s_port: PortNumber = 5222
+    s2s_port: PortNumber | None = 5269
     http_port: PortNumber = 5280
     cluster_port: PortNumber = 5210
     certificate: SecretName | None = None
@@ -92,32 +94,6 @@ class JabberSpec(Spec):
     proxy_protocol: bool = True
     admins: tuple[str, ...] = ()
     max_sessions_per_user: Annotated[int, Field(ge=1)] = 10
-
-
-class HaproxyInstanceSpec(Spec):
-    """One HAProxy instance. maxconn: connections at a time. stats_port: on the loopback address.
-
-    What is not given is 2000 connections and port 8404 for www, 8000 and 8405 for jabber. Each connection
-    takes two file descriptors.
-    """
-
-    maxconn: Annotated[int, Field(ge=1)] | None = None
-    stats_port: PortNumber | None = None
-
-
-class HaproxySpec(Spec):
-    """The pair of HAProxy instances.
-
-    dialect: the configuration language, which follows the version that runs. binary: where that is, by
-    default Debian's for ``2.x`` and ``/opt/haproxy/1.3.14.10/sbin/haproxy`` for ``1.3.14``.
-    hosts: the virtual hosts of the website.
-    """
-
-    dialect: Literal["1.3.14", "2.x"] = "1.3.14"
-    binary: Annotated[str, Field(pattern=r"^/\S+$")] | None = None
-    hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] = ("www.hab.la",)
-    www: HaproxyInstanceSpec = HaproxyInstanceSpec()
-    jabber: HaproxyInstanceSpec = HaproxyInstanceSpec()
 
 
 class ArchiveSpec(Spec):

@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from habla.errors import Fault, Faults, PlacementError, raise_faults
+from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Log, Service, ServiceState, Site
 from habla.model.state import File, HostState
+from habla.services.drain import Drain
 from habla.services.network import READY_UNIT
 
 __all__ = ["compose", "port_faults"]
@@ -24,11 +25,11 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
     """What ``services`` together make of a host. Raises Faults with every fault of every service."""
     states: dict[str, ServiceState] = {}
     faults: list[Fault] = []
+    if any(offer.balancer for service in services for offer in service.offers()):
+        services = [*services, Drain(services)]
     for service in sorted(services, key=lambda service: service.name):
-        try:
+        with collected(faults):
             states[service.name] = service.state(site)
-        except Faults as error:
-            faults.extend(error.faults)
     raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
     merged = {part: _merged(site.host, states, part) for part in _MERGED}
     merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
@@ -79,12 +80,11 @@ def _merged(host: str, states: Mapping[str, ServiceState], part: str) -> dict[st
 def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
     """A daemon bound to the internal address starts once that is there, and comes back when it dies."""
     if unit.endswith(".service"):
-        base = unit.replace("@www", "@").replace("@jabber", "@")
         text = (
             f"[Unit]\nAfter={READY_UNIT}\nWants={READY_UNIT}\nStartLimitIntervalSec=0\n\n"
             "[Service]\nRestart=on-failure\nRestartSec=1\n"
         )
-        yield f"/etc/systemd/system/{base}.d/10-habla.conf", File(text)
+        yield f"/etc/systemd/system/{unit}.d/10-habla.conf", File(text)
 
 
 def _logrotate(logs: Sequence[Log]) -> dict[str, File]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
-from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability
+from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability, XmppCheck
 from habla.model.specs import JabberSpec
 from habla.model.state import Action, Directory, File, Health, Unit, secret
 
@@ -35,11 +35,14 @@ class Jabber:
     stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
-        """XMPP for clients, and BOSH and websocket on one HTTP port, through the jabber instance."""
-        return (
-            Offer("c2s", self.spec.c2s_port, "jabber", 5222),
+        """XMPP for clients and servers, BOSH and websocket on one HTTP port, through the jabber instance."""
+        offers = [
+            Offer("c2s", self.spec.c2s_port, "jabber", 5222, check=XmppCheck("jabber:client")),
             Offer("bosh", self.spec.http_port, "jabber", 5280, check=HttpCheck("/bosh")),
-        )
+        ]
+        if self.spec.s2s_port is not None:
+            offers.append(Offer("s2s", self.spec.s2s_port, "jabber", 5269, check=XmppCheck("jabber:server")))
+        return tuple(offers)
 
     def state(self, site: Site) -> ServiceState:
         """Config, certificate, cookie, and the tool that joins the node to its peers and mends splits."""
@@ -89,8 +92,12 @@ class Jabber:
                     rule="ejabberd",
                 ),
             ),
-            ports=(Port(self.spec.c2s_port), Port(self.spec.http_port), Port(self.spec.cluster_port)),
+            ports=tuple(Port(number) for number in self._ports if number is not None),
         )
+
+    @property
+    def _ports(self) -> tuple[int | None, ...]:
+        return self.spec.c2s_port, self.spec.s2s_port, self.spec.http_port, self.spec.cluster_port
 
     def _config(self, site: Site) -> str:
         proxied = "true" if self.spec.proxy_protocol else "false"
@@ -116,6 +123,7 @@ listen:
     access: c2s
     starttls_required: true
     use_proxy_protocol: {proxied}
+{self._s2s(site, proxied)}\
   -
     port: {self.spec.http_port}
     ip: "{site.address}"
@@ -127,6 +135,8 @@ listen:
 
 # Seconds until a lost node is given up; its peers' logins wait for as long.
 net_ticktime: {self.spec.net_ticktime}
+
+s2s_use_starttls: required
 
 auth_method: internal
 auth_password_format: scram
@@ -161,6 +171,7 @@ shaper_rules:
   max_user_offline_messages: 1000
   c2s_shaper:
     normal: all
+  s2s_shaper: fast
 
 modules:
   mod_adhoc: {{}}
@@ -178,6 +189,19 @@ modules:
   mod_stream_mgmt:
     resend_on_timeout: if_offline
   mod_vcard: {{}}
+"""
+
+    def _s2s(self, site: Site, proxied: str) -> str:
+        if self.spec.s2s_port is None:
+            return ""
+        return f"""\
+  -
+    port: {self.spec.s2s_port}
+    ip: "{site.address}"
+    module: ejabberd_s2s_in
+    max_stanza_size: 524288
+    shaper: s2s_shaper
+    use_proxy_protocol: {proxied}
 """
 
     def _control(self, site: Site) -> str:

@@ -76,8 +76,15 @@ http {{
     server_tokens off;
     access_log /var/log/nginx/access.log;
 
+    # HAProxy 1.3 cannot redirect; it sends these requests here.
     server {{
         listen {site.address}:{self.spec.port};
+        server_name {site.domain};
+        return 301 http://www.{site.domain}$request_uri;
+    }}
+
+    server {{
+        listen {site.address}:{self.spec.port} default_server;
         server_name {self.spec.host};
         root {_CONTENT};
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
+from habla.model.haproxy_specs import HaproxySpec
 from habla.model.names import DnsName, HostName, SecretName, ServiceName
 from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
-from habla.model.specs import AppSpec, HaproxySpec
+from habla.model.specs import AppSpec
 from habla.settings.models import (
     HostSettings,
     LabSettings,

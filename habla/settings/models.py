@@ -9,11 +9,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from habla.model.haproxy_specs import HaproxySpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.roles import SERVICE_KINDS
 from habla.model.specs import (
     AppSpec,
-    HaproxySpec,
+    Interface,
     JabberSpec,
     MemcachedSpec,
     MemqdSpec,
@@ -38,7 +39,6 @@ __all__ = [
 RangeText = Annotated[str, Field(pattern=r"^[0-9./]+(\s*-\s*[0-9.]+)?$")]
 HostKey = Annotated[str, Field(pattern=r"^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$")]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(SERVICE_KINDS)})$")]
-Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
 
 
 class NetworkSettings(Spec):
@@ -84,7 +84,8 @@ class SshSettings(Spec):
 class HostSettings(Spec):
     """A host. address: pins its internal address. services: fewer than its role gives it by default.
 
-    outside_address: its public address, to which HAProxy binds. unreachable: leave the machine alone, as it
+    outside_address: its public address, to which HAProxy binds. drained: HAProxy sends it nothing new; on a
+    front host, the shared address moves to the other. unreachable: leave the machine alone, as it
     cannot be reached; it keeps its address, and a later removal forgets it without contact.
     """
 
@@ -93,6 +94,7 @@ class HostSettings(Spec):
     services: tuple[str, ...] | None = None
     outside_address: IPv4Address | None = None
     ssh: SshSettings | None = None
+    drained: bool = False
     unreachable: bool = False
 
 

@@ -36,7 +36,7 @@ def current(stack: str) -> dict[str, str]:
 def approved(stack: str) -> dict[str, str]:
     directory = GOLDEN / stack
     return {
-        str(path.relative_to(directory)): path.read_text("utf-8")
+        str(path.relative_to(directory)): path.read_bytes().decode()
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
@@ -87,4 +87,4 @@ if __name__ == "__main__":
         for where, text in current(name).items():
             target = GOLDEN / name / where
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, "utf-8")
+            target.write_bytes(text.encode())

@@ -254,3 +254,18 @@ def test_checks_see_the_staged_and_the_live_files_together(host: AgentHost, live
     assert host.apply(with_files(replace(_LIVE, checks={"both": both}), page="new\n")).status == 0
     seen = host.run("cat /tmp/seen")
     assert seen.startswith("new\n") and "serve_forever" in seen
+
+
+def test_checker_finds_new_files_that_a_config_names(host: AgentHost, live: Look) -> None:
+    """Where a config names another file that is new too, its checker reads a copy that names that."""
+    page, config = "/etc/demo/page", "/etc/demo/config"
+    check = Check(("sh", "-c", 'test "$(cat $(cat $0))" = fresh', f"{{{config}}}"), (config, page))
+    files = {**_LIVE.files, config: File(page), page: File("fresh")}
+    state = replace(_LIVE, files=files, checks={"names": check})
+    assert host.apply(state).status == 0
+    assert host.run(f"cat {config}") == page
+    assert host.run("ls /var/lib/habla").split().count("checked") == 0
+    worse = replace(state, files={**files, page: File("stale")})
+    assert "step check" in host.apply(worse).stderr
+    assert host.run(f"cat {page}; ls /var/lib/habla").split().count("checked") == 0
+    assert host.apply(_LIVE).status == 0

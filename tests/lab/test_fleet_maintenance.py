@@ -159,7 +159,7 @@ def test_split_cluster_heals_by_itself(fleet: Fleet, jabber: Jabber) -> None:
 def test_slow_command_of_ejabberdctl_is_not_cut_off(fleet: Fleet) -> None:
     """A node started as ejabberdctl starts its own keeps its connection for longer than the net tick."""
     _wait_for_tick(fleet, "stable1")
-    call = "rpc:call(list_to_atom(os:getenv(\"ERLANG_NODE\")), timer, sleep, [15000])"
+    call = 'rpc:call(list_to_atom(os:getenv("ERLANG_NODE")), timer, sleep, [15000])'
     slow = (
         "set -a; . /etc/default/ejabberd; cd /tmp; "
         "erl -sname slow@stable1 -hidden -noinput -start_epmd false -erl_epmd_port $ERL_DIST_PORT"

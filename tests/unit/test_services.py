@@ -14,8 +14,9 @@ from habla.agent.document import from_json
 from habla.archives import MAX_BYTES, pack
 from habla.cli import main
 from habla.errors import SettingsError
+from habla.model.haproxy_specs import HaproxySpec
 from habla.model.service import Endpoint, Endpoints, Site
-from habla.model.specs import AppSpec, HaproxySpec, HealthSpec, MysqlSpec, RouteSpec
+from habla.model.specs import AppSpec, HealthSpec, MysqlSpec, RouteSpec
 from habla.model.state import HostState, secret, secret_names
 from habla.services.app import App
 from habla.services.compose import compose

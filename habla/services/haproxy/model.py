@@ -1,23 +1,27 @@
 """A load balancer in HAProxy's words. Values only; ``dialect`` turns them into lines.
 
-Timeouts and intervals are in milliseconds, as in HAProxy itself.
+Times are texts with a unit, as HAProxy reads them: ``5s``, ``24h``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
+from typing import Literal
 
 __all__ = [
     "Acl",
     "Backend",
     "Bind",
     "Check",
+    "CookiePolicy",
     "Dialect",
     "Frontend",
     "Instance",
     "Mode",
+    "Redirect",
     "Server",
     "UseBackend",
 ]
@@ -39,10 +43,11 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Bind:
-    """An address and port to listen on."""
+    """An address and port to listen on. certificate: a file with key and chain, for TLS."""
 
     address: IPv4Address
     port: int
+    certificate: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,42 @@ class UseBackend:
 
 
 @dataclass(frozen=True)
+class Redirect:
+    """Requests that meet the ACLs are answered with 301 to ``prefix`` and their own path."""
+
+    prefix: str
+    conditions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CookiePolicy:
+    """Cookies are for ``domain`` only, whatever a server says.
+
+    When a server sets one of ``names``, cookies of that name for one of ``stale_domains``, or for the host
+    alone, with one of ``paths``, are expired in the same answer, ahead of the new one.
+    """
+
+    domain: str
+    names: tuple[str, ...] = ()
+    stale_domains: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ("/",)
+
+
+@dataclass(frozen=True)
 class Check:
     """How a server is found to be up.
 
-    kind: ``tcp`` a connection, ``http`` a GET, ``xmpp`` the answer to a stream header (2.x only).
+    kind: ``tcp`` a connection, ``http`` a GET, ``xmpp`` the answer to a stream header of ``namespace``.
     inter: between two checks; fall, rise: how many of one kind change the state.
     """
 
-    kind: str = "tcp"
+    kind: Literal["tcp", "http", "xmpp"] = "tcp"
     path: str = ""
     host: str = ""
     expect: int = 200
     domain: str = ""
-    inter: int = 2000
+    namespace: str = "jabber:client"
+    inter: str = "2s"
     fall: int = 3
     rise: int = 2
 
@@ -93,7 +121,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Backend:
-    """Servers that do the same. source_hash: a client's address decides; proxy: the PROXY protocol, v1."""
+    """Servers that do the same. source_hash: a client's address decides; proxy: the PROXY protocol, v1.
+
+    responder: the port where each server's host says whether it is drained, and, to a dialect whose own
+    checks cannot do it, whether the service is well (``habla/services/drain_responder.py``); 0: none.
+    """
 
     name: str
     mode: Mode
@@ -102,13 +134,17 @@ class Backend:
     fullconn: int = 0
     source_hash: bool = False
     proxy: bool = False
-    timeout_server: int = 60_000
-    timeout_queue: int = 30_000
+    responder: int = 0
+    timeout_server: str = "60s"
+    timeout_queue: str = "30s"
 
 
 @dataclass(frozen=True)
 class Frontend:
-    """What clients connect to. The first rule that holds decides; otherwise ``default_backend``."""
+    """What clients connect to. Redirects come first; then the first rule that holds, or ``default_backend``.
+
+    https: the port that requests without TLS are sent on to; 0: none.
+    """
 
     name: str
     mode: Mode
@@ -116,7 +152,10 @@ class Frontend:
     acls: tuple[Acl, ...] = ()
     rules: tuple[UseBackend, ...] = ()
     default_backend: str = ""
-    timeout_client: int = 60_000
+    redirects: tuple[Redirect, ...] = ()
+    https: int = 0
+    cookies: CookiePolicy | None = None
+    timeout_client: str = "60s"
     maxconn: int = 2000
 
 
@@ -124,7 +163,9 @@ class Frontend:
 class Instance:
     """One HAProxy process: its config, apart from every other's.
 
-    stats_port: of the stats page, on the loopback address. socket: of the admin commands.
+    user: the Unix user and group it runs as. facility: of its log. stats_port: of the stats page, on the
+    loopback address. unavailable: the file with the answer that is given while no server is left.
+    raw: section -> lines put at its end as they are.
     """
 
     name: str
@@ -132,7 +173,12 @@ class Instance:
     stats_port: int
     frontends: tuple[Frontend, ...]
     backends: tuple[Backend, ...]
+    user: str = "haproxy"
+    facility: str = "local0"
+    timeout_connect: str = "5s"
+    unavailable: str = ""
     tcp_keepalive: bool = False
+    raw: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def socket(self) -> str:

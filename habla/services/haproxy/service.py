@@ -1,36 +1,34 @@
-"""The pair of HAProxy instances as a service: who stands behind them is derived from where services stand."""
+"""The pair of HAProxy instances as a service: two configs, two units, two users, two logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from ipaddress import IPv4Address
+from typing import assert_never
 
-from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.service import Endpoint, Log, Offer, Port, Route, Scope, ServiceState, Site, Stability
-from habla.model.specs import HaproxyInstanceSpec, HaproxySpec
+from habla.errors import Fault, SettingsError, collected, raise_faults
+from habla.model.haproxy_specs import HaproxySpec, InstanceName
+from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
 from habla.model.state import Check as FileCheck
-from habla.model.state import File, Health, Unit
-from habla.services.haproxy.dialect import render
-from habla.services.haproxy.model import (
-    Acl,
-    Backend,
-    Bind,
-    Check,
-    Dialect,
-    Frontend,
-    Instance,
-    Mode,
-    Server,
-    UseBackend,
+from habla.model.state import Directory, File, Health, Unit, User, secret
+from habla.services.haproxy.dialect import LOG_SOCKET, render
+from habla.services.haproxy.model import Dialect, Instance
+from habla.services.haproxy.pages import unavailable
+from habla.services.haproxy.release import binary
+from habla.services.haproxy.topology import (
+    CERTIFICATE,
+    UNAVAILABLE,
+    bind_address,
+    jabber_instance,
+    www_instance,
 )
 
 __all__ = ["Haproxy"]
 
-_UNIT = "/etc/systemd/system/haproxy@.service"
-_WWW_PORT = 80
-# A Jabber connection lives for as long as the user is at work; keepalives find the dead ones.
-_PERSISTENT = 24 * 3600 * 1000
+_LOGS = "/var/log/haproxy"
+_SYSLOG = "/etc/rsyslog.d/49-haproxy.conf"
+_SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
 
 
 @dataclass(frozen=True)
@@ -47,225 +45,166 @@ class Haproxy:
         """Nothing to the rest of the fleet: its clients are outside."""
         return ()
 
+    def instances(self, site: Site) -> tuple[Instance, Instance]:
+        """The www and the jabber instance on a host."""
+        return www_instance(self.spec, site), jabber_instance(self.spec, self.proxy_protocol, site)
+
     def state(self, site: Site) -> ServiceState:
-        """Two configs, two services of one template unit; a change of one config reloads one of them."""
-        if site.outside is None:
-            path = f"hosts.{site.host}.outside_address"
-            rule = "HAProxy binds to the public address of its host"
-            raise SettingsError([Fault(path, "missing", "", rule, "give the host's public address")])
-        dialect = Dialect(self.spec.dialect)
-        instances = (self.www(site), self.jabber(site))
-        faults = [
-            Fault(f"load_balancer.{instance.name}", "two services listen on one port", str(port), rule, fix)
-            for rule, fix in (("a port of an instance belongs to one frontend", "change one of them"),)
-            for instance in instances
-            for port in _doubled(bind.port for front in instance.frontends for bind in front.binds)
-        ]
-        raise_faults(SettingsError, faults)
-        files = {_UNIT: File(_unit(self._binary(dialect), dialect))}
-        units, checks, health = {}, {}, {}
+        """Two configs, two services; a change of one config reloads one of them."""
+        instances = self.instances(site)
+        faults = _port_faults(instances)
+        files = {
+            UNAVAILABLE: File(unavailable(self.spec.maintenance)),
+            _SYSLOG: File(_syslog(instances)),
+            _SYSCTL: File(_sysctl(self.spec)),
+        }
+        units = {"rsyslog.service": Unit(restart_on=(_SYSLOG,))}
+        checks: dict[str, FileCheck] = {}
+        health: dict[str, Health] = {}
         for instance in instances:
-            config, unit = f"/etc/haproxy/{instance.name}.cfg", f"haproxy@{instance.name}.service"
-            files[config] = File(render(instance, dialect))
-            units[unit] = Unit(restart_on=(_UNIT,), reload_on=(config,))
-            checks[instance.name] = FileCheck((self._binary(dialect), "-c", "-f", f"{{{config}}}"), (config,))
-            health[f"{instance.name}-stats"] = Health(unit, address="127.0.0.1", port=instance.stats_port)
-            for frontend in instance.frontends:
-                for bind in frontend.binds:
-                    health[f"{instance.name}-{frontend.name}"] = Health(
-                        unit, address=str(bind.address), port=bind.port
-                    )
+            name: InstanceName = "www" if instance.name == "www" else "jabber"
+            dialect, tls = Dialect(self.spec.dialect_of(name)), self.spec.instance(name).tls
+            config = f"/etc/haproxy/{name}.cfg"
+            unit = f"haproxy@{name}.service"
+            inputs = [config]
+            if instance.unavailable:
+                inputs.append(instance.unavailable)
+            if tls:
+                files[CERTIFICATE] = File(secret(tls.certificate), "0600")
+                inputs.append(CERTIFICATE)
+            with collected(faults):
+                files[config] = File(render(instance, dialect))
+            with collected(faults):
+                program = binary(self.spec, name)
+                files[f"/etc/systemd/system/{unit}"] = File(_unit(instance, program, dialect))
+                checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), tuple(inputs))
+            units[unit] = Unit(restart_on=(f"/etc/systemd/system/{unit}",), reload_on=tuple(inputs))
+            health |= _health(instance, unit)
+        raise_faults(SettingsError, faults)
         return ServiceState(
-            # 1.3.14 is not packaged; the distribution's package brings user, directories and log set-up.
-            packages=("haproxy",),
+            # 1.3.14 is not packaged; the distribution's package brings the directories.
+            packages=("haproxy", "rsyslog"),
+            users={instance.user: User() for instance in instances},
+            directories={_LOGS: Directory("0750", "root", "adm")},
             files=files,
             stopped=("haproxy.service",),
             units=units,
             checks=checks,
             health=health,
-            logs=(Log("/var/log/haproxy.log", size="10M", rule="haproxy"),),
+            logs=(
+                Log(f"{_LOGS}/*.log", "10M", reopen="/usr/lib/rsyslog/rsyslog-rotate", rule="haproxy"),
+                # rsyslog's own: its package rotates them once a week, whatever their size.
+                Log("/var/log/syslog", "10M", reopen="/usr/lib/rsyslog/rsyslog-rotate", rule="rsyslog"),
+                *(
+                    Log(
+                        f"/var/log/{name}.log",
+                        "10M",
+                        reopen="/usr/lib/rsyslog/rsyslog-rotate",
+                        rule="rsyslog",
+                    )
+                    for name in ("auth", "cron", "kern", "mail", "user")
+                ),
+            ),
             ports=(
-                *(Port(port, Scope.PUBLIC) for port in self.public_ports(site).values()),
+                *(Port(port, Scope.PUBLIC) for port in sorted(set(self.public_ports(site).values()))),
                 *(Port(instance.stats_port, Scope.LOOPBACK) for instance in instances),
             ),
         )
 
     def public_ports(self, site: Site) -> dict[str, int]:
-        """Frontend -> the port that clients outside reach it on."""
-        fronts = (*self.www(site).frontends, *self.jabber(site).frontends)
-        return {front.name: front.binds[0].port for front in fronts}
+        """Frontend -> the port that clients outside reach it on; ``https`` where www speaks TLS."""
+        www, jabber = self.instances(site)
+        ports = {front.name: front.binds[0].port for front in (*www.frontends, *jabber.frontends)}
+        tls = self.spec.www.tls
+        return ports | ({"https": tls.port} if tls else {})
 
-    def www(self, site: Site) -> Instance:
-        """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
-        offers = _by_offer(site, "www")
-        routes = sorted(
-            ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
-            key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
-        )
-        raise_faults(SettingsError, _route_faults(routes))
-        acls: dict[str, tuple[Acl, ...]] = {}
-        rules = []
-        default = ""
-        for route, name in routes:
-            hosts = (route.host,) if route.host else self.spec.hosts
-            if not route.path and not route.host:
-                default = name
-                continue
-            conditions = []
-            if route.host or route.path:
-                conditions.append(_host_acl(hosts, acls))
-            if route.path:
-                conditions.append(_path_acl(route.path, acls))
-            rules.append(UseBackend(name, tuple(conditions)))
-        maxconn, stats_port = _limits(self.spec.www, 2000, 8404)
-        frontend = Frontend(
-            "www",
-            Mode.HTTP,
-            _binds(site, _WWW_PORT),
-            tuple(acl for lines in acls.values() for acl in lines),
-            tuple(rules),
-            default,
-            maxconn=maxconn,
-        )
-        backends = tuple(_http_backend(name, ends, maxconn) for name, ends in offers.items())
-        return Instance("www", maxconn, stats_port, (frontend,), backends)
-
-    def jabber(self, site: Site) -> Instance:
-        """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
-        frontends, backends = [], []
-        maxconn, stats_port = _limits(self.spec.jabber, 8000, 8405)
-        two = Dialect(self.spec.dialect) is Dialect.V2
-        for name, ends in _by_offer(site, "jabber").items():
-            offer = ends[0].offer
-            mode = Mode.HTTP if offer.check else Mode.TCP
-            check = Check("http", offer.check.path, site.domain) if offer.check else Check("tcp")
-            if mode is Mode.TCP and two:
-                check = Check("xmpp", domain=site.domain, fall=2)
-            frontends.append(
-                Frontend(
-                    name,
-                    mode,
-                    _binds(site, offer.public_port),
-                    default_backend=name,
-                    timeout_client=_PERSISTENT,
-                    maxconn=maxconn,
-                )
-            )
-            backends.append(
-                Backend(
-                    name,
-                    mode,
-                    _servers(ends),
-                    check,
-                    # A BOSH session lives on the node that opened it, whatever connection carries it.
-                    source_hash=mode is Mode.HTTP,
-                    proxy=self.proxy_protocol,
-                    timeout_server=_PERSISTENT,
-                )
-            )
-        return Instance("jabber", maxconn, stats_port, tuple(frontends), tuple(backends), tcp_keepalive=True)
-
-    def _binary(self, dialect: Dialect) -> str:
-        if self.spec.binary:
-            return self.spec.binary
-        return "/usr/sbin/haproxy" if dialect is Dialect.V2 else "/opt/haproxy/1.3.14.10/sbin/haproxy"
+    def public_address(self, site: Site) -> IPv4Address:
+        """The address that clients outside reach it on."""
+        return bind_address(self.spec, site)
 
 
-def _limits(spec: HaproxyInstanceSpec, maxconn: int, stats_port: int) -> tuple[int, int]:
-    return spec.maxconn or maxconn, spec.stats_port or stats_port
-
-
-def _by_offer(site: Site, balancer: str) -> dict[str, tuple[Endpoint, ...]]:
-    names = sorted({end.offer.name for end in site.endpoints.all if end.offer.balancer == balancer})
-    return {name: site.endpoints.named(name) for name in names}
-
-
-def _binds(site: Site, port: int) -> tuple[Bind, ...]:
-    assert site.outside is not None
-    return (Bind(site.outside, port),)
-
-
-def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
-    # minconn at a quarter: at low load requests spread early instead of piling up on one server.
-    return tuple(
-        Server(end.host, end.address, end.offer.port, (end.offer.maxconn + 3) // 4, end.offer.maxconn)
-        for end in ends
-    )
-
-
-def _http_backend(name: str, ends: tuple[Endpoint, ...], maxconn: int) -> Backend:
-    offer = ends[0].offer
-    check = Check("tcp")
-    if offer.check:
-        check = Check("http", offer.check.path, offer.check.host, offer.check.expect)
-    fullconn = maxconn // 10 if offer.maxconn else 0
-    return Backend(name, Mode.HTTP, _servers(ends), check, fullconn)
-
-
-def _host_acl(hosts: tuple[str, ...], acls: dict[str, tuple[Acl, ...]]) -> str:
-    name = f"host_{hosts[0]}"
-    # A client on another port than 80 says so in the header.
-    with_port = tuple(f"{host}:" for host in hosts)
-    acls[name] = (Acl(name, "hdr(host) -i", hosts), Acl(name, "hdr_beg(host) -i", with_port))
-    return name
-
-
-def _path_acl(path: str, acls: dict[str, tuple[Acl, ...]]) -> str:
-    bare = path.rstrip("/")
-    name = "path" + bare.replace("/", "_").replace("~", "-")
-    # ``/rpc`` means /rpc and what lies below it, not /rpcs.
-    acls[name] = (Acl(name, "path", (bare or "/",)), Acl(name, "path_beg", (f"{bare}/",)))
-    return name
-
-
-def _route_faults(routes: list[tuple[Route, str]]) -> list[Fault]:
+def _port_faults(instances: Iterable[Instance]) -> list[Fault]:
+    """A public port belongs to one frontend, whichever instance it is of."""
+    taken: dict[int, str] = {}
     faults = []
-    for (route, name), (other, other_name) in pairwise(routes):
-        if route == other:
-            value = f"{route.host}{route.path}" or "default"
-            fix = "change one of them"
-            faults.append(
-                Fault(f"apps.{other_name}.routes", f"{name} has it too", value, "a route has one target", fix)
-            )
+    for instance in instances:
+        for frontend in instance.frontends:
+            for bind in frontend.binds:
+                name = f"{instance.name}.{frontend.name}"
+                if bind.port in taken:
+                    what = f"{taken[bind.port]} and {name} listen on one port"
+                    rule = "a public port belongs to one frontend"
+                    fix = "change the port of one of them"
+                    faults.append(Fault(f"load_balancer.{instance.name}", what, str(bind.port), rule, fix))
+                taken[bind.port] = name
     return faults
 
 
-def _doubled(numbers: Iterable[int]) -> list[int]:
-    seen = list(numbers)
-    return sorted({number for number in seen if seen.count(number) > 1})
+def _health(instance: Instance, unit: str) -> dict[str, Health]:
+    checks = {f"{instance.name}-stats": Health(unit, address="127.0.0.1", port=instance.stats_port)}
+    for frontend in instance.frontends:
+        for bind in frontend.binds:
+            checks[f"{instance.name}-{frontend.name}-{bind.port}"] = Health(
+                unit, address=str(bind.address), port=bind.port
+            )
+    return checks
 
 
-def _unit(binary: str, dialect: Dialect) -> str:
-    """One template, so that the instances differ in their config alone.
+def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
+    """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
 
-    2.x: a master process that starts a new worker on USR2 and lets the old one finish. 1.3.14: a new process
-    takes the listening sockets over from the one named by ``-sf``, which finishes its connections.
+    1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.
     """
+    config, run = f"/etc/haproxy/{instance.name}.cfg", f"/run/haproxy-{instance.name}"
     match dialect:
         case Dialect.V2:
-            start = f"ExecStart={binary} -Ws -f /etc/haproxy/%i.cfg -p /run/haproxy-%i/haproxy.pid"
+            start = f"ExecStart={program} -Ws -f {config} -p {run}/haproxy.pid"
             service = ["Type=notify", start, "ExecReload=/bin/kill -USR2 $MAINPID", "KillMode=mixed"]
         case Dialect.V1_3_14:
-            command = f"{binary} -D -f /etc/haproxy/%i.cfg -p /run/haproxy-%i/haproxy.pid"
+            command = f"{program} -D -f {config} -p {run}/haproxy.pid"
             service = [
                 "Type=forking",
-                "PIDFile=/run/haproxy-%i/haproxy.pid",
+                f"PIDFile={run}/haproxy.pid",
                 f"ExecStart={command}",
                 f"ExecReload={command} -sf $MAINPID",
             ]
+        case _:
+            assert_never(dialect)
     lines = [
         "[Unit]",
-        "Description=HAProxy %i",
+        f"Description=HAProxy {instance.name}",
+        "After=rsyslog.service",
         "",
         "[Service]",
-        "RuntimeDirectory=haproxy-%i",
-        f"ExecStartPre={binary} -c -q -f /etc/haproxy/%i.cfg",
+        f"RuntimeDirectory=haproxy-{instance.name}",
+        f"ExecStartPre=/lib/systemd/systemd-sysctl {_SYSCTL}",
+        f"ExecStartPre={program} -c -q -f {config}",
         *service,
         "Restart=always",
         "RestartSec=1",
-        "LimitNOFILE=100000",
+        # Two descriptors a connection, and some for listeners, checks and the log.
+        f"LimitNOFILE={2 * instance.maxconn + 1000}",
         "",
         "[Install]",
         "WantedBy=multi-user.target",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _sysctl(spec: HaproxySpec) -> str:
+    # Without it, connections that wait to be accepted by the old process of a 1.3.14 are reset on reload.
+    lines = ["net.ipv4.tcp_migrate_req = 1"]
+    if spec.vrrp is not None:
+        # Both hosts listen on the shared address, also the one that does not have it.
+        lines.append("net.ipv4.ip_nonlocal_bind = 1")
+    return "\n".join(lines) + "\n"
+
+
+def _syslog(instances: Iterable[Instance]) -> str:
+    """A socket and a file for each instance's log, which go nowhere else."""
+    lines = [f'input(type="imuxsock" Socket="{LOG_SOCKET}" CreatePath="on")']
+    for instance in instances:
+        path = f"{_LOGS}/{instance.name}.log"
+        lines.append(f'{instance.facility}.* action(type="omfile" file="{path}" fileCreateMode="0640")')
+        lines.append("& stop")
     return "\n".join(lines) + "\n"

@@ -1,0 +1,93 @@
+"""What is wrong with a load balancer in one dialect: names, options it lacks, lines it cannot read.
+
+HAProxy 1.3.14 crashes on a line of too many words, so words and length are counted here (``cfgparse.c``:
+LINESIZE 2048, MAX_LINE_ARGS 64); its own checker cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from habla.errors import Fault
+from habla.model.names import is_haproxy_name
+from habla.services.haproxy.model import Backend, Dialect, Frontend, Instance
+
+__all__ = ["line_faults", "name_faults", "option_faults", "raw_faults"]
+
+_LINE_BYTES = 2047
+_LINE_WORDS = 64
+_TO_2 = "or set load_balancer.{}.dialect to 2.x"
+
+
+def name_faults(instance: Instance) -> Iterator[Fault]:
+    """Names that HAProxy does not take."""
+    names = [frontend.name for frontend in instance.frontends]
+    for backend in instance.backends:
+        names += [backend.name, *(server.name for server in backend.servers)]
+    for name in names:
+        if not is_haproxy_name(name):
+            rule = "HAProxy allows letters, digits and . : _ -"
+            yield Fault(f"load_balancer.{instance.name}", "not a name for HAProxy", name, rule, "rename it")
+
+
+def option_faults(instance: Instance, dialect: Dialect) -> Iterator[Fault]:
+    """What the model asks for and the dialect cannot say."""
+    if dialect is not Dialect.V1_3_14:
+        return
+    otherwise = _TO_2.format(instance.name)
+    for frontend in instance.frontends:
+        yield from _frontend_faults(f"load_balancer.{instance.name}", frontend, otherwise)
+    for backend in instance.backends:
+        yield from _backend_faults(
+            f"load_balancer.{instance.name}.backend {backend.name}", backend, otherwise
+        )
+
+
+def _frontend_faults(path: str, frontend: Frontend, otherwise: str) -> Iterator[Fault]:
+    if any(bind.certificate for bind in frontend.binds):
+        fix = f"put a TLS proxy in front and remove tls, {otherwise}"
+        yield Fault(f"{path}.tls", "no TLS in dialect 1.3.14", frontend.name, "1.5 brought it", fix)
+    for redirect in frontend.redirects:
+        fix = f"let a server answer with the redirect, {otherwise}"
+        yield Fault(path, "no redirect in dialect 1.3.14", redirect.prefix, "1.3.15 brought it", fix)
+
+
+def _backend_faults(path: str, backend: Backend, otherwise: str) -> Iterator[Fault]:
+    if backend.proxy:
+        fix = f"set services.jabber.proxy_protocol to false, {otherwise}"
+        yield Fault(path, "no PROXY protocol in dialect 1.3.14", "send-proxy", "1.5 brought it", fix)
+    if backend.responder:
+        # The responder makes the check and answers in words that 1.3.14 understands.
+        return
+    if backend.check.kind == "xmpp":
+        yield Fault(
+            path, "no tcp-check in dialect 1.3.14", "xmpp", "1.5 brought it", f"use a tcp check, {otherwise}"
+        )
+    if backend.check.kind == "http" and backend.check.expect != 200:
+        rule = "its httpchk takes any 2xx or 3xx for up"
+        value = str(backend.check.expect)
+        fix = f"answer 200 when healthy, {otherwise}"
+        yield Fault(path, "no expected status in dialect 1.3.14", value, rule, fix)
+
+
+def raw_faults(instance: Instance, sections: Sequence[str]) -> Iterator[Fault]:
+    """Raw lines for a section that is not there would vanish."""
+    for name in instance.raw:
+        if name not in sections:
+            rule = f"sections here: {', '.join(sections)}"
+            path = f"load_balancer.{instance.name}.raw.{name}"
+            yield Fault(path, "no such section", name, rule, "correct the section's name")
+
+
+def line_faults(instance: Instance, lines: Iterable[str], dialect: Dialect) -> Iterator[Fault]:
+    """Lines that 1.3.14 would cut off, or crash on."""
+    if dialect is not Dialect.V1_3_14:
+        return
+    for number, line in enumerate(lines, 1):
+        path = f"load_balancer.{instance.name}.line {number}"
+        if len(line.encode()) > _LINE_BYTES:
+            rule = f"1.3.14 reads {_LINE_BYTES} bytes a line"
+            yield Fault(path, "the line is too long", line[:40] + "…", rule, "shorten it or split it")
+        if len(line.split()) > _LINE_WORDS:
+            rule = f"1.3.14 reads {_LINE_WORDS} words a line"
+            yield Fault(path, "the line has too many words", line[:40] + "…", rule, "split it")

@@ -1,0 +1,246 @@
+"""Where services stand -> the two load balancers in front of them: nobody types a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from itertools import pairwise
+
+from habla.errors import DialectError, Fault, SettingsError, raise_faults
+from habla.model.haproxy_specs import HaproxyInstanceSpec, HaproxySpec
+from habla.model.service import DRAIN_PORT, Endpoint, HttpCheck, Route, Site, XmppCheck
+from habla.services.haproxy.model import (
+    Acl,
+    Backend,
+    Bind,
+    Check,
+    CookiePolicy,
+    Dialect,
+    Frontend,
+    Instance,
+    Mode,
+    Redirect,
+    Server,
+    UseBackend,
+)
+
+__all__ = ["CERTIFICATE", "UNAVAILABLE", "bind_address", "jabber_instance", "www_instance"]
+
+CERTIFICATE = "/etc/haproxy/www.pem"
+UNAVAILABLE = "/etc/haproxy/unavailable.http"
+_WWW_PORT = 80
+# A Jabber connection lives for as long as the user is at work; keepalives find the dead ones.
+_PERSISTENT = "24h"
+_STATIC = "static"
+
+
+def bind_address(spec: HaproxySpec, site: Site) -> IPv4Address:
+    """The public address that HAProxy binds to: the shared one, or the host's. Raises SettingsError."""
+    if spec.vrrp is not None:
+        return spec.vrrp.address.ip
+    if site.outside is None:
+        path = f"hosts.{site.host}.outside_address"
+        rule = "HAProxy binds to the public address of its host"
+        raise SettingsError([Fault(path, "missing", "", rule, "give the host's public address")])
+    return site.outside
+
+
+def www_instance(spec: HaproxySpec, site: Site) -> Instance:
+    """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
+    own = spec.www
+    offers = _by_offer(site, "www")
+    routes = sorted(
+        ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
+        key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
+    )
+    raise_faults(SettingsError, _route_faults(routes))
+    acls: dict[str, tuple[Acl, ...]] = {}
+    rules = []
+    default = ""
+    redirects, elsewhere = _redirects(spec, site, offers, acls)
+    for route, name in routes:
+        if not route.path and not route.host:
+            default = name
+            continue
+        conditions = [_host_acl((route.host,) if route.host else spec.hosts, acls)]
+        if route.path:
+            conditions.append(_path_acl(route.path, acls))
+        rules.append(UseBackend(name, tuple(conditions)))
+    maxconn = own.maxconn or 2000
+    address = bind_address(spec, site)
+    binds = [Bind(address, _WWW_PORT)]
+    if own.tls:
+        binds.append(Bind(address, own.tls.port, CERTIFICATE))
+    cookies = spec.cookies
+    frontend = Frontend(
+        "www",
+        Mode.HTTP,
+        tuple(binds),
+        tuple(acl for lines in acls.values() for acl in lines),
+        (*elsewhere, *rules),
+        default,
+        redirects,
+        https=own.tls.port if own.tls and own.tls.redirect else 0,
+        cookies=CookiePolicy(cookies.domain, cookies.names, cookies.stale_domains, cookies.paths),
+        timeout_client=own.timeouts.client or "60s",
+        maxconn=maxconn,
+    )
+    backends = tuple(_http_backend(name, ends, spec.hosts[0], own, maxconn) for name, ends in offers.items())
+    return Instance(
+        "www",
+        maxconn,
+        own.stats_port or 8404,
+        (frontend,),
+        backends,
+        user="haproxy-www",
+        facility="local0",
+        timeout_connect=own.timeouts.connect,
+        unavailable=UNAVAILABLE,
+        raw=own.raw,
+    )
+
+
+def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Instance:
+    """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
+    own = spec.jabber
+    if own.tls is not None:
+        rule = "Jabber's TLS is ejabberd's (STARTTLS)"
+        fault = Fault("load_balancer.jabber.tls", "not for this instance", "", rule, "remove it")
+        raise SettingsError([fault])
+    maxconn = own.maxconn or 8000
+    frontends, backends = [], []
+    for name, ends in _by_offer(site, "jabber").items():
+        offer = ends[0].offer
+        mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
+        frontends.append(
+            Frontend(
+                name,
+                mode,
+                (Bind(bind_address(spec, site), offer.public_port),),
+                default_backend=name,
+                timeout_client=own.timeouts.client or _PERSISTENT,
+                maxconn=maxconn,
+            )
+        )
+        backends.append(
+            Backend(
+                name,
+                mode,
+                _servers(ends),
+                _check(ends[0], site.domain),
+                # A BOSH session lives on the node that opened it, whatever connection carries it.
+                source_hash=mode is Mode.HTTP,
+                proxy=proxy_protocol,
+                responder=DRAIN_PORT,
+                timeout_server=own.timeouts.server or _PERSISTENT,
+                timeout_queue=own.timeouts.queue,
+            )
+        )
+    return Instance(
+        "jabber",
+        maxconn,
+        own.stats_port or 8405,
+        tuple(frontends),
+        tuple(backends),
+        user="haproxy-jabber",
+        facility="local1",
+        timeout_connect=own.timeouts.connect,
+        tcp_keepalive=True,
+        raw=own.raw,
+    )
+
+
+def _by_offer(site: Site, balancer: str) -> dict[str, tuple[Endpoint, ...]]:
+    names = sorted({end.offer.name for end in site.endpoints.all if end.offer.balancer == balancer})
+    return {name: site.endpoints.named(name) for name in names}
+
+
+def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
+    # minconn at a quarter: at low load requests spread early instead of piling up on one server.
+    return tuple(
+        Server(end.host, end.address, end.offer.port, (end.offer.maxconn + 3) // 4, end.offer.maxconn)
+        for end in ends
+    )
+
+
+def _check(end: Endpoint, host: str) -> Check:
+    """host: what the check asks for where the service does not say."""
+    match end.offer.check:
+        case HttpCheck(path, expect, asked):
+            return Check("http", path, asked or host, expect)
+        case XmppCheck(namespace):
+            return Check("xmpp", domain=host, namespace=namespace, fall=2)
+        case None:
+            return Check("tcp")
+
+
+def _http_backend(
+    name: str, ends: tuple[Endpoint, ...], host: str, own: HaproxyInstanceSpec, maxconn: int
+) -> Backend:
+    offer = ends[0].offer
+    return Backend(
+        name,
+        Mode.HTTP,
+        _servers(ends),
+        _check(ends[0], host),
+        # At a tenth of the instance's connections, servers work at their full limits.
+        fullconn=maxconn // 10 if offer.maxconn else 0,
+        responder=DRAIN_PORT,
+        timeout_server=own.timeouts.server or "60s",
+        timeout_queue=own.timeouts.queue,
+    )
+
+
+def _redirects(
+    spec: HaproxySpec, site: Site, offers: dict[str, tuple[Endpoint, ...]], acls: dict[str, tuple[Acl, ...]]
+) -> tuple[tuple[Redirect, ...], tuple[UseBackend, ...]]:
+    """What sends other virtual hosts to the website's: HAProxy, or for 1.3.14 the static image servers."""
+    if not spec.redirects:
+        return (), ()
+    condition = _host_acl(spec.redirects, acls)
+    if Dialect(spec.dialect_of("www")) is Dialect.V2:
+        scheme = "https" if spec.www.tls else "http"
+        return (Redirect(f"{scheme}://{spec.hosts[0]}", (condition,)),), ()
+    raise_faults(DialectError, _redirect_faults(spec, site, offers))
+    return (), (UseBackend(_STATIC, (condition,)),)
+
+
+def _redirect_faults(
+    spec: HaproxySpec, site: Site, offers: dict[str, tuple[Endpoint, ...]]
+) -> Iterator[Fault]:
+    path = "load_balancer.redirects"
+    fix = "set redirects to [], or load_balancer.www.dialect to 2.x"
+    rule = f"in dialect 1.3.14 the static image servers redirect, {site.domain} to www.{site.domain}"
+    if _STATIC not in offers:
+        yield Fault(path, "no static image server", ", ".join(spec.redirects), rule, fix)
+    for host in spec.redirects:
+        if host != site.domain or spec.hosts[0] != f"www.{site.domain}":
+            yield Fault(path, f"no redirect to {spec.hosts[0]} in dialect 1.3.14", host, rule, fix)
+
+
+def _host_acl(hosts: tuple[str, ...], acls: dict[str, tuple[Acl, ...]]) -> str:
+    name = f"host_{hosts[0]}"
+    # A client on another port than 80 says so in the header.
+    with_port = tuple(f"{host}:" for host in hosts)
+    acls[name] = (Acl(name, "hdr(host) -i", hosts), Acl(name, "hdr_beg(host) -i", with_port))
+    return name
+
+
+def _path_acl(path: str, acls: dict[str, tuple[Acl, ...]]) -> str:
+    bare = path.rstrip("/")
+    name = "path" + bare.replace("/", "_").replace("~", "-")
+    # ``/rpc`` means /rpc and what lies below it, not /rpcs.
+    acls[name] = (Acl(name, "path", (bare or "/",)), Acl(name, "path_beg", (f"{bare}/",)))
+    return name
+
+
+def _route_faults(routes: list[tuple[Route, str]]) -> list[Fault]:
+    faults = []
+    for (route, name), (other, other_name) in pairwise(routes):
+        if route == other:
+            value = f"{route.host}{route.path}" or "default"
+            fix = "change one of them"
+            faults.append(
+                Fault(f"apps.{other_name}.routes", f"{name} has it too", value, "a route has one target", fix)
+            )
+    return faults
