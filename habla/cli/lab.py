@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
+from habla.cli.ssh import shells
 from habla.errors import LabError
 from habla.lab.paths import LabPaths
 from habla.lab.verbs import status
@@ -38,16 +39,9 @@ def _summary(root: Path, options: argparse.Namespace) -> int:
 
 
 def _ssh(root: Path, options: argparse.Namespace) -> int:
-    _, directory, made = _lab(root, options.stack)
-    host = made.get(options.host)
-    if host is None:
-        raise LabError(f"no host {options.host} in this lab: it has {', '.join(made)}")
-    known = directory / "keys" / "known_hosts"
-    known.write_text("".join(f"[{h['address']}]:{h['port']} {h['host_key']}\n" for h in made.values()))
-    words = ["ssh", "-i", str(directory / "keys" / "id_ed25519"), "-p", str(host["port"])]
-    words += ["-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
-    words += [f"{host['user']}@{host['address']}", *options.command]
-    os.execvp("ssh", words)
+    plan, _, _ = _lab(root, options.stack)
+    with shells(root, plan) as reached:
+        return subprocess.run(reached.command(options.host, options.command), check=False).returncode
 
 
 def _lab(root: Path, environment: str) -> tuple[FleetPlan, Path, dict[str, Any]]:

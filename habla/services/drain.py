@@ -29,7 +29,7 @@ __all__ = ["BY_HAND", "BY_SETTING", "Drain", "drain_flag"]
 
 # The host is drained while one of these is there: by the stack's settings, or by `habla drain`.
 BY_SETTING = "/etc/habla/drained"
-BY_HAND = "/var/lib/habla/drained"
+BY_HAND = "/etc/habla/drained-by-hand"
 _CONFIG = "/etc/habla/drain.json"
 _PROGRAM = "/usr/local/lib/habla/drain-responder"
 _UNIT = "habla-drain.service"
