@@ -52,12 +52,11 @@ def ask(stop: threading.Event, workers: int, host: str, paths: list[str]) -> Non
     """Many answers: how many, by whom, the slowest, and what failed, with the time when it was asked for."""
     servers: Counter[str] = Counter()
     faults: list[dict[str, Any]] = []
-    slowest = 0.0
+    seconds: list[float] = []
     lock = threading.Lock()
     next_path = itertools.cycle(paths)
 
     def work() -> None:
-        nonlocal slowest
         while not stop.is_set():
             with lock:
                 path = next(next_path)
@@ -67,7 +66,7 @@ def ask(stop: threading.Event, workers: int, host: str, paths: list[str]) -> Non
             except (OSError, http.client.HTTPException) as error:
                 fault = f"{type(error).__name__} {error}"
             with lock:
-                slowest = max(slowest, time.time() - started)
+                seconds.append(time.time() - started)
                 if fault:
                     faults.append({"path": path, "asked": started, "failed": time.time(), "fault": fault})
                 else:
@@ -80,7 +79,15 @@ def ask(stop: threading.Event, workers: int, host: str, paths: list[str]) -> Non
         thread.start()
     for thread in threads:
         thread.join()
-    say(event="done", servers=dict(servers), faults=faults, slowest=round(slowest, 2))
+    seconds.sort()
+    percentiles = {str(p): round(1000 * seconds[len(seconds) * p // 100]) for p in (50, 95, 99)}
+    say(
+        event="done",
+        servers=dict(servers),
+        faults=faults,
+        slowest=round(seconds[-1], 2),
+        milliseconds=percentiles,
+    )
 
 
 def _one(host: str, path: str) -> str:

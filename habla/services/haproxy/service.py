@@ -182,8 +182,8 @@ def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
         *service,
         "Restart=always",
         "RestartSec=1",
-        # Two descriptors a connection, and some for listeners, checks and the log.
-        f"LimitNOFILE={2 * instance.maxconn + 1000}",
+        # Two descriptors a connection. In large steps, for a change of the unit takes a restart.
+        f"LimitNOFILE={max(100_000, 4 * instance.maxconn)}",
         "",
         "[Install]",
         "WantedBy=multi-user.target",

@@ -85,7 +85,7 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
         timeout_client=own.timeouts.client or "60s",
         maxconn=maxconn,
     )
-    backends = tuple(_http_backend(name, ends, spec.hosts[0], own, maxconn) for name, ends in offers.items())
+    backends = tuple(_http_backend(name, ends, spec.hosts[0], own) for name, ends in offers.items())
     return Instance(
         "www",
         maxconn,
@@ -174,17 +174,15 @@ def _check(end: Endpoint, host: str) -> Check:
             return Check("tcp")
 
 
-def _http_backend(
-    name: str, ends: tuple[Endpoint, ...], host: str, own: HaproxyInstanceSpec, maxconn: int
-) -> Backend:
+def _http_backend(name: str, ends: tuple[Endpoint, ...], host: str, own: HaproxyInstanceSpec) -> Backend:
     offer = ends[0].offer
     return Backend(
         name,
         Mode.HTTP,
         _servers(ends),
         _check(ends[0], host),
-        # At a tenth of the instance's connections, servers work at their full limits.
-        fullconn=maxconn // 10 if offer.maxconn else 0,
+        # With as many requests as the servers can take together, each works at its full limit.
+        fullconn=offer.maxconn * len(ends),
         responder=DRAIN_PORT,
         timeout_server=own.timeouts.server or "60s",
         timeout_queue=own.timeouts.queue,
