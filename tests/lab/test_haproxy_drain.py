@@ -1,0 +1,142 @@
+"""A host leaves the rotation and comes back, while visitors ask and users talk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from clients import USERS, Jabber
+from fleet import STABLE, Fleet
+from hosts import wait_for
+
+pytestmark = pytest.mark.lab
+
+LEFT, GONE = STABLE
+PATHS = ("/rpc", "/status/")
+_HABLA = "import sys; from habla.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def back_after(fleet: Fleet) -> Iterator[None]:
+    """Puts the host back, whatever the test did."""
+    yield
+    fleet.ssh(GONE, "rm -f /etc/habla/drained-by-hand")
+    fleet.up()
+    wait_for(lambda: fleet.served_by("/rpc/health") == set(STABLE), 20, "both hosts in rotation")
+
+
+def habla(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command, on the fleet's project."""
+    verb, *rest = words
+    return subprocess.run(
+        [sys.executable, "-c", _HABLA, "-C", str(fleet.project), verb, "-s", "lab", *rest],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def pids(fleet: Fleet) -> str:
+    """Of all HAProxy processes: a reload would change them."""
+    return fleet.ssh("front1", "pgrep haproxy")
+
+
+def servers_asked(fleet: Fleet, seconds: float) -> dict[str, int]:
+    """Who answers visitors during so many seconds; none may fail."""
+    with fleet.program("visitor.py", "ask", "6", "www.hab.la", *PATHS) as visitor:
+        visitor.expect(30, event="started")
+        time.sleep(seconds)
+        visitor.tell(stop=True)
+        done = visitor.expect(30, event="done")
+    assert done["faults"] == []
+    return dict(done["servers"])
+
+
+@pytest.mark.usefixtures("back_after")
+def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> None:
+    """`habla drain` returns once no HAProxy sends the host anything; no visitor notices."""
+    before = pids(fleet)
+    with fleet.program("visitor.py", "ask", "6", "www.hab.la", *PATHS) as visitor:
+        visitor.expect(30, event="started")
+        started = time.monotonic()
+        done = habla(fleet, "drain", GONE, "--wait", "20")
+        assert done.returncode == 0 and f"{GONE} has no request or connection left" in done.stdout, done
+        print(f"drained after {time.monotonic() - started:.1f} s")
+        # With nothing sent to it, its programs can go away unseen.
+        fleet.ssh(GONE, "systemctl stop habla-rpc habla-status && sleep 2")
+        fleet.ssh(GONE, "systemctl start habla-rpc habla-status && sleep 5")
+        started = time.monotonic()
+        assert habla(fleet, "undrain", GONE).returncode == 0
+        print(f"back after {time.monotonic() - started:.1f} s")
+        visitor.tell(stop=True)
+        asked = visitor.expect(30, event="done")
+    assert asked["faults"] == []
+    assert set(servers_asked(fleet, 1)) == set(STABLE)
+    assert pids(fleet) == before
+
+
+@pytest.mark.usefixtures("back_after")
+def test_one_setting_drains_a_host(fleet: Fleet) -> None:
+    """`drained: true` changes one file of that host, reloads nothing, and undrain says so."""
+    before = pids(fleet)
+    setting = {f"hosts.{GONE}.drained": True}
+    assert fleet.preview(setting) == {f"{GONE}-stable-state": {"/etc/habla/drained"}}
+    assert fleet.up(setting).changed == 1
+    wait_for(lambda: set(servers_asked(fleet, 0.5)) == {LEFT}, 20, f"{GONE} out of rotation")
+    assert pids(fleet) == before
+    refused = habla(fleet, "undrain", GONE)
+    assert refused.returncode == 1 and f"set hosts.{GONE}.drained to false" in refused.stderr
+
+
+@pytest.mark.usefixtures("back_after")
+def test_users_of_a_drained_host_stay_connected(fleet: Fleet, jabber: Jabber, pair: tuple[str, str]) -> None:
+    """XMPP and BOSH connections to a host that is drained go on; who comes then is on the other one."""
+    late = USERS[-1]
+    web_user = next(name for name in USERS if name not in (*pair, late))
+    jabber.log_in(web_user, "bosh")
+    assert habla(fleet, "drain", GONE).returncode == 0
+    jabber.talk(*pair)
+    for _ in range(3):
+        jabber.talk(pair[0], web_user)
+        jabber.talk(web_user, pair[1])
+        time.sleep(1)
+    jabber.log_in(late)
+    assert jabber.sessions()[late]["node"] == LEFT
+    assert not [user for user in (*pair, web_user) if jabber.lost(user)]
+
+
+def test_status_shows_both_instances(fleet: Fleet) -> None:
+    """`habla status` has a line for each server of each backend, with state and last check."""
+    done = habla(fleet, "status")
+    assert done.returncode == 0, done.stderr
+    head, *lines = [line.split() for line in done.stdout.splitlines()]
+    assert head[:5] == ["front", "instance", "backend", "server", "state"]
+    seen = {(words[1], words[2], words[3]) for words in lines if words[4] == "UP" and "L7OK" in words[7]}
+    www = {("www", name, host) for name in ("rpc", "status", "static") for host in STABLE}
+    jabber = {("jabber", name, host) for name in ("c2s", "bosh", "s2s") for host in STABLE}
+    assert seen == {*www, *jabber, ("www", "web", "web1")}
+
+
+def test_status_fails_when_a_backend_has_no_server(fleet: Fleet) -> None:
+    """An instance that is down, and a backend without servers, are said, with exit status 1."""
+    try:
+        fleet.ssh("web1", "systemctl stop habla-web")
+        fleet.ssh("front1", "systemctl stop haproxy@jabber")
+        words = "backend web of www has no server left"
+        wait_for(lambda: words in habla(fleet, "status").stderr, 20, "www to notice")
+        done = habla(fleet, "status")
+        assert done.returncode == 1 and "front1: jabber down" in done.stderr
+    finally:
+        fleet.ssh("front1", "systemctl start haproxy@jabber")
+        fleet.ssh("web1", "systemctl start habla-web")
+    wait_for(lambda: fleet.http("/")[0] == 200, 20, "the website")
+
+
+def test_what_is_not_balanced_cannot_be_drained(fleet: Fleet) -> None:
+    """The only front host is refused, with those that can be drained."""
+    done = habla(fleet, "drain", "front1")
+    assert done.returncode == 2 and "stable1, stable2, web1" in done.stderr
