@@ -19,6 +19,7 @@ INTERNAL_PORTS = {
     "MySQL": 3306,
     "epmd": 4369,
     "ejabberd's cluster": 5210,
+    "drain": 8099,
     "stats of www": 8404,
     "stats of jabber": 8405,
     "rpc": 8001,
@@ -103,11 +104,9 @@ def test_second_up_changes_nothing(fleet: Fleet) -> None:
 
 
 def test_public_is_what_haproxy_binds(fleet: Fleet) -> None:
-    """From the outside, front1's public address answers on 80, 5222 and 5280, and on nothing internal."""
-    ports = [*INTERNAL_PORTS.values(), 80, 5222, 5280]
-    assert fleet.reach(*(f"{FRONT}:{port}" for port in ports)) == {
-        f"{FRONT}:{port}" for port in (80, 5222, 5280)
-    }
+    """From the outside, front1's public address answers on its four ports and on nothing internal."""
+    public = {f"{FRONT}:{port}" for port in (80, 5222, 5269, 5280)}
+    assert fleet.reach(*public, *(f"{FRONT}:{port}" for port in INTERNAL_PORTS.values())) == public
 
 
 def test_route_to_the_internal_network_leads_nowhere(fleet: Fleet) -> None:
@@ -134,6 +133,21 @@ def test_users_on_two_nodes_exchange_messages(jabber: Jabber, pair: tuple[str, s
     assert {sessions[user]["node"] for user in pair} == set(STABLE)
     assert {sessions[user]["address"] for user in pair} == {"203.0.113.1"}
     assert {sessions[user]["connection"] for user in pair} == {"c2s_tls"}
+
+
+def test_other_servers_are_answered(fleet: Fleet) -> None:
+    """Another XMPP server that opens a stream on 5269 is offered TLS by ejabberd, and has to take it."""
+    talk = (
+        "import socket\n"
+        f"s = socket.create_connection(('{FRONT}', 5269), 5)\n"
+        "s.sendall(b\"<stream:stream to='hab.la' from='other.example' xmlns='jabber:server' \"\n"
+        "b\"xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>\")\n"
+        "text = b''\n"
+        "while b'</stream:features>' not in text: text += s.recv(4096) or exit('closed')\n"
+        "print(text.decode())"
+    )
+    answer = fleet.outside("python3", "-c", talk).stdout
+    assert "from='hab.la'" in answer and "urn:ietf:params:xml:ns:xmpp-tls" in answer and "required" in answer
 
 
 @pytest.mark.parametrize("via", ["bosh", "websocket"])

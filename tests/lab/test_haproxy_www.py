@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,24 @@ def test_reload_refuses_and_resets_nobody(old: Fleet) -> None:
         done = visitor.expect(60, event="done")
     print(f"{sum(done['servers'].values())} answers over 11 reloads, {len(done['faults'])} lost")
     assert done["faults"] == []
+
+
+def test_https_is_spoken_and_asked_for(old: Fleet, tmp_path: Path) -> None:
+    """With a certificate, the website answers by HTTPS, HTTP is sent there, and backends are told."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=www.hab.la"
+    names = ["-addext", "subjectAltName=DNS:www.hab.la", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*words.split(), *names], check=True, capture_output=True)
+    tls = {
+        "load_balancer.www.tls": {"certificate": "www/certificate"},
+        "secrets.www/certificate": key.read_text() + certificate.read_text(),
+    }
+    done = old.up({**old_forum(old), **tls})
+    assert "BEGIN PRIVATE" not in done.output
+    ask = ("curl", "--silent", "--show-error", "--cacert", str(certificate))
+    there = ("--resolve", f"www.hab.la:443:{FRONT}", "--resolve", f"www.hab.la:80:{FRONT}")
+    answer = old.outside(*ask, *there, "https://www.hab.la/old/echo")
+    assert json.loads(answer.stdout)["x-forwarded-proto"] == "https", answer.stderr
+    headers = old.outside(*ask, *there, "--head", "http://www.hab.la/old/echo?x=1").stdout
+    assert "location: https://www.hab.la/old/echo?x=1" in headers.lower()
+    assert old.ssh("front1", "stat -c %a:%U /etc/haproxy/www.pem") == "600:root"

@@ -14,10 +14,12 @@ from habla.services.haproxy.model import (
     Backend,
     Bind,
     Check,
+    CookiePolicy,
     Dialect,
     Frontend,
     Instance,
     Mode,
+    Redirect,
     Server,
     UseBackend,
 )
@@ -63,6 +65,70 @@ def test_what_1_3_14_lacks_is_refused_with_what_to_do_instead(
     assert [fault.value for fault in caught.value.faults] == [option]
     assert caught.value.faults[0].fix
     assert render(with_backend(**changes), Dialect.V2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"binds": (Bind(IPv4Address("203.0.113.10"), 443, "/x.pem"),)}, "no TLS"),
+        ({"redirects": (Redirect("http://www.hab.la"),)}, "no redirect"),
+    ],
+)
+def test_a_frontend_that_1_3_14_cannot_have_is_refused(changes: dict[str, object], what: str) -> None:
+    """With the dialect, the option and what to do instead."""
+    instance = replace(INSTANCE, frontends=(replace(FRONTEND, **changes),))  # type: ignore[arg-type]
+    with pytest.raises(DialectError, match=f"{what} in dialect 1.3.14") as caught:
+        render(instance, Dialect.V1_3_14)
+    assert "load_balancer.www.dialect to 2.x" in caught.value.faults[0].fix
+    assert render(instance, Dialect.V2)
+
+
+def test_drain_is_an_agent_check_in_2_and_a_404_in_1_3_14() -> None:
+    """The host's responder is asked beside the health check, or instead of it."""
+    instance = with_backend(responder=8099)
+    assert 'agent-check agent-port 8099 agent-inter 2s agent-send "stable1\\n"' in render(
+        instance, Dialect.V2
+    )
+    old = render(instance, Dialect.V1_3_14)
+    assert "option httpchk GET /rpc HTTP/1.0\n    http-check disable-on-404\n" in old
+    assert "check inter 2s rise 2 fall 3 port 8099" in old
+
+
+def test_the_responder_makes_checks_that_1_3_14_cannot() -> None:
+    """XMPP and other statuses than 200 are no fault once the host itself looks."""
+    for check in (Check("xmpp", domain="hab.la"), Check("http", "/", expect=204)):
+        assert render(with_backend(check=check, responder=8099), Dialect.V1_3_14)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_raw_lines_stand_at_the_end_of_their_section(dialect: Dialect) -> None:
+    """They are written as they are; one for a section that is not there is refused."""
+    raw = {"backend rpc": ("# mine", "retries 5"), "listen stats": ("stats refresh 5s",)}
+    text = render(replace(INSTANCE, raw=raw), dialect)
+    assert (
+        text.index("server stable1") < text.index("    # mine\n    retries 5\n") < text.index("listen stats")
+    )
+    assert text.rstrip().endswith("stats refresh 5s")
+    with pytest.raises(DialectError, match=r"raw.backend web: no such section"):
+        render(replace(INSTANCE, raw={"backend web": ("x",)}), dialect)
+
+
+def test_raw_lines_are_held_to_the_limits_of_1_3_14() -> None:
+    """They are lines like all others."""
+    with pytest.raises(DialectError, match="too many words"):
+        render(replace(INSTANCE, raw={"global": (" ".join("a" * 65),)}), Dialect.V1_3_14)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_expired_cookies_come_before_the_new_one(dialect: Dialect) -> None:
+    """To a browser .www.hab.la and www.hab.la are one domain: what comes last is what stays."""
+    policy = CookiePolicy("www.hab.la", ("session",), (".hab.la", ".www.hab.la"), ("/", "/forum"))
+    text = render(replace(INSTANCE, frontends=(replace(FRONTEND, cookies=policy),)), dialect)
+    rules = [line for line in text.splitlines() if "session=" in line or "txn.cookie0" in line]
+    seen = " ".join(rules).replace("\\ ", " ")
+    for old in ("session=; path=/;", "session=; domain=.hab.la; path=/forum;", "domain=.www.hab.la; path=/;"):
+        assert seen.index(old) < seen.rindex("\\1" if dialect is Dialect.V1_3_14 else "%[var(txn.cookie0)]")
+    assert seen.count("01-Jan-1970") == 6
 
 
 @pytest.mark.parametrize("count", [60, 61])

@@ -6,6 +6,7 @@ LINESIZE 2048, MAX_LINE_ARGS 64); its own checker cannot.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from habla.errors import Fault
@@ -88,6 +89,7 @@ def line_faults(instance: Instance, lines: Iterable[str], dialect: Dialect) -> I
         if len(line.encode()) > _LINE_BYTES:
             rule = f"1.3.14 reads {_LINE_BYTES} bytes a line"
             yield Fault(path, "the line is too long", line[:40] + "…", rule, "shorten it or split it")
-        if len(line.split()) > _LINE_WORDS:
+        # A blank behind a backslash does not end a word.
+        if len(re.split(r"(?<!\\)\s+", line.strip())) > _LINE_WORDS:
             rule = f"1.3.14 reads {_LINE_WORDS} words a line"
             yield Fault(path, "the line has too many words", line[:40] + "…", rule, "split it")
