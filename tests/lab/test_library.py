@@ -12,7 +12,7 @@ from hosts import REPOSITORY, Lab, wait_for
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 EXAMPLE = REPOSITORY / "examples" / "library"
-PACKAGES = ["beanstalkd", "ejabberd", "haproxy", "iproute2", "logrotate", "memcached", "openssl"]
+PACKAGES = ["beanstalkd", "ejabberd", "haproxy", "rsyslog", "iproute2", "logrotate", "memcached", "openssl"]
 COOKIE = "abcdefghijklmnop"
 pytestmark = pytest.mark.lab
 
