@@ -104,11 +104,13 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root
     databases: list[pulumi.Resource] = []
     last: dict[tuple[str, str], pulumi.Resource] = {}
     for host, component in _in_order(plan):
-        before = [last[host.role.name, component]] if (host.role.name, component) in last else []
+        # Front hosts stand in for each other, whatever role they have.
+        group = ("" if component == BALANCER else host.role.name, component)
+        before = [last[group]] if group in last else []
         if component not in (CACHE_DB, BALANCER):
             before += databases
         node = _node(settings, host, component, hosts[host.name], subnet, plan.endpoints, root, before)
-        last[host.role.name, component] = node
+        last[group] = node
         if component == CACHE_DB:
             databases.append(node)
     _export(plan, hosts)
