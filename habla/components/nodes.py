@@ -74,6 +74,9 @@ class Node(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None,
     ) -> None:
         hosts = [host] if isinstance(host, Host) else list(host)
+        if not hosts:
+            rule = "a component stands on a host"
+            raise PlacementError([Fault(name, "no host", "", rule, "give at least one host")])
         placement = {item.name: (subnet.role(item), services) for item in hosts}
         raise_faults(PlacementError, placement_faults(placement))
         self.endpoints = Endpoints.of(

@@ -175,6 +175,7 @@ def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
             ]
         case _:
             assert_never(dialect)
+    sysctl = f"/lib/systemd/systemd-sysctl {_SYSCTL}"
     lines = [
         "[Unit]",
         f"Description=HAProxy {instance.name}",
@@ -182,8 +183,10 @@ def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
         "",
         "[Service]",
         f"RuntimeDirectory=haproxy-{instance.name}",
-        f"ExecStartPre=/lib/systemd/systemd-sysctl {_SYSCTL}",
+        f"ExecStartPre={sysctl}",
         f"ExecStartPre={program} -c -q -f {config}",
+        # Before the reload itself: what it binds to may become possible by this.
+        f"ExecReload={sysctl}",
         *service,
         "Restart=always",
         "RestartSec=1",
