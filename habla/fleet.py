@@ -48,6 +48,7 @@ from habla.plan import (
     stack_roles,
 )
 from habla.services.haproxy import Haproxy
+from habla.services.keepalived import FRONT
 from habla.settings.loading import load_settings
 from habla.settings.models import Settings, SshSettings
 from habla.settings.stackfile import PROJECT
@@ -104,11 +105,13 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root
     databases: list[pulumi.Resource] = []
     last: dict[tuple[str, str], pulumi.Resource] = {}
     for host, component in _in_order(plan):
-        before = [last[host.role.name, component]] if (host.role.name, component) in last else []
+        # Front hosts stand in for each other, whatever role they have.
+        group = ("" if component == BALANCER else host.role.name, component)
+        before = [last[group]] if group in last else []
         if component not in (CACHE_DB, BALANCER):
             before += databases
         node = _node(settings, host, component, hosts[host.name], subnet, plan.endpoints, root, before)
-        last[host.role.name, component] = node
+        last[group] = node
         if component == CACHE_DB:
             databases.append(node)
     _export(plan, hosts)
@@ -186,7 +189,7 @@ def _hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root: Path
         mine = settings.hosts[name]
         driver: ExistingHost | LabHost
         if mine.ssh is None and lab is not None:
-            driver = LabHost(lab, forwards=_public_ports(host))
+            driver = LabHost(lab, forwards=_forwards(plan, host))
         else:
             driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets)
         needed = {secret: secrets[secret] for secret in host.secrets}
@@ -226,14 +229,24 @@ def _existing(
     )
 
 
-def _public_ports(host: HostPlan) -> dict[str, int]:
-    """name -> port of what clients outside reach on this host."""
-    ports: dict[str, int] = {}
+def _forwards(plan: FleetPlan, host: HostPlan) -> dict[str, int | str]:
+    """name -> port of what clients outside reach on this host, or by the address that it shares.
+
+    What is shared is the same from every host; the first one has the forwards, whoever has the address.
+    """
+    fronts = [end.host for end in plan.endpoints.named(FRONT)]
+    forwards: dict[str, int | str] = {}
     for services in host.services.values():
         for service in services:
-            if isinstance(service, Haproxy):
-                ports |= service.public_ports(host.site)
-    return ports
+            if not isinstance(service, Haproxy):
+                continue
+            ports = service.public_ports(host.site)
+            if service.spec.vrrp is None:
+                forwards |= ports
+            elif host.name == fronts[0]:
+                address = service.public_address(host.site)
+                forwards |= {name: f"{address}:{port}" for name, port in ports.items()}
+    return forwards
 
 
 def _config() -> tuple[dict[str, Any], dict[str, str]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -20,6 +20,7 @@ from habla.services.app import App
 from habla.services.compose import compose
 from habla.services.haproxy import Haproxy
 from habla.services.jabber import Jabber
+from habla.services.keepalived import FRONT, vrrp_faults
 from habla.services.memcached import Memcached
 from habla.services.memqd import Memqd
 from habla.services.mysql import Mysql
@@ -104,6 +105,7 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
         for service in services
         for offer in service.offers()
     )
+    faults += _vrrp_faults(settings, endpoints)
     hosts = {}
     for name, services in sorted(placed.items()):
         site = Site(
@@ -114,11 +116,12 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
             endpoints,
             settings.hosts[name].outside_address,
             settings.hosts[name].drained,
+            settings.network.interface,
         )
         with collected(faults):
             hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)
     raise_faults(PlacementError, faults)
-    return FleetPlan(settings, addresses, hosts, endpoints, tuple(_notes(endpoints)))
+    return FleetPlan(settings, addresses, hosts, endpoints, tuple(_notes(settings, endpoints)))
 
 
 def stack_roles(settings: Settings) -> dict[str, Role]:
@@ -205,6 +208,15 @@ def _host_plan(
     )
 
 
+def _vrrp_faults(settings: Settings, endpoints: Endpoints) -> Iterable[Fault]:
+    spec = settings.load_balancer.vrrp
+    if spec is None:
+        return ()
+    fronts = {end.host for end in endpoints.named(FRONT)}
+    outside = {name: host.outside_address for name, host in settings.hosts.items()}
+    return vrrp_faults(spec, settings.network.cidr, settings.network.interface, fronts, outside)
+
+
 def missing_secrets(plan: FleetPlan) -> list[Fault]:
     """The secrets that a deployment needs and that are not set. Rendering needs none."""
     settings = plan.settings
@@ -230,8 +242,10 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
     ]
 
 
-def _notes(endpoints: Endpoints) -> list[str]:
+def _notes(settings: Settings, endpoints: Endpoints) -> Iterator[str]:
     nodes = endpoints.named("c2s")
     if len(nodes) == 1:
-        return [f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"]
-    return []
+        yield f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"
+    vrrp, fronts = settings.load_balancer.vrrp, endpoints.named(FRONT)
+    if vrrp is not None and len(fronts) == 1:
+        yield f"one host, {fronts[0].host}, has the shared address {vrrp.address.ip}: nobody takes it over"

@@ -12,6 +12,7 @@ from habla.errors import LabError
 from habla.lab.paths import LabPaths
 from habla.lab.verbs import status
 from habla.plan import FleetPlan
+from habla.services.keepalived import FRONT
 from habla.stack import load_plan
 
 __all__ = ["add_verb"]
@@ -68,6 +69,10 @@ def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
     for host in made.values():
         for forward, port in host.get("forwards", {}).items():
             lines.append(f"{_reached(plan, forward):<28} {_url(plan, forward, port)}")
+    vrrp = plan.settings.load_balancer.vrrp
+    if vrrp is not None:
+        fronts = ", ".join(end.host for end in plan.endpoints.named(FRONT))
+        lines.append(f"{f'shared by {fronts}':<28} {vrrp.address.ip}  (who has it: habla status)")
     lines.append(f"{'a shell on a host':<28} .venv/bin/habla lab ssh -s {plan.settings.environment} HOST")
     return lines
 

@@ -67,11 +67,15 @@ class Lab(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class LabHost:
-    """A machine that the lab makes. forwards: name -> port of its outside address, reached from loopback."""
+    """A machine that the lab makes.
+
+    forwards: what is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one
+    that it shares with other hosts.
+    """
 
     lab: Lab
     user: str = "root"
-    forwards: Mapping[str, int] = field(default_factory=dict)
+    forwards: Mapping[str, int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

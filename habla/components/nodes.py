@@ -13,7 +13,7 @@ from habla.components.archives import deliver_archives
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
-from habla.errors import PlacementError, raise_faults
+from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Endpoint, Endpoints, Service
 from habla.model.specs import (
     AppSpec,
@@ -48,50 +48,87 @@ __all__ = [
 
 
 class Node(pulumi.ComponentResource):
-    """Services on one host, as one component of it.
+    """Services on one host, as one component of it; or the same services on several.
 
     endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
-    report: what the last apply changed, as JSON.
+    report: what the last apply changed, as JSON. states, reports: the same of each host, where there are
+    several; then ``state`` and ``report`` are the first one's.
     """
 
     endpoints: Endpoints
     state: HostState
+    states: Mapping[str, HostState]
     report: pulumi.Output[str]
+    reports: pulumi.Output[dict[str, str]]
 
     def __init__(
         self,
         token: str,
         name: str,
         component: str,
-        host: Host,
+        host: Host | Sequence[Host],
         subnet: InternalSubnet,
         services: Sequence[Service],
         known: Endpoints,
         archives: Mapping[str, bytes],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
-        raise_faults(PlacementError, placement_faults({host.name: (subnet.role(host), services)}))
-        address = subnet.plan.hosts[host.name]
+        hosts = [host] if isinstance(host, Host) else list(host)
+        if not hosts:
+            rule = "a component stands on a host"
+            raise PlacementError([Fault(name, "no host", "", rule, "give at least one host")])
+        placement = {item.name: (subnet.role(item), services) for item in hosts}
+        raise_faults(PlacementError, placement_faults(placement))
         self.endpoints = Endpoints.of(
-            Endpoint(offer, host.name, address) for service in services for offer in service.offers()
+            Endpoint(offer, item.name, subnet.plan.hosts[item.name])
+            for item in hosts
+            for service in services
+            for offer in service.offers()
         )
-        self.state = compose(component, subnet.site(host, known + self.endpoints), services)
+        known += self.endpoints
+        faults: list[Fault] = []
+        self.states = {}
+        for item in hosts:
+            with collected(faults):
+                self.states[item.name] = compose(component, subnet.site(item, known), services)
+        raise_faults(PlacementError, faults)
         super().__init__(token, name, None, opts)
-        own = pulumi.ResourceOptions(parent=self)
-        before: list[pulumi.Resource] = [subnet.joined(host)]
-        if archives:
-            before.append(deliver_archives(f"{name}-archives", host, archives, own, before))
-        command = host_command(
-            f"{name}-state",
-            host.connection,
-            agent_command("apply"),
-            self.state.canonical(),
-            agent_undo("delete", component),
-            own,
-            before,
-        )
-        self.report = command.stdout
-        self.register_outputs({"report": self.report})
+        reports: dict[str, pulumi.Output[str]] = {}
+        last: list[pulumi.Resource] = []
+        for item in hosts:
+            child, former = _child_names(name, item, host)
+            own = pulumi.ResourceOptions(parent=self)
+            # One host after the other, so that a change never takes all of them down.
+            before = [subnet.joined(item), *last]
+            if archives:
+                before.append(deliver_archives(f"{child}-archives", item, archives, own, before))
+            aliases = [pulumi.Alias(name=f"{each}-state") for each in former]
+            command = host_command(
+                f"{child}-state",
+                item.connection,
+                agent_command("apply"),
+                self.states[item.name].canonical(),
+                agent_undo("delete", component),
+                pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(aliases=aliases)),
+                before,
+            )
+            last = [command]
+            reports[item.name] = command.stdout
+        self.state, self.report = self.states[hosts[0].name], reports[hosts[0].name]
+        self.reports = pulumi.Output.all(**reports)
+        self.register_outputs({"report": self.report, "reports": self.reports})
+
+
+def _child_names(name: str, host: Host, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
+    """The name of a component's part on ``host``, and what it was called when there was one host, or several.
+
+    Without the latter a second host would make the part on the first one a new resource, and the end of the
+    old one would undo it.
+    """
+    single, one_of_several = name, f"{name}-{host.name}"
+    if isinstance(hosts, Host):
+        return single, [one_of_several]
+    return one_of_several, [single] if host is hosts[0] else []
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class InternalSubnet(pulumi.ComponentResource):
             endpoints,
             outside,
             host.drained,
+            self.args.interface,
         )
 
 

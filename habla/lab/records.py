@@ -74,10 +74,14 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
 
 @dataclass(frozen=True)
 class Port:
-    """One forward: the port inside the lab, and the loopback port of this machine (0: not chosen yet)."""
+    """One forward: the port inside the lab, and the loopback port of this machine (0: not chosen yet).
+
+    address: where the port is, when that is not the host's own address: one that hosts share.
+    """
 
     port: int
     listen: int = 0
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,29 +122,50 @@ class HostRecord:
         if outside is not None:
             self._check_outside(outside, config, others)
         asked = request.get("forwards") or {}
-        if asked and outside is None:
-            raise LabError(f"host {self.name}: forwards need an outside_address")
-        if not isinstance(asked, dict) or not all(_is_port(port) for port in asked.values()):
-            raise LabError(f"host {self.name}: forwards {asked!r}; rule: name to port, 1 to 65535")
+        if not isinstance(asked, dict):
+            raise LabError(f"host {self.name}: forwards {asked!r}; rule: name to port or ADDRESS:PORT")
         kept = {name: port.listen for name, port in self.forwards.items()}
-        forwards = {name: Port(int(port), kept.get(name, 0)) for name, port in sorted(asked.items())}
+        forwards = {}
+        for name, value in sorted(asked.items()):
+            what = f"host {self.name}: forward {name}"
+            address, port = _target(what, value, config)
+            if address is None and outside is None:
+                raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
+            forwards[name] = Port(port, kept.get(name, 0), address)
         return replace(self, outside_address=outside, user=user, forwards=forwards)
 
     def _check_outside(self, text: Any, config: LabConfig, others: Iterable[HostRecord]) -> None:
-        try:
-            address = ipaddress.IPv4Address(text)
-        except ValueError as error:
-            raise LabError(f"host {self.name}: outside_address {text!r} ({error})") from error
-        network = config.outside_network
-        reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
-        if address not in network or address in reserved:
-            raise LabError(
-                f"host {self.name}: outside_address {text}; rule: an address of {network} "
-                "other than its first (the outside client's), its network and its broadcast address"
-            )
+        _check_address(f"host {self.name}: outside_address", text, config)
         for other in others:
             if other.name != self.name and other.outside_address == text:
                 raise LabError(f"host {self.name}: outside_address {text} is host {other.name}'s")
+
+
+def _check_address(what: str, text: Any, config: LabConfig) -> None:
+    """An address that a host may have outside. Raises LabError."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError as error:
+        raise LabError(f"{what} {text!r} ({error})") from error
+    network = config.outside_network
+    reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
+    if address not in network or address in reserved:
+        raise LabError(
+            f"{what} {text}; rule: an address of {network} "
+            "other than its first (the outside client's), its network and its broadcast address"
+        )
+
+
+def _target(what: str, value: Any, config: LabConfig) -> tuple[str | None, int]:
+    """Where a forward leads: 80, or "203.0.113.20:80". Raises LabError."""
+    if isinstance(value, str):
+        address, _, port = value.rpartition(":")
+        if address and port.isascii() and port.isdecimal() and _is_port(int(port)):
+            _check_address(what, address, config)
+            return address, int(port)
+    elif _is_port(value):
+        return None, int(value)
+    raise LabError(f"{what} {value!r}; rule: a port, 1 to 65535, or ADDRESS:PORT")
 
 
 def _is_port(value: Any) -> bool:

@@ -166,7 +166,7 @@ class Server:
         inside = LabHost(self._paths, self._network, record).address
         wanted: dict[str, tuple[Port, int, str]] = {"ssh": (record.ssh, self._network.inside, inside)}
         for name, port in record.forwards.items():
-            wanted[f"to {name}"] = (port, self._network.outside, record.outside_address or "")
+            wanted[f"to {name}"] = (port, self._network.outside, port.address or record.outside_address or "")
         for key in [key for key in self._forwards if key[0] == record.name and key[1] not in wanted]:
             await self._forwards.pop(key).stop()
         taken = {port for host in self._hosts.values() for port in _ports(host.record)}
@@ -183,7 +183,7 @@ class Server:
                 await forward.start()
                 self._forwards[record.name, name] = forward
             taken.add(forward.listen)
-            chosen[name] = Port(port.port, forward.listen)
+            chosen[name] = replace(port, listen=forward.listen)
         ssh = chosen.pop("ssh")
         return replace(record, ssh=ssh, forwards={name[3:]: port for name, port in chosen.items()})
 

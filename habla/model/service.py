@@ -104,6 +104,7 @@ class Offer:
     balancer: the HAProxy instance that fronts it, ``www`` or ``jabber``; empty when none does.
     public_port: the port on which that instance offers it, when it is not the instance's own.
     maxconn: requests a server works on at a time; more wait in HAProxy's queue. 0 means no limit.
+    port: 0 where nothing can be connected to, and it only matters who is there.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Site:
     """Where a service is being placed: all that its config may depend on besides its own settings.
 
     outside: the public address of the host, where it has one. drained: HAProxy is to send it nothing new.
+    interface: the host's in the internal network.
     """
 
     host: str
@@ -157,6 +159,7 @@ class Site:
     endpoints: Endpoints = Endpoints()
     outside: IPv4Address | None = None
     drained: bool = False
+    interface: str = "internal0"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -168,7 +168,7 @@ def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -
     service, _, attribute = match[1].partition(".")
     if service == "host" and attribute in ("address", "name"):
         return str(site.address) if attribute == "address" else site.host
-    ends = site.endpoints.named(service)
+    ends = [end for end in site.endpoints.named(service) if end.offer.port]
     values = {
         "address": ",".join(str(end.address) for end in ends),
         "port": str(ends[0].offer.port) if ends else "",
@@ -183,7 +183,7 @@ def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -
 
 
 def _known(site: Site) -> str:
-    names: Iterable[str] = sorted({end.offer.name for end in site.endpoints.all})
+    names: Iterable[str] = sorted({end.offer.name for end in site.endpoints.all if end.offer.port})
     return ", ".join(names) or "no service"
 
 

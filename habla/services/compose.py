@@ -14,6 +14,8 @@ from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Log, Service, ServiceState, Site
 from habla.model.state import File, HostState
 from habla.services.drain import Drain
+from habla.services.haproxy import Haproxy
+from habla.services.keepalived import Keepalived
 from habla.services.network import READY_UNIT
 
 __all__ = ["compose", "port_faults"]
@@ -25,8 +27,7 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
     """What ``services`` together make of a host. Raises Faults with every fault of every service."""
     states: dict[str, ServiceState] = {}
     faults: list[Fault] = []
-    if any(offer.balancer for service in services for offer in service.offers()):
-        services = [*services, Drain(services)]
+    services = [*services, *_derived(services)]
     for service in sorted(services, key=lambda service: service.name):
         with collected(faults):
             states[service.name] = service.state(site)
@@ -41,6 +42,15 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
         stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
         **{part: dict(sorted(items.items())) for part, items in merged.items()},
     )
+
+
+def _derived(services: Sequence[Service]) -> Iterable[Service]:
+    """What stands on a host because of what else stands there."""
+    if any(offer.balancer for service in services for offer in service.offers()):
+        yield Drain(services)
+    for service in services:
+        if isinstance(service, Haproxy) and service.spec.vrrp is not None:
+            yield Keepalived(service.spec.vrrp)
 
 
 def port_faults(host: str, states: Mapping[str, ServiceState]) -> list[Fault]:

@@ -71,10 +71,14 @@ class Program:
 
 
 class Jabber:
-    """XMPP clients in the outside network, as told to xmpp.py. nodes: the hosts that run ejabberd."""
+    """XMPP clients in the outside network, as told to xmpp.py.
+
+    nodes: the hosts that run ejabberd. address: where clients connect to.
+    """
 
     def __init__(self, lab: Lab, program: Program, nodes: tuple[str, ...]) -> None:
         self._lab, self._program, self._nodes = lab, program, nodes
+        self.address = FRONT
 
     def register(self) -> None:
         """Make the accounts of all users, with the password ``secret``."""
@@ -84,7 +88,8 @@ class Jabber:
     def log_in(self, user: str, via: str = "c2s", seconds: float = 15.0) -> float:
         """Log in, trying again until it works; the seconds that took."""
         since = len(self._program.events)
-        self._program.tell(do="login", user=user, password="secret", via=via, address=FRONT, seconds=seconds)
+        how = {"via": via, "address": self.address, "seconds": seconds}
+        self._program.tell(do="login", user=user, password="secret", **how)
         return float(self._program.expect(seconds + 1, since, event="online", user=user)["seconds"])
 
     def pair(self) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import socket
 import subprocess
+import urllib.request
 
 import pytest
 from hosts import Lab, wait_for
@@ -206,6 +207,32 @@ def test_forwards_change_without_a_restart(lab: Lab) -> None:
         socket.create_connection(("127.0.0.1", before["echo"]), 5)
     lab.host("front1", outside_address="203.0.113.10", forwards={"http": 80, "echo": 7})
     assert lab.run("front1", "cat /proc/sys/kernel/random/boot_id") == boot
+
+
+def test_forward_to_a_shared_address_reaches_who_has_it(lab: Lab) -> None:
+    """A forward of front1 leads to an address that web1 has, and goes on when front1 lost its power."""
+    wanted = {"http": 80, "echo": 7}
+    forwards = lab.host(
+        "front1", outside_address="203.0.113.10", forwards={**wanted, "shared": "203.0.113.20:8080"}
+    )["forwards"]
+    _start(lab, "web1", "shared", "python3 -m http.server --directory /etc 8080")
+    lab.run("web1", "ip address add 203.0.113.20/24 dev outside0")
+
+    def name() -> bytes:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{forwards['shared']}/hostname", timeout=5
+            ) as answer:
+                return bytes(answer.read())
+        except OSError:
+            return b""
+
+    assert wait_for(name, what="an answer") == b"web1\n"
+    lab.ask("host-kill", "front1")
+    assert name() == b"web1\n"
+    lab.ask("host-start", "front1")
+    lab.run("web1", "ip address del 203.0.113.20/24 dev outside0")
+    lab.host("front1", outside_address="203.0.113.10", forwards=wanted)
 
 
 def test_outside_address_changes(lab: Lab) -> None:

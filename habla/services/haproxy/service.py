@@ -23,6 +23,7 @@ from habla.services.haproxy.topology import (
     jabber_instance,
     www_instance,
 )
+from habla.services.keepalived import FRONT
 
 __all__ = ["Haproxy"]
 
@@ -42,8 +43,8 @@ class Haproxy:
     stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
-        """Nothing to the rest of the fleet: its clients are outside."""
-        return ()
+        """Its clients are outside; but hosts that share an address know each other by this."""
+        return (Offer(FRONT, 0),) if self.spec.vrrp else ()
 
     def instances(self, site: Site) -> tuple[Instance, Instance]:
         """The www and the jabber instance on a host."""
@@ -79,7 +80,7 @@ class Haproxy:
                 files[f"/etc/systemd/system/{unit}"] = File(_unit(instance, program, dialect))
                 checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), tuple(inputs))
             units[unit] = Unit(restart_on=(f"/etc/systemd/system/{unit}",), reload_on=tuple(inputs))
-            health |= _health(instance, unit)
+            health |= _health(instance, unit, shared=self.spec.vrrp is not None)
         raise_faults(SettingsError, faults)
         return ServiceState(
             # 1.3.14 is not packaged; the distribution's package brings the directories.
@@ -140,12 +141,16 @@ def _port_faults(instances: Iterable[Instance]) -> list[Fault]:
     return faults
 
 
-def _health(instance: Instance, unit: str) -> dict[str, Health]:
+def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
+    """shared: the address may be another host's at the moment, which would answer in this one's place."""
     checks = {f"{instance.name}-stats": Health(unit, address="127.0.0.1", port=instance.stats_port)}
     for frontend in instance.frontends:
         for bind in frontend.binds:
-            checks[f"{instance.name}-{frontend.name}-{bind.port}"] = Health(
-                unit, address=str(bind.address), port=bind.port
+            listens = f"ss -Hltn src {bind.address}:{bind.port} | grep -q ."
+            checks[f"{instance.name}-{frontend.name}-{bind.port}"] = (
+                Health(unit, command=("sh", "-c", listens))
+                if shared
+                else Health(unit, address=str(bind.address), port=bind.port)
             )
     return checks
 
@@ -170,6 +175,7 @@ def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
             ]
         case _:
             assert_never(dialect)
+    sysctl = f"/lib/systemd/systemd-sysctl {_SYSCTL}"
     lines = [
         "[Unit]",
         f"Description=HAProxy {instance.name}",
@@ -177,8 +183,10 @@ def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
         "",
         "[Service]",
         f"RuntimeDirectory=haproxy-{instance.name}",
-        f"ExecStartPre=/lib/systemd/systemd-sysctl {_SYSCTL}",
+        f"ExecStartPre={sysctl}",
         f"ExecStartPre={program} -c -q -f {config}",
+        # Before the reload itself: what it binds to may become possible by this.
+        f"ExecReload={sysctl}",
         *service,
         "Restart=always",
         "RestartSec=1",

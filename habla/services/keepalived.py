@@ -1,0 +1,163 @@
+"""keepalived: the address that front hosts share; one of them has it at a time (VRRP, RFC 5798).
+
+Derived: every host that runs HAProxy has it where the settings share an address. Who the others are is known
+from the fleet and never typed.
+
+It moves when its host stops or dies, loses the outside or the internal network, or is drained. It does *not*
+move when an instance of HAProxy is stopped: it is one address for www and Jabber, and moving it ends every
+Jabber connection, which nothing done to www may do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from habla.errors import Fault
+from habla.model.haproxy_specs import VrrpSpec
+from habla.model.service import Offer, ServiceState, Site, Stability
+from habla.model.state import Check, Directory, File, Health, Unit
+from habla.services.drain import BY_HAND, BY_SETTING, drain_flag
+
+__all__ = ["FRONT", "Keepalived", "vrrp_faults"]
+
+# What every host of HAProxy offers where an address is shared: nothing on a port, only that it is there.
+FRONT = "haproxy"
+_CONFIG = "/etc/keepalived/keepalived.conf"
+_UNIT = "keepalived.service"
+_PRIORITY, _DRAINED_PRIORITY = 200, 100
+# As a config test, 2.2.7 ends by a signal of its own when all is well and the config runs scripts.
+_TEST = 'keepalived -t -f "$1"; status=$?; [ $status = 0 ] || [ $status = 143 ] || exit $status'
+
+
+@dataclass(frozen=True)
+class Keepalived:
+    """The shared address with its settings."""
+
+    spec: VrrpSpec
+    name: str = "keepalived"
+    kind: str = "keepalived"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Nothing: what answers on the address is HAProxy."""
+        return ()
+
+    def state(self, site: Site) -> ServiceState:
+        """One daemon, in which a changed config does not move the address."""
+        return ServiceState(
+            packages=("keepalived",),
+            # Where `habla drain` puts its flag; nobody must be able to look for it.
+            directories={"/etc/habla": Directory()},
+            files={_CONFIG: File(_config(self.spec, site)), **drain_flag(site)},
+            units={_UNIT: Unit(reload_on=(_CONFIG,))},
+            checks={"keepalived": Check(("sh", "-c", _TEST, "sh", f"{{{_CONFIG}}}"), (_CONFIG,))},
+            # Who has the address is the fleet's state and not this host's: one that is well may not have it.
+            health={"keepalived": Health(_UNIT, command=("systemctl", "is-active", "--quiet", _UNIT))},
+        )
+
+
+def _config(spec: VrrpSpec, site: Site) -> str:
+    """All hosts are equal, and none has ``nopreempt``.
+
+    Among equals whoever has the address keeps it, so it does not move back to a host that returns. A drained
+    host is less than the others: the next one takes the address over *before* the drained one lets go. When
+    all are drained, all are equal again, and the address stays. ``nopreempt`` would forbid to take it from a
+    host that is less; a drained host would have to let go first, and two drained ones both.
+    """
+    peers = [end.address for end in site.endpoints.named(FRONT) if end.host != site.host]
+    test = " -a ".join(f"! -e {flag}" for flag in (BY_SETTING, BY_HAND))
+    lines = [
+        "global_defs {",
+        f"    router_id {site.host}",
+        # Version 3 has no passwords. Those of version 2 travel in the clear; who may speak is a matter of the
+        # addresses below, which nobody outside the internal network can use.
+        "    vrrp_version 3",
+        "    vrrp_check_unicast_src",
+        # A switch that missed the announcement of a move learns from a later one.
+        "    vrrp_garp_master_refresh 60",
+        "    vrrp_garp_master_refresh_repeat 1",
+        "    enable_script_security",
+        "    script_user nobody nogroup",
+        "}",
+        "",
+        "vrrp_script in-rotation {",
+        f'    script "/usr/bin/test {test}"',
+        "    interval 1",
+        "    timeout 1",
+        "    fall 1",
+        "    rise 1",
+        f"    weight {_DRAINED_PRIORITY - _PRIORITY}",
+        "}",
+        "",
+        "vrrp_instance front {",
+        "    state BACKUP",
+        # The hosts talk to each other on the internal network. A host without that reaches no server.
+        f"    interface {site.interface}",
+        f"    virtual_router_id {spec.router}",
+        f"    priority {_PRIORITY}",
+        "    advert_int 1",
+        *_unicast(site.address, peers),
+        "    track_interface {",
+        f"        {spec.interface}",
+        "    }",
+        "    track_script {",
+        "        in-rotation",
+        "    }",
+        "    virtual_ipaddress {",
+        f"        {spec.address} dev {spec.interface}",
+        "    }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _unicast(address: IPv4Address, peers: Collection[IPv4Address]) -> Iterator[str]:
+    """A host that is alone speaks to nobody in particular: keepalived wants no empty list."""
+    if peers:
+        yield f"    unicast_src_ip {address}"
+        yield "    unicast_peer {"
+        yield from (f"        {peer}" for peer in peers)
+        yield "    }"
+
+
+def vrrp_faults(
+    spec: VrrpSpec,
+    network: IPv4Network,
+    interface: str,
+    fronts: Collection[str],
+    outside: Mapping[str, IPv4Address | None],
+) -> Iterator[Fault]:
+    """What is wrong with a shared address.
+
+    network, interface: the internal ones. fronts: the hosts of HAProxy. outside: host -> its own public
+    address, of all hosts.
+    """
+    path, shared = "load_balancer.vrrp", spec.address.ip
+    around = spec.address.network
+    if shared in network:
+        rule = f"the shared address is public; {network} is internal"
+        yield Fault(f"{path}.address", "an internal address", str(shared), rule, "give a public one")
+    if around.prefixlen < 31 and shared in (around.network_address, around.broadcast_address):
+        rule = f"a host's address in {around}"
+        yield Fault(f"{path}.address", "names a network", str(spec.address), rule, "correct the address")
+    if interface == spec.interface:
+        rule = "the shared address is on the interface to the outside; this one is to the internal network"
+        fix = "name the hosts' other interface"
+        yield Fault(f"{path}.interface", "the internal interface", spec.interface, rule, fix)
+    for host, address in sorted(outside.items()):
+        where = f"hosts.{host}.outside_address"
+        if address == shared:
+            rule = "the shared address belongs to no host; each has one of its own besides"
+            yield Fault(where, "is the shared address", str(address), rule, "give the host another one")
+        if host not in fronts:
+            continue
+        if address is None:
+            # Its route to the outside hangs on an address that stays when the shared one goes.
+            rule = "each host of HAProxy has a public address of its own beside the shared one"
+            yield Fault(where, "missing", "", rule, "give the host's public address")
+        elif around.prefixlen < 32 and address not in around:
+            rule = f"hosts that share {spec.address} are in {around} themselves; /32 is for a routed address"
+            fix = "correct the host's address or the prefix length of the shared one"
+            yield Fault(where, "not in the network of the shared address", str(address), rule, fix)

@@ -1,0 +1,159 @@
+"""A LoadBalancerPair on several hosts under Pulumi's mocks: its parts, their names and their order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime.mocks import MockMonitor
+
+from habla import (
+    ExistingHost,
+    HaproxySpec,
+    Host,
+    HostArgs,
+    InternalSubnet,
+    InternalSubnetArgs,
+    LoadBalancerPair,
+    LoadBalancerPairArgs,
+    Member,
+    VrrpSpec,
+)
+from habla.errors import Faults
+from habla.fleet import deploy_fleet
+from habla.plan import make_plan
+from habla.settings.loading import load_settings
+
+CONFIG = "/etc/keepalived/keepalived.conf"
+VRRP = {"address": "203.0.113.20/24", "interface": "eth0"}
+HAPROXY = HaproxySpec(dialect="2.x", vrrp=VrrpSpec.model_validate_json(json.dumps(VRRP)))
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps the inputs of resources, which others each waits for, and its former names."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, dict[str, Any]] = {}
+        self.waits: dict[str, set[str]] = {}
+        self.aliases: dict[str, list[str]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.inputs[args.name] = args.inputs
+        stdout = "{}"
+        if args.name.endswith("-machine"):
+            made = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
+            stdout = json.dumps(made)
+        elif args.name == "lab-network":
+            stdout = json.dumps({"private_key": "key"})
+        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+class Monitor(MockMonitor):
+    """Mocks are not told of dependencies; the engine, which this stands for, is."""
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        recorder = self.mocks
+        assert isinstance(recorder, Recorder)
+        recorder.waits[request.name] = {urn.rsplit("::", 1)[1] for urn in request.dependencies}
+        recorder.aliases[request.name] = [alias.spec.name for alias in request.aliases]
+        return super().RegisterResource(request)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    mocks = Recorder()
+    pulumi.runtime.set_mocks(mocks, project="habla", stack="test", preview=False, monitor=Monitor(mocks))
+    return mocks
+
+
+def fronts(count: int) -> tuple[list[Host], InternalSubnet]:
+    hosts = [
+        Host(
+            f"front{number}",
+            HostArgs(
+                ExistingHost(f"198.51.100.{number}", "ssh-ed25519 A", private_key="key"),
+                f"203.0.113.1{number}",
+            ),
+        )
+        for number in range(1, count + 1)
+    ]
+    return hosts, InternalSubnet("net", InternalSubnetArgs([Member(host, "front") for host in hosts]))
+
+
+@pulumi.runtime.test
+def test_two_hosts_are_two_commands_of_one_component_one_after_the_other(recorder: Recorder) -> Any:
+    """Each host runs the pair and knows the other; the second waits for the first."""
+    hosts, subnet = fronts(2)
+    pair = LoadBalancerPair("balancer", LoadBalancerPairArgs(hosts, subnet, haproxy=HAPROXY))
+    configs = {name: state.files[CONFIG].text for name, state in pair.states.items()}
+    assert "unicast_peer {\n        192.168.2.11\n" in configs["front1"]
+    assert "unicast_peer {\n        192.168.2.10\n" in configs["front2"]
+
+    def check(reports: dict[str, str]) -> None:
+        assert list(reports) == ["front1", "front2"]
+        assert {"balancer-front1-state", "balancer-front2-state"} <= recorder.inputs.keys()
+        assert "balancer-state" not in recorder.inputs
+        assert "balancer-front1-state" in recorder.waits["balancer-front2-state"]
+        assert "balancer-front2-state" not in recorder.waits["balancer-front1-state"]
+
+    return pair.reports.apply(check)
+
+
+@pulumi.runtime.test
+def test_a_second_host_leaves_the_first_one_its_resource(recorder: Recorder) -> Any:
+    """From one host to several and back, the part on the first host is known by its former name."""
+    hosts, subnet = fronts(2)
+    one = LoadBalancerPair("one", LoadBalancerPairArgs(hosts[0], subnet, haproxy=HAPROXY))
+    two = LoadBalancerPair("two", LoadBalancerPairArgs(hosts, subnet, haproxy=HAPROXY))
+
+    def check(_: Any) -> None:
+        assert recorder.aliases["one-state"] == ["one-front1-state"]
+        assert recorder.aliases["two-front1-state"] == ["two-state"]
+        assert recorder.aliases["two-front2-state"] == []
+
+    return pulumi.Output.all(one.reports, two.reports).apply(check)
+
+
+def test_faults_of_a_shared_address_come_before_any_resource(recorder: Recorder) -> None:
+    """A program of one's own is told as a stack is."""
+    hosts, subnet = fronts(2)
+    wrong = HAPROXY.model_copy(
+        update={"vrrp": HAPROXY.vrrp and HAPROXY.vrrp.model_copy(update={"interface": "internal0"})}
+    )
+    with pytest.raises(Faults, match=r"load_balancer\.vrrp\.interface"):
+        LoadBalancerPair("balancer", LoadBalancerPairArgs(hosts, subnet, haproxy=wrong))
+    with pytest.raises(Faults, match="no host"):
+        LoadBalancerPair("balancer", LoadBalancerPairArgs([], subnet))
+
+
+def test_a_fleet_changes_its_front_hosts_one_after_the_other(recorder: Recorder) -> None:
+    """Names stay as with one host; forwards lead to the shared address; the second waits for the first."""
+    raw = {
+        "lab": {},
+        "load_balancer": {"dialect": "2.x", "vrrp": {**VRRP, "interface": "outside0"}},
+        "hosts": {
+            "front1": {"role": "front", "services": ["haproxy"], "outside_address": "203.0.113.11"},
+            "front2": {"role": "front", "services": ["haproxy"], "outside_address": "203.0.113.12"},
+        },
+    }
+    plan = make_plan(load_settings("test", raw), {}, lambda spec: pytest.fail("no archives here"))
+
+    @pulumi.runtime.test
+    def declare() -> Any:
+        hosts = deploy_fleet(plan, {}, Path())
+        return pulumi.Output.all(*(host.address for host in hosts.values()))
+
+    declare()
+    for name in ("front1", "front2"):
+        state = plan.hosts[name].states["balancer"].canonical()
+        assert recorder.inputs[f"{name}-balancer-state"]["stdin"] == state
+    # A part is declared once its component is, and that once the command it waits for has ended.
+    assert "front1-balancer-state" in recorder.waits["front2-balancer"]
+    wanted = [json.loads(recorder.inputs[f"front{n}-machine"]["stdin"])["forwards"] for n in (1, 2)]
+    assert wanted == [{"www": "203.0.113.20:80"}, {}]
