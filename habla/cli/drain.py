@@ -53,6 +53,10 @@ def _drain(root: Path, options: argparse.Namespace) -> int:
     host = _drainable(plan, options.host)
     with shells(root, plan, options.identity) as reached:
         reached.run(host, f"touch {BY_HAND}")
+        if _shares(plan, host):
+            _until_elsewhere(plan, reached, host)
+        if not _balanced(plan, host):
+            return 0
         _until(plan, reached, host, lambda server: server.drained, "still in rotation")
         print(f"{host} is drained: HAProxy sends it nothing new")
         return _wait_idle(plan, reached, host, options.wait)
@@ -87,6 +91,22 @@ def _balanced(plan: FleetPlan, host: str) -> bool:
 
 def _shares(plan: FleetPlan, host: str) -> bool:
     return plan.settings.load_balancer.vrrp is not None and host in fronts(plan) and len(fronts(plan)) > 1
+
+
+def _until_elsewhere(plan: FleetPlan, reached: Shells, host: str) -> None:
+    """Wait until another front host has the shared address. Raises HablaError at the deadline."""
+    vrrp = plan.settings.load_balancer.vrrp
+    assert vrrp is not None
+    address, deadline = str(vrrp.address.ip), time.monotonic() + _SEEN
+    while True:
+        holders = [answer.host for answer in ask(reached, fronts(plan)) if address in answer.addresses]
+        if holders and host not in holders:
+            print(f"{host} is drained: {', '.join(holders)} has the shared address {address}")
+            return
+        if time.monotonic() > deadline:
+            words = f"after {_SEEN:.0f} s {', '.join(holders) or 'nobody'} has the shared address {address}"
+            raise HablaError(f"{host}: {words}; is another front host up and not drained? see habla status")
+        time.sleep(0.5)
 
 
 def _until(

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ STABLE = ("stable1", "stable2")
 HERE = Path(__file__).parent
 
 _UP_SECONDS = 900
+_HABLA = "import sys; from habla.cli import main; sys.exit(main())"
 # Tries to connect to all of those at once; prints what it could connect to.
 _PROBE = """
 import socket, sys
@@ -102,6 +104,16 @@ class Fleet:
             for step in steps
             if step["op"] != "same"
         }
+
+    def habla(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """The ``habla`` command, on the fleet's project and stack."""
+        return subprocess.run(
+            [sys.executable, "-c", _HABLA, "-C", str(self.project), verb, "-s", "lab", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def ssh(self, host: str, command: str) -> str:
         """Run a shell command on a host as root, which must succeed; its stdout, stripped."""

@@ -148,12 +148,14 @@ def test_drained_by_hand_moves_the_address(shared: Fleet) -> None:
     left = _other(gone)
     try:
         with _watched(shared, f"maintenance of {gone}", PLANNED):
-            shared.ssh(gone, f"touch {BY_HAND}")
-            assert _settled(shared, gone) == left
+            done = shared.habla("drain", gone)
+            assert f"{gone} is drained: {left} has the shared address {SHARED}" in done.stdout, done
+            assert _holders(shared) == [left]
+        assert f"shared address {SHARED}: {left}" in shared.habla("status").stdout
         shared.ssh(left, f"touch {BY_HAND}")
         _stays(shared, left)
-        shared.ssh(left, f"rm {BY_HAND}")
-        shared.ssh(gone, f"rm {BY_HAND}")
+        for host in FRONTS:
+            assert shared.habla("undrain", host).returncode == 0
         _stays(shared, left)
     finally:
         for host in FRONTS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -16,7 +14,6 @@ pytestmark = pytest.mark.lab
 
 LEFT, GONE = STABLE
 PATHS = ("/rpc", "/status/")
-_HABLA = "import sys; from habla.cli import main; sys.exit(main())"
 
 
 @pytest.fixture
@@ -26,18 +23,6 @@ def back_after(fleet: Fleet) -> Iterator[None]:
     fleet.ssh(GONE, "rm -f /etc/habla/drained-by-hand")
     fleet.up()
     wait_for(lambda: fleet.served_by("/rpc/health") == set(STABLE), 20, "both hosts in rotation")
-
-
-def habla(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command, on the fleet's project."""
-    verb, *rest = words
-    return subprocess.run(
-        [sys.executable, "-c", _HABLA, "-C", str(fleet.project), verb, "-s", "lab", *rest],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def pids(fleet: Fleet) -> str:
@@ -63,14 +48,14 @@ def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> N
     with fleet.program("visitor.py", "ask", "6", "www.hab.la", *PATHS) as visitor:
         visitor.expect(30, event="started")
         started = time.monotonic()
-        done = habla(fleet, "drain", GONE, "--wait", "20")
+        done = fleet.habla("drain", GONE, "--wait", "20")
         assert done.returncode == 0 and f"{GONE} has no request or connection left" in done.stdout, done
         print(f"drained after {time.monotonic() - started:.1f} s")
         # With nothing sent to it, its programs can go away unseen.
         fleet.ssh(GONE, "systemctl stop habla-rpc habla-status && sleep 2")
         fleet.ssh(GONE, "systemctl start habla-rpc habla-status && sleep 5")
         started = time.monotonic()
-        assert habla(fleet, "undrain", GONE).returncode == 0
+        assert fleet.habla("undrain", GONE).returncode == 0
         print(f"back after {time.monotonic() - started:.1f} s")
         visitor.tell(stop=True)
         asked = visitor.expect(30, event="done")
@@ -88,7 +73,7 @@ def test_one_setting_drains_a_host(fleet: Fleet) -> None:
     assert fleet.up(setting).changed == 1
     wait_for(lambda: set(servers_asked(fleet, 0.5)) == {LEFT}, 20, f"{GONE} out of rotation")
     assert pids(fleet) == before
-    refused = habla(fleet, "undrain", GONE)
+    refused = fleet.habla("undrain", GONE)
     assert refused.returncode == 1 and f"set hosts.{GONE}.drained to false" in refused.stderr
 
 
@@ -98,7 +83,7 @@ def test_users_of_a_drained_host_stay_connected(fleet: Fleet, jabber: Jabber, pa
     late = USERS[-1]
     web_user = next(name for name in USERS if name not in (*pair, late))
     jabber.log_in(web_user, "bosh")
-    assert habla(fleet, "drain", GONE).returncode == 0
+    assert fleet.habla("drain", GONE).returncode == 0
     jabber.talk(*pair)
     for _ in range(3):
         jabber.talk(pair[0], web_user)
@@ -111,7 +96,7 @@ def test_users_of_a_drained_host_stay_connected(fleet: Fleet, jabber: Jabber, pa
 
 def test_status_shows_both_instances(fleet: Fleet) -> None:
     """`habla status` has a line for each server of each backend, with state and last check."""
-    done = habla(fleet, "status")
+    done = fleet.habla("status")
     assert done.returncode == 0, done.stderr
     head, *lines = [line.split() for line in done.stdout.splitlines()]
     assert head[:5] == ["front", "instance", "backend", "server", "state"]
@@ -127,8 +112,8 @@ def test_status_fails_when_a_backend_has_no_server(fleet: Fleet) -> None:
         fleet.ssh("web1", "systemctl stop habla-web")
         fleet.ssh("front1", "systemctl stop haproxy@jabber")
         words = "backend web of www has no server left"
-        wait_for(lambda: words in habla(fleet, "status").stderr, 20, "www to notice")
-        done = habla(fleet, "status")
+        wait_for(lambda: words in fleet.habla("status").stderr, 20, "www to notice")
+        done = fleet.habla("status")
         assert done.returncode == 1 and "front1: jabber down" in done.stderr
     finally:
         fleet.ssh("front1", "systemctl start haproxy@jabber")
@@ -138,5 +123,5 @@ def test_status_fails_when_a_backend_has_no_server(fleet: Fleet) -> None:
 
 def test_what_is_not_balanced_cannot_be_drained(fleet: Fleet) -> None:
     """The only front host is refused, with those that can be drained."""
-    done = habla(fleet, "drain", "front1")
+    done = fleet.habla("drain", "front1")
     assert done.returncode == 2 and "stable1, stable2, web1" in done.stderr
