@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
+from pulumi_command import remote
 
 from habla.archives import read_archive
 from habla.components.archives import deliver_archives
@@ -48,7 +49,7 @@ __all__ = [
 
 
 class Node(pulumi.ComponentResource):
-    """Services on one host, as one component of it.
+    """Services on one host, as one component of it. ahead: components of the host that it stands on.
 
     endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
     report: what the last apply changed, as JSON.
@@ -69,6 +70,7 @@ class Node(pulumi.ComponentResource):
         known: Endpoints,
         archives: Mapping[str, bytes],
         opts: pulumi.ResourceOptions | None,
+        ahead: Sequence[HostState] = (),
     ) -> None:
         raise_faults(PlacementError, placement_faults({host.name: (subnet.role(host), services)}))
         address = subnet.plan.hosts[host.name]
@@ -81,17 +83,29 @@ class Node(pulumi.ComponentResource):
         before: list[pulumi.Resource] = [subnet.joined(host)]
         if archives:
             before.append(deliver_archives(f"{name}-archives", host, archives, own, before))
-        command = host_command(
-            f"{name}-state",
-            host.connection,
-            agent_command("apply"),
-            self.state.canonical(),
-            agent_undo("delete", component),
-            own,
-            before,
-        )
-        self.report = command.stdout
+        # When one of these is no longer asked for, Pulumi removes it after this component has left it.
+        before += [_applied(f"{name}-{state.component}", host, state, own, list(before)) for state in ahead]
+        self.report = _applied(f"{name}-state", host, self.state, own, before).stdout
         self.register_outputs({"report": self.report})
+
+
+def _applied(
+    name: str,
+    host: Host,
+    state: HostState,
+    opts: pulumi.ResourceOptions,
+    depends_on: Sequence[pulumi.Resource],
+) -> remote.Command:
+    """A host state as a resource: handed over, and undone when the resource goes."""
+    return host_command(
+        name,
+        host.connection,
+        agent_command("apply"),
+        state.canonical(),
+        agent_undo("delete", state.component),
+        opts,
+        depends_on,
+    )
 
 
 @dataclass(frozen=True)
