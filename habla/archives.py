@@ -17,8 +17,9 @@ from habla.model.state import Archive
 
 __all__ = ["MAX_BYTES", "archive_reader", "pack", "read_archive"]
 
-# It travels as base64 on the standard input of one command and is kept in the Pulumi state.
-MAX_BYTES = 4 * 1024 * 1024
+# It travels as base64 on the standard input of one command and is kept in the Pulumi state. Enough for a
+# release of HAProxy (2.6: 4 MB, 3.x: 5 MB), which hosts without a way to the internet cannot fetch.
+MAX_BYTES = 6 * 1024 * 1024
 _NOT_PACKED = {"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 

@@ -161,6 +161,7 @@ def _node(
                 haproxy=settings.load_balancer,
                 proxy_protocol=services.jabber.proxy_protocol,
                 endpoints=endpoints,
+                root=root,
             ),
             opts,
         )

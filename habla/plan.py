@@ -18,7 +18,7 @@ from habla.model.state import Archive, HostState
 from habla.placement import placement_faults
 from habla.services.app import App
 from habla.services.compose import compose
-from habla.services.haproxy import Haproxy
+from habla.services.haproxy import Haproxy, built
 from habla.services.jabber import Jabber
 from habla.services.keepalived import FRONT, vrrp_faults
 from habla.services.memcached import Memcached
@@ -156,6 +156,7 @@ def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> d
     wanted = {f"apps.{name}.archive": app.archive for name, app in settings.apps.items() if app.archive}
     if settings.services.static.content:
         wanted["services.static.content"] = settings.services.static.content
+    wanted |= {_release_path(version): spec for version, spec in built(settings.load_balancer).items()}
     archives = {}
     for path, spec in wanted.items():
         try:
@@ -166,13 +167,22 @@ def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> d
     return archives
 
 
+def _release_path(version: str) -> str:
+    return f"load_balancer.releases.{version}.path"
+
+
 def _services(
     settings: Settings, host: str, roles: Mapping[str, Role], archives: Mapping[str, Archive]
 ) -> tuple[Service, ...]:
     mine = settings.hosts[host]
     role = roles[mine.role]
+    releases = {
+        version: archives[path]
+        for version in built(settings.load_balancer)
+        if (path := _release_path(version)) in archives
+    }
     daemons: dict[str, Service] = {
-        "haproxy": Haproxy(settings.load_balancer, settings.services.jabber.proxy_protocol),
+        "haproxy": Haproxy(settings.load_balancer, settings.services.jabber.proxy_protocol, releases),
         "memcached": Memcached(settings.services.memcached),
         "memqd": Memqd(settings.services.memqd),
         "mysql": Mysql(settings.services.mysql),
@@ -198,7 +208,12 @@ def _host_plan(
         parts[component] = (*parts.get(component, ()), service)
     # What clients reach comes last: first the things it hands requests to.
     order = sorted(parts, key=lambda name: (name == BALANCER, name))
-    states = {name: compose(name, site, parts[name]) for name in order}
+    states: dict[str, HostState] = {}
+    for name in order:
+        for service in parts[name]:
+            if isinstance(service, Haproxy):
+                states |= {state.component: state for state in service.releases(site.host)}
+        states[name] = compose(name, site, parts[name])
     packages = tuple(sorted({package for state in states.values() for package in state.packages}))
     network = network_state(
         site.host, addresses.network, settings.network.interface, addresses.hosts, packages

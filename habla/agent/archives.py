@@ -108,23 +108,42 @@ def drop_others(path: str, keep: str) -> None:
             versions.rmdir()
 
 
+def drop_unlinked(path: str) -> None:
+    """Remove the versions beside the link that it does not point to; all of them when there is no link."""
+    try:
+        drop_others(path, Path(os.readlink(path)).name)
+    except OSError:
+        drop_others(path, "")
+
+
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
-    """Directories and plain files below the target, owned by root; anything else has no business in there."""
+    """Directories, plain files and links below the target, owned by root; nothing else belongs in there."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if not parts and member.isdir():
         return
-    if member.name.startswith("/") or ".." in parts or not (member.isdir() or member.isfile()):
-        raise Failure("stage", member.name, "an archive holds directories and files below itself only")
     path = below.joinpath(*parts)
+    known = member.isdir() or member.isfile() or member.issym()
+    if member.name.startswith("/") or ".." in parts or not known or not _is_below(path, below):
+        raise Failure("stage", member.name, "an archive holds directories and files below itself only")
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    if member.issym():
+        path.symlink_to(member.linkname)
+        if member.linkname.startswith("/") or not _is_below(path, below):
+            raise Failure("stage", member.name, "a link of an archive leads out of it")
+        return
     source = tar.extractfile(member)
     assert source is not None
     with source, path.open("wb") as handle:
         shutil.copyfileobj(source, handle)
     path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _is_below(path: Path, below: Path) -> bool:
+    """Whether it stays there, whatever links are on the way."""
+    return os.path.realpath(str(path)).startswith(os.path.realpath(str(below)) + "/")
 
 
 def _verify(content: bytes, sha256: str, subject: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from . import archives, files, places, system
 from .document import from_json
@@ -47,9 +47,20 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     for path in sorted(record.get("made", ()), reverse=True):
         with contextlib.suppress(OSError):
             Path(path).rmdir()
+    _hand_on([path for path in record.get("made", ()) if Path(path).is_dir()], component)
     # Only without the record are the kept originals of no use: until here, all of this can be done again.
     places.record_path(component).unlink()
     places.sync_directory(places.RECORDS)
     for path in paths:
         files.drop_original(path)
     return {"component": component, "deleted": True, "kept": sorted(kept)}
+
+
+def _hand_on(directories: List[str], leaving: str) -> None:
+    """Directories that another component has something in are that one's to remove."""
+    for component, record in places.records().items():
+        theirs = (*record.get("files", ()), *record.get("document", {}).get("archives", ()))
+        shared = {path for path in directories if any(other.startswith(path + "/") for other in theirs)}
+        if shared and component != leaving:
+            record["made"] = sorted({*record.get("made", ()), *shared})
+            places.write_json(places.record_path(component), record)

@@ -4,6 +4,7 @@ The journal is on disk before anything is touched, and its removal is the commit
 
 - ``component``: whose transaction it is;
 - ``staged``: the paths that may have something new beside them;
+- ``archives``: the links that may have a new version unpacked beside them;
 - ``made``: directories that were made for them;
 - ``paths``: what is being replaced -> whether it was there before, and so is in the backup;
 - ``units``: unit -> ``running``, ``enabled``, ``masked`` before, and ``restart``: a reload is not enough.
@@ -15,7 +16,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from . import files, places, system
+from . import archives, files, places, system
 from .failure import Failure
 
 
@@ -51,6 +52,8 @@ def _put_back(journal: Mapping[str, Any]) -> None:
         else:
             files.remove(Path(path))
     files.settle([Path(path) for path in journal["paths"]])
+    for path in journal.get("archives", ()):
+        archives.drop_unlinked(path)
     for path in sorted(journal["made"], reverse=True):
         with contextlib.suppress(OSError):
             Path(path).rmdir()

@@ -95,6 +95,7 @@ class Transaction:
         self.journal = {
             "component": self.document.component,
             "staged": sorted({*self.document.files, *self.document.archives, record}),
+            "archives": sorted(self.document.archives),
             "made": [],
             "paths": {},
             "units": {},

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pulumi
 
+from habla.archives import read_archive
 from habla.components.host import Host
 from habla.components.nodes import Node
 from habla.components.subnet import InternalSubnet
@@ -15,7 +17,7 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.haproxy_specs import HaproxySpec
 from habla.model.service import Endpoints
 from habla.plan import BALANCER
-from habla.services.haproxy import Haproxy
+from habla.services.haproxy import Haproxy, built
 from habla.services.keepalived import vrrp_faults
 
 __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
@@ -27,6 +29,7 @@ class LoadBalancerPairArgs:
 
     backends: the nodes whose services it fronts. proxy_protocol: as in the settings of Jabber. endpoints:
     what else it is to know of the fleet; also other front hosts, where each is a component of its own.
+    root: what paths of ``haproxy.releases`` are relative to.
     """
 
     host: Host | Sequence[Host]
@@ -35,6 +38,7 @@ class LoadBalancerPairArgs:
     haproxy: HaproxySpec = HaproxySpec()
     proxy_protocol: bool = True
     endpoints: Endpoints = Endpoints()
+    root: Path = Path()
 
 
 class LoadBalancerPair(Node):
@@ -51,16 +55,20 @@ class LoadBalancerPair(Node):
         for node in args.backends:
             known += node.endpoints
         raise_faults(SettingsError, _vrrp_faults(args))
+        releases = {version: read_archive(args.root, spec) for version, spec in built(args.haproxy).items()}
+        archives = {version: archive for version, (archive, _) in releases.items()}
+        haproxy = Haproxy(args.haproxy, args.proxy_protocol, archives)
         super().__init__(
             "habla:index:LoadBalancerPair",
             name,
             BALANCER,
             args.host,
             args.subnet,
-            [Haproxy(args.haproxy, args.proxy_protocol)],
+            [haproxy],
             known,
-            {},
+            {archive.sha256: content for archive, content in releases.values() if content is not None},
             opts,
+            haproxy.releases,
         )
 
 

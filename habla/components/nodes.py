@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
+from pulumi_command import remote
 
 from habla.archives import read_archive
 from habla.components.archives import deliver_archives
@@ -52,7 +53,7 @@ class Node(pulumi.ComponentResource):
 
     endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
     report: what the last apply changed, as JSON. states, reports: the same of each host, where there are
-    several; then ``state`` and ``report`` are the first one's.
+    several; then ``state`` and ``report`` are the first one's. ahead: components that it stands on, by host.
     """
 
     endpoints: Endpoints
@@ -72,6 +73,7 @@ class Node(pulumi.ComponentResource):
         known: Endpoints,
         archives: Mapping[str, bytes],
         opts: pulumi.ResourceOptions | None,
+        ahead: Callable[[str], Sequence[HostState]] = lambda host: (),
     ) -> None:
         hosts = [host] if isinstance(host, Host) else list(host)
         if not hosts:
@@ -102,16 +104,12 @@ class Node(pulumi.ComponentResource):
             before = [subnet.joined(item), *last]
             if archives:
                 before.append(deliver_archives(f"{child}-archives", item, archives, own, before))
-            aliases = [pulumi.Alias(name=f"{each}-state") for each in former]
-            command = host_command(
-                f"{child}-state",
-                item.connection,
-                agent_command("apply"),
-                self.states[item.name].canonical(),
-                agent_undo("delete", component),
-                pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(aliases=aliases)),
-                before,
-            )
+            # When one of these is no longer asked for, Pulumi removes it after this component has left it.
+            before += [
+                _applied((child, *former), state.component, item, state, own, list(before))
+                for state in ahead(item.name)
+            ]
+            command = _applied((child, *former), "state", item, self.states[item.name], own, before)
             last = [command]
             reports[item.name] = command.stdout
         self.state, self.report = self.states[hosts[0].name], reports[hosts[0].name]
@@ -129,6 +127,33 @@ def _child_names(name: str, host: Host, hosts: Host | Sequence[Host]) -> tuple[s
     if isinstance(hosts, Host):
         return single, [one_of_several]
     return one_of_several, [single] if host is hosts[0] else []
+
+
+def _applied(
+    names: Sequence[str],
+    suffix: str,
+    host: Host,
+    state: HostState,
+    opts: pulumi.ResourceOptions,
+    depends_on: Sequence[pulumi.Resource],
+) -> remote.Command:
+    """A host state as a resource: handed over, and undone when the resource goes.
+
+    names: of the component's part on this host, the first as it is now, the others as it has been called.
+    """
+    name, *aliases = [f"{each}-{suffix}" for each in names]
+    return host_command(
+        name,
+        host.connection,
+        agent_command("apply"),
+        state.canonical(),
+        agent_undo("delete", state.component),
+        pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(aliases=[pulumi.Alias(name=each) for each in aliases]),
+        ),
+        depends_on,
+    )
 
 
 @dataclass(frozen=True)

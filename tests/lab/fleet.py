@@ -92,6 +92,13 @@ class Fleet:
         self.lab.hosts = {host["name"]: host for host in self.lab.ask("status")["hosts"]}
         return Done(output, seconds, {what: int(count) for count, what in _COUNT.findall(output)})
 
+    def refused(self, changes: Mapping[str, Any]) -> str:
+        """Deploy with these changes, which must fail; what was printed."""
+        self._configure(changes)
+        done = self._run(("up", "--stack", "lab", "--yes", "--skip-preview", "--suppress-permalink"))
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
+
     def preview(self, changes: Mapping[str, Any]) -> dict[str, set[str]]:
         """What `up` with these changes would change: resource -> files of its host state that differ.
 

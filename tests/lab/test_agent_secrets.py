@@ -170,11 +170,12 @@ def _site(sha256: str, component: str = "site", path: str = "/srv/site") -> Host
 
 def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
     """A new archive replaces the old one in one step; what is damaged is unpacked again; nothing is left."""
-    first, done = _store(host, _tar(("index", b"one"), ("below/file", b"x")))
+    first, done = _store(host, _tar(("index", b"one"), ("below/file", b"x"), ("below/link", "../index")))
     assert done.report["stored"] == [first]
     assert host.apply(_site(first)).changed == {"archives": ["/srv/site"]}
     assert (
-        host.run("cat /srv/site/index /srv/site/below/file; readlink /srv/site") == f"onex/srv/site.d/{first}"
+        host.run("cat /srv/site/below/link /srv/site/below/file; readlink /srv/site")
+        == f"onex/srv/site.d/{first}"
     )
     second, _ = _store(host, _tar(("index", b"two")))
     # Readers never find nothing there.
@@ -212,12 +213,14 @@ def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
     [
         (_tar(("../outside", b"x")), "below itself only"),
         (_tar(("/outside", b"x")), "below itself only"),
-        (_tar(("ok", b"x"), ("link", "/etc")), "below itself only"),
+        (_tar(("ok", b"x"), ("link", "/etc")), "leads out of it"),
+        (_tar(("a/link", "../../outside")), "leads out of it"),
+        (_tar(("a/here", "."), ("a/link", "here/../..")), "leads out of it"),
         (_tar(("a/../../outside", b"x")), "below itself only"),
         (b"no tar at all", "not a tar archive"),
         (_tar(("big", bytes(range(256)) * 999))[:-200], "not a tar archive"),
     ],
-    ids=["above", "absolute", "link", "hidden above", "no tar", "cut off"],
+    ids=["above", "absolute", "link", "link above", "link by link", "hidden above", "no tar", "cut off"],
 )
 def test_bad_archive_is_refused_and_leaves_nothing(host: AgentHost, content: bytes, words: str) -> None:
     """An archive with anything but files below itself, or a broken one, changes nothing."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from habla.errors import Fault, SettingsError, collected, raise_faults
+from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.haproxy_specs import HaproxySpec, InstanceName
 from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
+from habla.model.state import Archive, Directory, File, Health, HostState, Unit, User, secret
 from habla.model.state import Check as FileCheck
-from habla.model.state import Directory, File, Health, Unit, User, secret
 from habla.services.haproxy.dialect import LOG_SOCKET, render
 from habla.services.haproxy.model import Dialect, Instance
 from habla.services.haproxy.pages import unavailable
-from habla.services.haproxy.release import binary
+from habla.services.haproxy.release import binary, release_faults, release_states
 from habla.services.haproxy.topology import (
     CERTIFICATE,
     UNAVAILABLE,
@@ -34,10 +34,14 @@ _SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
 
 @dataclass(frozen=True)
 class Haproxy:
-    """The pair of instances with its settings. proxy_protocol: what the jabber backends expect."""
+    """The pair of instances with its settings. proxy_protocol: what the jabber backends expect.
+
+    archives: version -> what it is built from, of the versions that ``release.built`` names.
+    """
 
     spec: HaproxySpec = HaproxySpec()
     proxy_protocol: bool = True
+    archives: Mapping[str, Archive] = field(default_factory=dict)
     name: str = "haproxy"
     kind: str = "haproxy"
     stability: Stability = Stability.STABLE
@@ -50,10 +54,19 @@ class Haproxy:
         """The www and the jabber instance on a host."""
         return www_instance(self.spec, site), jabber_instance(self.spec, self.proxy_protocol, site)
 
+    def releases(self, host: str) -> tuple[HostState, ...]:
+        """What a host must be before the instances can run there: a component for each release it builds."""
+        return release_states(host, self.archives)
+
     def state(self, site: Site) -> ServiceState:
         """Two configs, two services; a change of one config reloads one of them."""
-        instances = self.instances(site)
-        faults = _port_faults(instances)
+        faults = release_faults(self.spec)
+        try:
+            instances = self.instances(site)
+        except Faults as error:
+            raise_faults(SettingsError, [*faults, *error.faults])
+            raise
+        faults += _port_faults(instances)
         files = {
             UNAVAILABLE: File(unavailable(self.spec.maintenance)),
             _SYSLOG: File(_syslog(instances)),
@@ -75,11 +88,12 @@ class Haproxy:
                 inputs.append(CERTIFICATE)
             with collected(faults):
                 files[config] = File(render(instance, dialect))
-            with collected(faults):
-                program = binary(self.spec, name)
-                files[f"/etc/systemd/system/{unit}"] = File(_unit(instance, program, dialect))
-                checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), tuple(inputs))
-            units[unit] = Unit(restart_on=(f"/etc/systemd/system/{unit}",), reload_on=tuple(inputs))
+            program = binary(self.spec, name, self.archives)
+            unit_file = f"/etc/systemd/system/{unit}"
+            files[unit_file] = File(_unit(instance, program, dialect))
+            # A new program reads the config before the old one is stopped.
+            checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), (*inputs, unit_file))
+            units[unit] = Unit(restart_on=(unit_file,), reload_on=tuple(inputs))
             health |= _health(instance, unit, shared=self.spec.vrrp is not None)
         raise_faults(SettingsError, faults)
         return ServiceState(
