@@ -1,6 +1,7 @@
-"""What a `pulumi` that was killed leaves in the lab's backend: a lock, and operations that it had begun.
+"""What a `pulumi` that was killed, or failed, leaves in the lab's backend: a lock, operations that it had
+begun, resources that depend on others which are gone.
 
-Everything the lab's stack runs may be run again, so both can go.
+Everything the lab's stack runs may be run again, so all of it can go.
 
     python -m toolchain.repair DIRECTORY PULUMI
 """
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def stale_locks(backend: Path) -> list[Path]:
@@ -25,13 +27,28 @@ def stale_locks(backend: Path) -> list[Path]:
     return stale
 
 
-def has_begun_operations(backend: Path) -> bool:
-    """Whether the state of the stack `lab` has operations whose end nobody saw."""
+def _latest(backend: Path) -> dict[str, Any]:
+    """The state of the stack `lab`; empty before its first deployment."""
     path = backend / ".pulumi" / "stacks" / "habla" / "lab.json"
     if not path.is_file():
-        return False
+        return {}
     checkpoint = json.loads(path.read_text("utf-8")).get("checkpoint") or {}
-    return bool((checkpoint.get("latest") or {}).get("pending_operations"))
+    return checkpoint.get("latest") or {}
+
+
+def has_begun_operations(backend: Path) -> bool:
+    """Whether the state of the stack `lab` has operations whose end nobody saw."""
+    return bool(_latest(backend).get("pending_operations"))
+
+
+def has_lost_dependencies(backend: Path) -> bool:
+    """Whether a resource depends on one that is gone; the engine then refuses to work.
+
+    `up --continue-on-error` leaves that when it skips a change and deletes what the change was to leave.
+    """
+    resources = _latest(backend).get("resources") or []
+    there = {resource["urn"] for resource in resources}
+    return any(urn not in there for resource in resources for urn in resource.get("dependencies") or ())
 
 
 def main(backend: Path, pulumi: str) -> int:
@@ -41,19 +58,24 @@ def main(backend: Path, pulumi: str) -> int:
         path.unlink()
     if locks:
         print("habla: an earlier run was killed; its lock on the lab's stack is removed")
+    if has_lost_dependencies(backend):
+        print("habla: an earlier run failed half-way; what is gone is forgotten")
+        status = _run(pulumi, "state", "repair", "--stack", "lab", "--yes")
+        if status != 0:
+            return status
     if has_begun_operations(backend):
         print("habla: an earlier run was killed; what it had begun is done again")
-        command = [pulumi, "refresh", "--stack", "lab", "--yes", "--clear-pending-creates", "--skip-preview"]
-        done = subprocess.run(
-            [*command, "--suppress-outputs", "--suppress-permalink"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        if done.returncode != 0:
-            os.write(2, done.stdout)
-        return done.returncode
+        words = "refresh --stack lab --yes --clear-pending-creates --skip-preview --suppress-outputs"
+        return _run(pulumi, *words.split(), "--suppress-permalink")
     return 0
+
+
+def _run(*command: str) -> int:
+    """Silent, unless it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        os.write(2, done.stdout)
+    return done.returncode
 
 
 if __name__ == "__main__":

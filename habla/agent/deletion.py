@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List
 
 from . import archives, files, places, system
 from .document import from_json
+from .failure import Failure
 
 
 def delete(component: str, purge: bool) -> Dict[str, Any]:
     """Undo a component: its units stop, its files go, what stood there and what ran before comes back.
 
-    Packages and users stay. Directories of data stay too, unless ``purge``.
+    Packages and users stay. Directories of data stay too, unless ``purge``. Raises Failure, with nothing
+    touched, while another component needs what this one unpacked.
     """
     record = places.read_json(places.record_path(component))
     if record is None:
         return {"component": component, "deleted": False}
     document = from_json(record["document"])
+    for path in document.archives:
+        _refuse_if_used(path, component)
     states = system.unit_states(sorted(document.units))
     present = [name for name, state in states.items() if state.exists]
     # Timers first, or they start what was just stopped.
@@ -54,6 +59,17 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     for path in paths:
         files.drop_original(path)
     return {"component": component, "deleted": True, "kept": sorted(kept)}
+
+
+def _refuse_if_used(path: str, leaving: str) -> None:
+    """Who runs a program out of an archive must have left it: an apply that failed, or never came, has not.
+
+    The engine may delete a component although the change of its user failed (``--continue-on-error``).
+    """
+    for component, record in places.records().items():
+        if component != leaving and path + "/" in json.dumps(record.get("document", {})):
+            reason = "{} still uses it; it goes once that has left it".format(component)
+            raise Failure("delete", path, reason)
 
 
 def _hand_on(directories: List[str], leaving: str) -> None:

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from agent import AgentHost, Done, agent_hosts
 from hosts import wait_for
 from releases import mortal, tar
 
-from habla.model.state import Archive, HostState
+from habla.model.state import Archive, File, HostState
 from habla.services.haproxy.release import release_states
 
 pytestmark = pytest.mark.lab
@@ -121,3 +122,17 @@ def test_an_archive_without_sources_is_refused(host: AgentHost) -> None:
     """Such as one of binaries, or one directory too deep."""
     state, _ = delivered(host, tar(mortal(VERSION), "a/b/"))
     _refused(host.apply(state), "no Makefile in the archive")
+
+
+def test_a_release_that_somebody_runs_is_not_deleted(host: AgentHost) -> None:
+    """Not before the component that names its program has left it, whoever asks first."""
+    state, program = delivered(host, tar(mortal(VERSION)))
+    assert host.apply(state).status == 0
+    user = HostState(host="front1", component="user", files={"/etc/user.conf": File(f"run {program}\n")})
+    assert host.apply(user).status == 0
+    refused = host.agent("delete", state.component)
+    assert refused.status == 1 and "user still uses it" in refused.stderr
+    assert host.run(f"{program} -v").startswith("HAProxy version")
+    assert host.apply(replace(user, files={"/etc/user.conf": File("run none\n")})).status == 0
+    assert host.agent("delete", state.component).report["deleted"]
+    assert host.agent("delete", "user").report["deleted"]

@@ -143,6 +143,10 @@ def test_a_release_that_cannot_serve_is_not_left_in_charge(
     output = fleet.refused(built.changes(spoiled=offered))
     assert "I build, but I do not live" in output and "what was there before is back" in output
     assert _is_of(_program(fleet, WWW), built.version)
+    # What the failed one was to replace is still there to start from.
+    assert set(before[2].split()) < set(_releases(fleet).split())
+    fleet.ssh("front1", f"systemctl restart {WWW}")
+    wait_for(lambda: fleet.reach("203.0.113.10:80"), 15, "an answer")
     assert fleet.http("/")[0] == 200
     assert _pid(fleet, JABBER) == before[1]
     assert not jabber.lost(one) and not jabber.lost(other)

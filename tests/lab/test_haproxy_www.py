@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from browser import EARLIER_PORT, OUTSIDE, Browser
 from clients import FRONT
-from fleet import STABLE, Fleet
+from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
 from old_forum import old_forum
 
@@ -106,7 +106,9 @@ def test_only_one_domain_is_ever_set(old: Fleet) -> None:
             expired = cookie.startswith("session=;")
             domains = [part for part in cookie.lower().split(";") if "domain=" in part]
             assert expired or domains == [" domain=www.hab.la"], cookies
-        assert cookies[-1].startswith("session=good-ada; Path=/; Max-Age=3600")
+        # What expires comes first: to a browser .www.hab.la and www.hab.la are one domain.
+        sessions = [cookie for cookie in cookies if cookie.startswith("session=")]
+        assert sessions[-1].startswith("session=good-ada; Path=/; Max-Age=3600")
 
 
 def test_visitor_with_stale_cookies_logs_into_the_forum(old: Fleet, tmp_path: Path) -> None:
@@ -178,6 +180,7 @@ def test_reload_refuses_and_resets_nobody(old: Fleet) -> None:
     assert done["faults"] == []
 
 
+@pytest.mark.skipif(bool(OLD_ARCHIVE), reason="dialect 1.3.14 has no TLS")
 def test_https_is_spoken_and_asked_for(old: Fleet, tmp_path: Path) -> None:
     """With a certificate, the website answers by HTTPS, HTTP is sent there, and backends are told."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from toolchain.repair import has_begun_operations, stale_locks
+from toolchain.repair import has_begun_operations, has_lost_dependencies, stale_locks
 
 
 def lock(backend: Path, name: str, pid: int, hostname: str = "") -> Path:
@@ -33,3 +33,14 @@ def test_operations_whose_end_nobody_saw_are_found(tmp_path: Path) -> None:
     for pending in ([], [{"type": "creating"}]):
         path.write_text(json.dumps({"checkpoint": {"latest": {"pending_operations": pending}}}))
         assert has_begun_operations(tmp_path) == bool(pending)
+
+
+def test_resources_that_depend_on_what_is_gone_are_found(tmp_path: Path) -> None:
+    """The engine refuses a state with one of those."""
+    assert not has_lost_dependencies(tmp_path)
+    path = tmp_path / ".pulumi" / "stacks" / "habla" / "lab.json"
+    path.parent.mkdir(parents=True)
+    user = {"urn": "b", "dependencies": ["a"]}
+    for resources in ([{"urn": "a"}, user], [user]):
+        path.write_text(json.dumps({"checkpoint": {"latest": {"resources": resources}}}))
+        assert has_lost_dependencies(tmp_path) == (len(resources) == 1)
