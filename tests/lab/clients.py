@@ -92,17 +92,23 @@ class Jabber:
         self._program.tell(do="login", user=user, password="secret", **how)
         return float(self._program.expect(seconds + 1, since, event="online", user=user)["seconds"])
 
-    def pair(self) -> tuple[str, str]:
-        """Connect users until two of them are on different nodes."""
-        first = USERS[0]
-        self.log_in(first)
-        for user in USERS[1:]:
-            self.log_in(user)
-            both = {first, user}
-            sessions = wait_for(lambda both=both: both <= (found := self.sessions()).keys() and found, 10)
-            if sessions[first]["node"] != sessions[user]["node"]:
-                return first, user
-        raise AssertionError(f"all on one node: {self.sessions()}")
+    def pair(self, seconds: float = 20.0) -> tuple[str, str]:
+        """Connect users until two of them are on different nodes.
+
+        A node that has just started gets users once HAProxy has found it well twice; so they try again.
+        """
+        first, *others = USERS
+        deadline = time.monotonic() + seconds
+        while True:
+            self.log_in(first)
+            for user in others:
+                self.log_in(user)
+                both = {first, user}
+                sessions = wait_for(lambda both=both: both <= (found := self.sessions()).keys() and found, 10)
+                if sessions[first]["node"] != sessions[user]["node"]:
+                    return first, user
+            assert time.monotonic() < deadline, f"all on one node: {self.sessions()}"
+            self.log_out()
 
     def log_out(self) -> None:
         """End all connections."""

@@ -7,10 +7,13 @@ import re
 
 import pytest
 from clients import FRONT, USERS, Jabber
-from fleet import STABLE, Fleet
+from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
 
 pytestmark = pytest.mark.lab
+
+# Who ejabberd takes a client for: 1.3 cannot hand on the address.
+CLIENT = "192.168.2.10" if OLD_ARCHIVE else "203.0.113.1"
 
 INTERNAL_PORTS = {
     "sshd": 22,
@@ -131,7 +134,7 @@ def test_users_on_two_nodes_exchange_messages(jabber: Jabber, pair: tuple[str, s
     jabber.talk(other, one)
     sessions = jabber.sessions()
     assert {sessions[user]["node"] for user in pair} == set(STABLE)
-    assert {sessions[user]["address"] for user in pair} == {"203.0.113.1"}
+    assert {sessions[user]["address"] for user in pair} == {CLIENT}
     assert {sessions[user]["connection"] for user in pair} == {"c2s_tls"}
 
 
@@ -158,4 +161,4 @@ def test_login_over_http(jabber: Jabber, pair: tuple[str, str], via: str) -> Non
     jabber.log_in(user, via)
     jabber.talk(one, user)
     jabber.talk(user, one)
-    assert jabber.sessions()[user]["address"] == "203.0.113.1"
+    assert jabber.sessions()[user]["address"] == CLIENT

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from clients import FRONT, USERS, Jabber
-from fleet import STABLE, Fleet
+from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
 
 pytestmark = pytest.mark.lab
@@ -34,7 +34,7 @@ def unchanged_after(fleet: Fleet) -> Iterator[None]:
 
 def _pid(fleet: Fleet, unit: str) -> str:
     """The numbers of an instance's master and of its worker."""
-    return fleet.ssh("front1", f"pid=$(systemctl show -P MainPID {unit}); echo $pid; pgrep -P $pid")
+    return fleet.ssh("front1", f"pid=$(systemctl show -P MainPID {unit}); echo $pid; pgrep -P $pid || true")
 
 
 def _cluster(fleet: Fleet, host: str) -> set[str]:
@@ -150,7 +150,7 @@ def test_split_cluster_heals_by_itself(fleet: Fleet, jabber: Jabber) -> None:
     for host in STABLE:
         wait_for(lambda host=host: _cluster(fleet, host) == set(STABLE), 90, f"{host} to see both")
     print(f"one cluster again {time.monotonic() - started:.1f} s after the network came back")
-    one, other = wait_for(jabber.pair, 30, "users on both nodes")
+    one, other = jabber.pair()
     jabber.talk(one, other)
     jabber.talk(other, one)
     jabber.log_out()
@@ -184,8 +184,10 @@ def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pa
         killed = time.time()
         fleet.kill(gone)
         cut = time.time()
-        jabber.expect_loss(lost_user, 15)
-        print(f"connections to {gone} ended after {time.time() - killed:.1f} s")
+        if not OLD_ARCHIVE:
+            # 1.3 leaves connections to a server that is down to TCP's keepalives: a minute and a half.
+            jabber.expect_loss(lost_user, 15)
+            print(f"connections to {gone} ended after {time.time() - killed:.1f} s")
         jabber.log_in(lost_user, seconds=max(1, LOGINS_BACK - (time.time() - killed)))
         back = time.time() - killed
         print(f"XMPP logins work {back:.1f} s after the power cut")
@@ -209,7 +211,7 @@ def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pa
     wait_for(lambda: _rpc_servers(fleet) == set(STABLE), 30, "RPC by both")
     print(f"www is served by both {time.time() - started:.1f} s after the start")
     jabber.log_out()
-    one, other = wait_for(jabber.pair, 30, "users on both nodes")
+    one, other = jabber.pair()
     jabber.talk(one, other)
     jabber.talk(other, one)
     assert fleet.up().changed == 0

@@ -83,6 +83,13 @@ def test_a_frontend_that_1_3_14_cannot_have_is_refused(changes: dict[str, object
     assert render(instance, Dialect.V2)
 
 
+def test_a_websocket_keeps_its_upgrade_in_1_3_14() -> None:
+    """`option httpclose` says `Connection: close` in each request; a persistent frontend does without."""
+    for persistent in (False, True):
+        instance = replace(INSTANCE, frontends=(replace(FRONTEND, persistent=persistent),))
+        assert ("option httpclose" in render(instance, Dialect.V1_3_14)) is not persistent
+
+
 def test_drain_is_an_agent_check_in_2_and_a_404_in_1_3_14() -> None:
     """The host's responder is asked beside the health check, or instead of it."""
     instance = with_backend(responder=8099)

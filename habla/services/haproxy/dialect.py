@@ -82,8 +82,10 @@ def _frontend(frontend: Frontend, dialect: Dialect) -> Iterator[str]:
         yield "option forwardfor"
         match dialect:
             case Dialect.V1_3_14:
-                # It decides per connection, so a connection carries one request.
-                yield "option httpclose"
+                # It decides per connection, so a connection carries one request; but a websocket's handshake
+                # must keep its `Connection: Upgrade`.
+                if not frontend.persistent:
+                    yield "option httpclose"
             case Dialect.V2:
                 # The server's slot is free as soon as it has answered; the client's connection stays.
                 yield "option http-server-close"

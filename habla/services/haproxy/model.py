@@ -143,7 +143,8 @@ class Backend:
 class Frontend:
     """What clients connect to. Redirects come first; then the first rule that holds, or ``default_backend``.
 
-    https: the port that requests without TLS are sent on to; 0: none.
+    https: the port that requests without TLS are sent on to; 0: none. persistent: its connections last, and
+    may become something else than HTTP (websocket).
     """
 
     name: str
@@ -155,6 +156,7 @@ class Frontend:
     redirects: tuple[Redirect, ...] = ()
     https: int = 0
     cookies: CookiePolicy | None = None
+    persistent: bool = False
     timeout_client: str = "60s"
     maxconn: int = 2000
 

@@ -118,6 +118,7 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
                 mode,
                 (Bind(bind_address(spec, site), offer.public_port),),
                 default_backend=name,
+                persistent=True,
                 timeout_client=own.timeouts.client or _PERSISTENT,
                 maxconn=maxconn,
             )
