@@ -41,6 +41,15 @@ def shared(fleet: Fleet) -> Iterator[Fleet]:
         fleet.up()
 
 
+@pytest.fixture
+def at_shared(jabber: Jabber) -> Iterator[Jabber]:
+    """XMPP clients that know the shared address."""
+    former, jabber.address = jabber.address, SHARED
+    yield jabber
+    jabber.log_out()
+    jabber.address = former
+
+
 def _has_it(fleet: Fleet, host: str) -> bool:
     done = fleet.lab.ssh(host, f"ip -4 -o address show dev outside0 | grep -F ' {SHARED}/'")
     return done.returncode == 0
@@ -100,19 +109,17 @@ def test_both_hosts_stand_ready_and_one_has_the_address(shared: Fleet) -> None:
     assert shared.up(TWO_FRONTS).changed == 0
 
 
-def test_stopped_instance_of_haproxy_leaves_the_address(shared: Fleet, jabber: Jabber) -> None:
+def test_stopped_instance_of_haproxy_leaves_the_address(shared: Fleet, at_shared: Jabber) -> None:
     """Stopping www ends no Jabber connection: the address stays, and so do connections through it."""
     holder = _settled(shared)
-    jabber.address = SHARED
-    jabber.log_in(USERS[0])
-    jabber.log_in(USERS[1])
+    at_shared.log_in(USERS[0])
+    at_shared.log_in(USERS[1])
     shared.ssh(holder, "systemctl stop haproxy@www")
     with pytest.raises(AssertionError, match="not within"):
         wait_for(lambda: _holders(shared) != [holder], 4, "a move")
-    jabber.talk(USERS[0], USERS[1])
-    assert not jabber.lost(USERS[0]) and not jabber.lost(USERS[1])
+    at_shared.talk(USERS[0], USERS[1])
+    assert not at_shared.lost(USERS[0]) and not at_shared.lost(USERS[1])
     shared.ssh(holder, "systemctl start haproxy@www")
-    jabber.log_out()
 
 
 def test_change_goes_one_host_after_the_other(shared: Fleet) -> None:
@@ -171,21 +178,19 @@ def test_drained_by_the_settings_moves_the_address(shared: Fleet) -> None:
     shared.up(TWO_FRONTS)
 
 
-def test_power_cut_moves_the_address(shared: Fleet, jabber: Jabber) -> None:
+def test_power_cut_moves_the_address(shared: Fleet, at_shared: Jabber) -> None:
     """A host that dies is given up after three seconds of silence; www and logins go on with the other."""
     gone = _settled(shared)
     with _watched(shared, f"power cut of {gone}", UNPLANNED):
         shared.kill(gone)
         assert _settled(shared) == _other(gone)
     assert shared.http(PAGE[1], PAGE[0])[0] == 200
-    jabber.address = SHARED
-    jabber.log_in(USERS[0])
-    jabber.log_in(USERS[1])
-    jabber.talk(USERS[0], USERS[1])
+    at_shared.log_in(USERS[0])
+    at_shared.log_in(USERS[1])
+    at_shared.talk(USERS[0], USERS[1])
     shared.start(gone)
     _stays(shared, _other(gone))
-    assert not jabber.lost(USERS[0])
-    jabber.log_out()
+    assert not at_shared.lost(USERS[0])
 
 
 @pytest.mark.parametrize("link", ["o", "i"], ids=["outside", "internal"])
