@@ -93,14 +93,15 @@ def shells(root: Path, plan: FleetPlan, identity: Path | None = None) -> Iterato
         targets |= _made(root / plan.settings.lab.directory)
     with tempfile.TemporaryDirectory(prefix="habla-") as directory:
         known = Path(directory) / "known_hosts"
-        lines = [f"[{target.address}]:{target.port} {target.host_key}\n" for target in targets.values()]
-        for target in targets.values():
-            if target.bastion is not None:
-                bastion = target.bastion
-                lines.append(f"[{bastion.address}]:{bastion.port} {bastion.host_key}\n")
-        # OpenSSH looks an address at port 22 up without the brackets.
-        known.write_text("".join(line + line.replace("]:22 ", " ").lstrip("[") for line in lines))
+        ends: list[_Target | BastionSettings] = [*targets.values()]
+        ends += [target.bastion for target in targets.values() if target.bastion]
+        known.write_text("".join(_known_line(end.address, end.port, end.host_key) for end in ends))
         yield Shells(targets, known)
+
+
+def _known_line(address: str, port: int, host_key: str) -> str:
+    """A line of known_hosts, as OpenSSH looks it up: the standard port is not named."""
+    return f"{address if port == 22 else f'[{address}]:{port}'} {host_key}\n"
 
 
 def _existing(plan: FleetPlan, identity: Path | None) -> dict[str, _Target]:

@@ -117,10 +117,10 @@ class Fleet:
             if step["op"] != "same"
         }
 
-    def habla(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """The ``habla`` command, on the fleet's project and stack."""
+    def habla(self, verb: str, *words: str, stack: str = "lab") -> subprocess.CompletedProcess[str]:
+        """The ``habla`` command, on the fleet's project."""
         return subprocess.run(
-            [sys.executable, "-c", _HABLA, "-C", str(self.project), verb, "-s", "lab", *words],
+            [sys.executable, "-c", _HABLA, "-C", str(self.project), verb, "-s", stack, *words],
             capture_output=True,
             text=True,
             timeout=120,

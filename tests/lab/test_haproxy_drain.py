@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from clients import USERS, Jabber
 from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
@@ -127,3 +128,26 @@ def test_what_is_not_balanced_cannot_be_drained(fleet: Fleet) -> None:
     """The only front host is refused, with those that can be drained."""
     done = fleet.habla("drain", "front1")
     assert done.returncode == 2 and "stable1, stable2, web1" in done.stderr
+
+
+def _as_existing(fleet: Fleet, **changes: str) -> None:
+    """Describe the lab's hosts in a stack of its own, as machines reached by SSH, by a user who may sudo."""
+    stack = yaml.safe_load((fleet.project / "stacks" / "Pulumi.lab.yaml").read_text())
+    del stack["config"]["habla:lab"]
+    for name, host in stack["config"]["habla:hosts"].items():
+        made = fleet.lab.hosts[name]
+        key = changes.get(name, made["host_key"])
+        host["ssh"] = {"address": made["address"], "port": made["port"], "user": "operator", "host_key": key}
+    (fleet.project / "stacks" / "Pulumi.remote.yaml").write_text(yaml.safe_dump(stack))
+
+
+@pytest.mark.usefixtures("back_after")
+def test_hosts_are_reached_with_their_pinned_key(fleet: Fleet) -> None:
+    """On machines that the lab did not make, status and drain go by SSH with sudo; another key is refused."""
+    identity = ("-i", str(fleet.lab.directory / "keys" / "id_ed25519"))
+    _as_existing(fleet)
+    assert fleet.habla("status", *identity, stack="remote").stdout.count(" UP ") == 13
+    assert fleet.habla("drain", GONE, *identity, stack="remote").returncode == 0
+    _as_existing(fleet, front1=fleet.lab.hosts[LEFT]["host_key"])
+    done = fleet.habla("status", *identity, stack="remote")
+    assert done.returncode == 1 and "front1: Host key verification failed" in done.stderr
