@@ -99,7 +99,7 @@ def _until_elsewhere(plan: FleetPlan, reached: Shells, host: str) -> None:
     assert vrrp is not None
     address, deadline = str(vrrp.address.ip), time.monotonic() + _SEEN
     while True:
-        holders = [answer.host for answer in ask(reached, fronts(plan)) if address in answer.addresses]
+        holders = [answer.host for answer in ask(reached, plan) if address in answer.addresses]
         if holders and host not in holders:
             print(f"{host} is drained: {', '.join(holders)} has the shared address {address}")
             return
@@ -115,7 +115,7 @@ def _until(
     """Wait until every HAProxy that answers sees the host so. Raises HablaError at the deadline."""
     deadline = time.monotonic() + _SEEN
     while True:
-        answers = ask(reached, fronts(plan))
+        answers = ask(reached, plan)
         servers = _of(answers, host)
         late = sorted({f"{item.instance}/{item.backend}" for item in servers if not reached_state(item)})
         if not late:
@@ -132,7 +132,7 @@ def _wait_idle(plan: FleetPlan, reached: Shells, host: str, seconds: float) -> i
     deadline = time.monotonic() + seconds
     shown = 0.0
     while True:
-        busy = [item for item in _of(ask(reached, fronts(plan)), host) if item.sessions]
+        busy = [item for item in _of(ask(reached, plan), host) if item.sessions]
         words = ", ".join(f"{item.backend} {item.sessions}" for item in busy)
         if not busy:
             print(f"{host} has no request or connection left")

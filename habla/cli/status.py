@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from habla.cli.balancers import Answer, ask, fronts
+from habla.cli.balancers import Answer, ask
 from habla.cli.ssh import add_identity, shells
 from habla.stack import load_plan
 
@@ -34,7 +34,7 @@ def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _run(root: Path, options: argparse.Namespace) -> int:
     plan = load_plan(root, options.stack)
     with shells(root, plan, options.identity) as reached:
-        answers = ask(reached, fronts(plan))
+        answers = ask(reached, plan)
     for line in table(answers):
         print(line)
     vrrp = plan.settings.load_balancer.vrrp

@@ -15,6 +15,7 @@ from habla.model.specs import ArchiveSpec, Interface, PortNumber, Spec
 
 __all__ = [
     "DISTRIBUTION",
+    "INSTANCES",
     "CookiesSpec",
     "DialectName",
     "HaproxyInstanceSpec",
@@ -30,6 +31,8 @@ __all__ = [
 DISTRIBUTION = "distribution"
 DialectName = Literal["1.3.14", "2.x"]
 InstanceName = Literal["www", "jabber"]
+INSTANCES: tuple[InstanceName, ...] = ("www", "jabber")
+_STATS_PORTS = {"www": 8404, "jabber": 8405}
 Version = Annotated[str, Field(pattern=r"^(distribution|[0-9]+(\.[0-9]+){1,3})$")]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|m|h|d)$")]
 # One line of a config. A tab or blank in front is not needed.
@@ -166,3 +169,7 @@ class HaproxySpec(Spec):
         shared = self.version if dialect == self.dialect else None
         default = "1.3.14.10" if dialect == "1.3.14" else DISTRIBUTION
         return self.instance(name).version or shared or default
+
+    def stats_port_of(self, name: InstanceName) -> int:
+        """The port of an instance's stats page, on the loopback address."""
+        return self.instance(name).stats_port or _STATS_PORTS[name]

@@ -74,13 +74,14 @@ def test_requests_are_in_the_log_of_www_alone(fleet: Fleet) -> None:
 
 
 def test_instances_share_nothing(fleet: Fleet) -> None:
-    """Each has a user, a pid file and a socket of its own."""
+    """Each has a user, a pid file and (but in 1.3, where it is not safe to ask) a socket of its own."""
     lines = fleet.ssh("front1", "ps -o user:20=,args= -C haproxy").splitlines()
     workers = {tuple(line.split()) for line in lines if not line.startswith("root")}
     users = {(words[0], next(word for word in words if word.endswith(".cfg"))) for words in workers}
     assert users == {(f"haproxy-{name}", f"/etc/haproxy/{name}.cfg") for name in ("www", "jabber")}
     for name in ("www", "jabber"):
-        assert fleet.ssh("front1", f"ls /run/haproxy-{name}").split() == ["admin.sock", "haproxy.pid"]
+        socket = [] if OLD_ARCHIVE else ["admin.sock"]
+        assert fleet.ssh("front1", f"ls /run/haproxy-{name}").split() == [*socket, "haproxy.pid"]
 
 
 def test_page_is_shown_while_no_server_is_left(fleet: Fleet) -> None:

@@ -83,6 +83,12 @@ def test_a_frontend_that_1_3_14_cannot_have_is_refused(changes: dict[str, object
     assert render(instance, Dialect.V2)
 
 
+def test_1_3_14_has_no_stats_socket() -> None:
+    """A question at it can end a 1.3.14.10; 2.x hands its listeners over by it."""
+    assert "stats socket" not in render(INSTANCE, Dialect.V1_3_14)
+    assert "stats socket /run/haproxy-www/admin.sock mode 600" in render(INSTANCE, Dialect.V2)
+
+
 def test_a_websocket_keeps_its_upgrade_in_1_3_14() -> None:
     """`option httpclose` says `Connection: close` in each request; a persistent frontend does without."""
     for persistent in (False, True):

@@ -48,7 +48,9 @@ def _global(instance: Instance, dialect: Dialect) -> Iterator[str]:
     yield f"log {LOG_SOCKET} {instance.facility}"
     match dialect:
         case Dialect.V1_3_14:
-            yield f"stats socket {instance.socket} mode 600"
+            # No stats socket: a question there can end the process, for 1.3.14.10 does not initialise such a
+            # session whole (``session_free`` after ``uxst_event_accept``). The stats page is an ordinary one.
+            pass
         case Dialect.V2:
             # A reload hands the listening sockets over by it, so that no connection is refused.
             yield f"stats socket {instance.socket} mode 600 level admin expose-fd listeners"

@@ -184,5 +184,5 @@ class Instance:
 
     @property
     def socket(self) -> str:
-        """The path of its stats socket."""
+        """The path of its stats socket, in dialects that have one."""
         return f"/run/haproxy-{self.name}/admin.sock"

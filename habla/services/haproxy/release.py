@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from habla.errors import Fault
-from habla.model.haproxy_specs import DISTRIBUTION, DialectName, HaproxySpec, InstanceName
+from habla.model.haproxy_specs import DISTRIBUTION, INSTANCES, DialectName, HaproxySpec, InstanceName
 from habla.model.specs import ArchiveSpec
 from habla.model.state import Action, Archive, File, HostState
 
 __all__ = ["binary", "built", "release_faults", "release_states"]
 
 _DISTRIBUTIONS = "/usr/sbin/haproxy"
-_INSTANCES: tuple[InstanceName, ...] = ("www", "jabber")
 _SECONDS = 900
 _COMPILER = ("gcc", "libc6-dev", "make")
 _BUILD = """\
@@ -71,7 +70,7 @@ def release_faults(spec: HaproxySpec) -> list[Fault]:
     faults = []
     if spec.version is not None:
         faults += _misfit("load_balancer", spec.version, spec.dialect)
-    for name in _INSTANCES:
+    for name in INSTANCES:
         own = spec.instance(name).version
         if own is not None:
             faults += _misfit(f"load_balancer.{name}", own, spec.dialect_of(name))
@@ -89,7 +88,7 @@ def release_faults(spec: HaproxySpec) -> list[Fault]:
 
 def built(spec: HaproxySpec) -> dict[str, ArchiveSpec]:
     """The versions that instances run and hosts have to build, sorted, with their archives."""
-    versions = sorted({spec.version_of(name) for name in _INSTANCES} & spec.releases.keys())
+    versions = sorted({spec.version_of(name) for name in INSTANCES} & spec.releases.keys())
     archives = {version: spec.releases[version].archive for version in versions}
     return {version: archive for version, archive in archives.items() if archive is not None}
 

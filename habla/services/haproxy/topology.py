@@ -89,7 +89,7 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     return Instance(
         "www",
         maxconn,
-        own.stats_port or 8404,
+        spec.stats_port_of("www"),
         (frontend,),
         backends,
         user="haproxy-www",
@@ -140,7 +140,7 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
     return Instance(
         "jabber",
         maxconn,
-        own.stats_port or 8405,
+        spec.stats_port_of("jabber"),
         tuple(frontends),
         tuple(backends),
         user="haproxy-jabber",
