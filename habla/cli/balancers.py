@@ -90,6 +90,8 @@ def _ask(shells: Shells, host: str, spec: HaproxySpec) -> Answer:
             servers += parse_stats(instance, text)
         else:
             faults[instance] = text
+    # 1.3 lists backends backwards.
+    servers.sort(key=lambda item: (item.instance != "www", item.backend, item.server))
     return Answer(host, tuple(servers), faults, tuple(found["addresses"]))
 
 
