@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import assert_never
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
-from habla.model.haproxy_specs import HaproxySpec, InstanceName
+from habla.model.haproxy_specs import INSTANCES, HaproxySpec
 from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
 from habla.model.state import Archive, Directory, File, Health, HostState, Unit, User, secret
 from habla.model.state import Check as FileCheck
@@ -28,6 +28,8 @@ from habla.services.keepalived import FRONT
 __all__ = ["Haproxy"]
 
 _LOGS = "/var/log/haproxy"
+_ROTATED = "/usr/lib/rsyslog/rsyslog-rotate"
+_SYSTEM_LOGS = ("syslog", "auth.log", "cron.log", "kern.log", "mail.log", "user.log")
 _SYSLOG = "/etc/rsyslog.d/49-haproxy.conf"
 _SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
 _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
@@ -76,8 +78,7 @@ class Haproxy:
         units = {"rsyslog.service": Unit(restart_on=(_SYSLOG,))}
         checks: dict[str, FileCheck] = {}
         health: dict[str, Health] = {}
-        for instance in instances:
-            name: InstanceName = "www" if instance.name == "www" else "jabber"
+        for name, instance in zip(INSTANCES, instances, strict=True):
             dialect, tls = Dialect(self.spec.dialect_of(name)), self.spec.instance(name).tls
             config = f"/etc/haproxy/{name}.cfg"
             unit = f"haproxy@{name}.service"
@@ -108,21 +109,12 @@ class Haproxy:
             checks=checks,
             health=health,
             logs=(
-                Log(f"{_LOGS}/*.log", "10M", reopen="/usr/lib/rsyslog/rsyslog-rotate", rule="haproxy"),
+                Log(f"{_LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy"),
                 # rsyslog's own: its package rotates them once a week, whatever their size.
-                Log("/var/log/syslog", "10M", reopen="/usr/lib/rsyslog/rsyslog-rotate", rule="rsyslog"),
-                *(
-                    Log(
-                        f"/var/log/{name}.log",
-                        "10M",
-                        reopen="/usr/lib/rsyslog/rsyslog-rotate",
-                        rule="rsyslog",
-                    )
-                    for name in ("auth", "cron", "kern", "mail", "user")
-                ),
+                *(Log(f"/var/log/{name}", "10M", reopen=_ROTATED, rule="rsyslog") for name in _SYSTEM_LOGS),
             ),
             ports=(
-                *(Port(port, Scope.PUBLIC) for port in sorted(set(self.public_ports(site).values()))),
+                *(Port(port, Scope.PUBLIC) for port in sorted(_public_ports(instances))),
                 *(Port(instance.stats_port, Scope.LOOPBACK) for instance in instances),
             ),
         )
@@ -137,6 +129,10 @@ class Haproxy:
     def public_address(self, site: Site) -> IPv4Address:
         """The address that clients outside reach it on."""
         return bind_address(self.spec, site)
+
+
+def _public_ports(instances: Iterable[Instance]) -> set[int]:
+    return {bind.port for instance in instances for front in instance.frontends for bind in front.binds}
 
 
 def _port_faults(instances: Iterable[Instance]) -> list[Fault]:

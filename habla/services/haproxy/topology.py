@@ -129,7 +129,7 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
                 mode,
                 _servers(ends),
                 _check(ends[0], site.domain),
-                # A BOSH session lives on the node that opened it, whatever connection carries it.
+                # To the node that has a client's BOSH session; another one would have to ask that.
                 source_hash=mode is Mode.HTTP,
                 proxy=proxy_protocol,
                 responder=DRAIN_PORT,
