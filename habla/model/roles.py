@@ -11,7 +11,7 @@ from dataclasses import dataclass
 __all__ = ["APP", "BALANCER_COMPANY", "DEFAULT_ROLES", "SERVICE_KINDS", "Role"]
 
 APP = "app"
-SERVICE_KINDS = ("haproxy", "memcached", "memqd", "mysql", "jabber", "static", APP)
+SERVICE_KINDS = ("haproxy", "memcached", "memqd", "mysql", "jabber", "static", "cacti", APP)
 # Row 2: the machine of HAProxy gives only these besides.
 BALANCER_COMPANY = ("haproxy", "memcached", "memqd", "mysql")
 
@@ -36,7 +36,7 @@ DEFAULT_ROLES = {
     role.name: role
     for role in (
         Role("front", ((10, 19),), BALANCER_COMPANY, BALANCER_COMPANY),
-        Role("monitor", ((20, 29),), (APP,)),
+        Role("monitor", ((20, 29),), ("cacti", APP), ("cacti",)),
         Role("stable", ((100, 119),), ("jabber", "static", APP), ("jabber", "static", APP)),
         Role("web", ((120, 139),), ("static", APP), (APP,)),
         Role("volatile", ((200, 219),), (APP,), (APP,), volatile=True),

@@ -64,6 +64,9 @@ class Log:
 
     reopen: a command that makes the daemon open its log anew; without it the file is copied and truncated.
     rule: the rule's name in /etc/logrotate.d; the name of the package's own rule replaces that rule.
+    create: mode, owner and group of the new file, as logrotate takes them, where the daemon does not make it.
+    rate: how much one file grows in a minute at most; empty: as the stack's settings say.
+    files: how many files the glob stands for.
     """
 
     path: str
@@ -71,6 +74,9 @@ class Log:
     keep: int = 3
     reopen: str = ""
     rule: str = ""
+    create: str = ""
+    rate: str = ""
+    files: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,10 +170,14 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceState(Parts):
-    """One service on one host, with its ports and logs."""
+    """One service on one host, with its ports and logs.
+
+    data: directories whose files are its data: they grow, but no rule of rotation may touch them.
+    """
 
     logs: tuple[Log, ...] = ()
     ports: tuple[Port, ...] = ()
+    data: tuple[str, ...] = ()
 
 
 class Service(Protocol):

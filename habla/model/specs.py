@@ -19,6 +19,8 @@ __all__ = [
     "Interface",
     "JabberSpec",
     "LimitsSpec",
+    "Line",
+    "LogSize",
     "LogSpec",
     "MemcachedSpec",
     "MemqdSpec",
@@ -149,11 +151,16 @@ class RouteSpec(Spec):
 
 
 class LogSpec(Spec):
-    """Log files (a glob), rotated by size: ``keep`` old ones of ``size`` each."""
+    """Log files (a glob), rotated by size: ``keep`` old ones of ``size`` each.
+
+    rate: how much one of them grows in a minute at most. files: how many files the glob stands for.
+    """
 
     path: AbsolutePath
     size: LogSize = "1M"
     keep: Annotated[int, Field(ge=1, le=100)] = 3
+    rate: LogSize | None = None
+    files: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class LimitsSpec(Spec):

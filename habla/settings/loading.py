@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
+from habla.model.disk_specs import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.haproxy_specs import HaproxySpec
 from habla.model.names import DnsName, HostName, SecretName, ServiceName
 from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
@@ -27,6 +28,10 @@ from habla.settings.models import (
 __all__ = ["SECTIONS", "load_settings"]
 
 T = TypeVar("T")
+_NAME_RULES = {
+    "secrets": "lower-case letters, digits, dots, dashes and slashes",
+    "partitions": "an absolute path",
+}
 _DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
 SECTIONS = (
     "domain",
@@ -38,6 +43,9 @@ SECTIONS = (
     "load_balancer",
     "ssh",
     "lab",
+    "partitions",
+    "logs",
+    "alerts",
     "secrets",
 )
 
@@ -61,6 +69,9 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     roles = _many(RoleSettings, "roles", raw.get("roles", {}), HostName, faults)
     hosts = _many(HostSettings, "hosts", raw.get("hosts", {}), HostName, faults)
     apps = _many(AppSpec, "apps", raw.get("apps", {}), ServiceName, faults)
+    logs = _one(LogsSpec, "logs", raw.get("logs", {}), faults)
+    alerts = _one(AlertsSpec, "alerts", raw.get("alerts", {}), faults)
+    partitions = _many(PartitionSpec, "partitions", raw.get("partitions", {}), MountPoint, faults)
     secrets = _named(raw.get("secrets", {}), "secrets", SecretName, faults)
     try:
         _DOMAIN.validate_python(domain)
@@ -71,7 +82,7 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
         faults.append(Fault("hosts", "the fleet is empty", "", "a stack describes at least one host", fix))
     faults.extend(_fleet_faults(hosts, roles, apps, ssh, lab))
     raise_faults(SettingsError, faults)
-    if network is None or services is None or balancer is None or ssh is None:  # pragma: no cover
+    if not (network and services and balancer and ssh and logs and alerts):  # pragma: no cover
         raise AssertionError("a section failed without a fault")
     return Settings(
         environment,
@@ -84,6 +95,9 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
         balancer,
         ssh,
         lab,
+        partitions,
+        logs,
+        alerts,
         frozenset(secrets),
     )
 
@@ -176,8 +190,7 @@ def _named(value: Any, path: str, names: Any, faults: list[Fault]) -> dict[str, 
             adapter.validate_python(name)
         except ValidationError:
             rule = "lower-case letters, digits and dashes, as in the DNS"
-            if path == "secrets":
-                rule = "lower-case letters, digits, dots, dashes and slashes"
+            rule = _NAME_RULES.get(path, rule)
             faults.append(
                 Fault(f"{path}.{name}", "not a name that can be used", str(name), rule, "rename it")
             )

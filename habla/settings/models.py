@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from habla.model.disk_specs import AlertsSpec, CactiSpec, LogsSpec, MountPoint, PartitionSpec, SnmpSpec
 from habla.model.haproxy_specs import HaproxySpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.roles import SERVICE_KINDS
@@ -84,7 +85,8 @@ class SshSettings(Spec):
 class HostSettings(Spec):
     """A host. address: pins its internal address. services: fewer than its role gives it by default.
 
-    outside_address: its public address, to which HAProxy binds. drained: HAProxy sends it nothing new; on a
+    outside_address: its public address, to which HAProxy binds. partitions: its own, by mount point, besides
+    those of all hosts and in their place. drained: HAProxy sends it nothing new; on a
     front host, the shared address moves to the other. unreachable: leave the machine alone, as it
     cannot be reached; it keeps its address, and a later removal forgets it without contact.
     """
@@ -93,6 +95,7 @@ class HostSettings(Spec):
     address: IPv4Address | None = None
     services: tuple[str, ...] | None = None
     outside_address: IPv4Address | None = None
+    partitions: dict[MountPoint, PartitionSpec] = Field(default_factory=dict)
     ssh: SshSettings | None = None
     drained: bool = False
     unreachable: bool = False
@@ -106,6 +109,8 @@ class ServicesSettings(Spec):
     mysql: MysqlSpec = MysqlSpec()
     jabber: JabberSpec = JabberSpec()
     static: StaticSpec = StaticSpec()
+    snmp: SnmpSpec = SnmpSpec()
+    cacti: CactiSpec = CactiSpec()
 
 
 class LabSettings(Spec):
@@ -131,4 +136,11 @@ class Settings:
     load_balancer: HaproxySpec
     ssh: SshSettings
     lab: LabSettings | None
+    partitions: Mapping[str, PartitionSpec]
+    logs: LogsSpec
+    alerts: AlertsSpec
     secrets: frozenset[str]
+
+    def partitions_of(self, host: str) -> dict[str, PartitionSpec]:
+        """mount point -> partition, of a host."""
+        return dict(sorted({**self.partitions, **self.hosts[host].partitions}.items()))
