@@ -34,6 +34,8 @@ _REST = 8 * 2**20
 #: back. noinit_itable: no thread that fills the sparse file with empty inode tables.
 _OPTIONS = "barrier=0,discard,noinit_itable"
 
+_MEND = "  fix:  e2fsck -f of that file; or host-delete, then host-create"
+
 
 def _image(directory: Path, place: str) -> Path:
     return directory / "partitions" / (place.replace("/", "+") + _SUFFIX)
@@ -145,8 +147,11 @@ async def _grow_and_mount(image: Path, root: Path, place: str, size: str) -> Non
         # Or the file grew before, and what was to follow was cut short.
         if grows or wanted - _file_system_bytes(descriptor) >= _REST:
             # Not mounted: growing it mounted takes CAP_SYS_RESOURCE, which not every machine's root has.
-            await children.run(["e2fsck", "-fy", str(image)], f"checking partition {place}", accept=(0, 1))
-            await children.run(["resize2fs", str(image)], f"growing partition {place} to {size}")
+            try:
+                await children.run(["e2fsck", "-fy", str(image)], f"checking {image}", accept=(0, 1))
+                await children.run(["resize2fs", str(image)], f"growing partition {place} to {size}")
+            except LabError as error:
+                raise LabError(f"{error}\n{_MEND}") from error
         target = _open_below(root, place)
     except BaseException:
         os.close(descriptor)
@@ -174,8 +179,7 @@ def _mount_image(descriptor: int, image: Path, target: int) -> None:
     except OSError as error:
         raise LabError(
             f"{image}: {error}\n"
-            "  rule: the kernel mounts ext4 (/proc/filesystems)\n"
-            "  fix:  e2fsck -f of that file; or host-delete, then host-create"
+            f"  rule: an ext4 file system, which the kernel knows (/proc/filesystems)\n{_MEND}"
         ) from error
     finally:
         os.close(user)
