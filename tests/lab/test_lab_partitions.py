@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hosts import REPOSITORY, Lab, wait_for
 
+from habla.lab import loops
+
 pytestmark = pytest.mark.lab
 
 WANTED = {"/": "2G", "/var/log": "128M"}
@@ -173,6 +175,22 @@ def test_partitions_come_back_after_their_supervisor(parted: Lab) -> None:
     wait_for(lambda: not parted.processes() and not _devices(parted), what="the end of all loop devices")
     parted.ask("start")
     assert parted.run("a1", "cat /root/precious /var/log/precious").split() == ["precious"] * 2
+
+
+def test_two_lives_never_share_an_image(parted: Lab) -> None:
+    """A supervisor that is started while the last one's file systems are written back waits for their end."""
+    image = parted.directory / "hosts/a1/partitions/+.ext4"
+    assert loops.attached(image)
+    for _ in range(3):
+        parted.run("a1", "head -c 200M /dev/urandom > /root/large; sha256sum /root/large > /root/digest")
+        os.kill(parted.ask("status")["supervisor"], signal.SIGKILL)
+        parted.ask("start")
+        parted.run("a1", "sha256sum --check --quiet /root/digest")
+        assert len(_devices(parted)) == 2
+    parted.run("a1", "rm /root/large /root/digest")
+    parted.ask("host-kill", "a1")
+    wait_for(lambda: not loops.attached(image))
+    parted.ask("host-start", "a1")
 
 
 def test_stopped_host_has_no_devices(parted: Lab) -> None:
