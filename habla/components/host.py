@@ -70,12 +70,14 @@ class LabHost:
     """A machine that the lab makes.
 
     forwards: what is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one
-    that it shares with other hosts.
+    that it shares with other hosts. partitions: file systems of its own: mount point -> size such as ``512M``
+    or ``4G``; without any its ``/`` is an overlay.
     """
 
     lab: Lab
     user: str = "root"
     forwards: Mapping[str, int | str] = field(default_factory=dict)
+    partitions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,14 @@ class Host(pulumi.ComponentResource):
         )
 
     def _made(self, driver: LabHost, unreachable: bool) -> None:
-        wanted = {
+        wanted: dict[str, object] = {
             "name": self.name,
             "outside_address": self.outside_address,
             "forwards": dict(sorted(driver.forwards.items())),
             "user": driver.user,
         }
+        if driver.partitions:  # left away, so that a stack from before they were there has no change
+            wanted["partitions"] = dict(sorted(driver.partitions.items()))
         machine = _lab_command(
             f"{self.name}-machine",
             driver.lab.directory,

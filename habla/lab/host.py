@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import subprocess
@@ -13,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from habla.errors import LabError
-from habla.lab import cgroups, namespaces
+from habla.lab import cgroups, namespaces, volumes
 from habla.lab.forward import connect
-from habla.lab.image import image_directory
 from habla.lab.network import LabNetwork, host_address
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
@@ -26,7 +24,6 @@ __all__ = ["LabHost", "empty_trash"]
 _BOOT_SECONDS = 90.0
 _STOP_SECONDS = 40.0
 _PROBE_SECONDS = 2.0
-_UNMOUNT_SECONDS = 5.0
 
 
 def empty_trash(paths: LabPaths) -> None:
@@ -104,7 +101,7 @@ class LabHost:
         try:
             self._namespace = self._network.attach(self.record)
             self.connected = True
-            self._mount()
+            await volumes.mount(self._directory, self.root, self.record)
             furnish(self.root, self._directory, self.record, self._network.config, self._public_key())
             self._spawn()
             self.booted = self.record
@@ -156,46 +153,6 @@ class LabHost:
     def _public_key(self) -> str:
         return (self._paths.keys / "id_ed25519.pub").read_text()
 
-    def _mount(self) -> None:
-        base = image_directory(self.record.image)
-        if not base.is_dir():
-            raise LabError(
-                f"its base image {self.record.image} is gone from the cache ({base})\n"
-                "  fix: host-delete, then host-create"
-            )
-        for name in ("upper", "work", "root"):
-            (self._directory / name).mkdir(parents=True, exist_ok=True)
-        # Relative paths keep the options short and free of the characters that overlay gives a meaning.
-        before = Path.cwd()
-        os.chdir(self._directory)
-        try:
-            (self._directory / "base").unlink(missing_ok=True)
-            (self._directory / "base").symlink_to(base)
-            self._mount_overlay()
-        except OSError as error:
-            if error.errno == errno.ESTALE:
-                raise LabError(
-                    f"its base image {self.record.image} is not the one that its files stand on\n"
-                    "  fix: host-delete, then host-create"
-                ) from error
-            raise LabError(f"{error} (the lab's directory must be on a plain file system)") from error
-        finally:
-            os.chdir(before)
-
-    def _mount_overlay(self) -> None:
-        # index=on makes the kernel refuse an upper layer that belongs to another base, or that another mount
-        # still uses: the last life's, while it is being torn down.
-        options = "index=on,lowerdir=base,upperdir=upper,workdir=work"
-        deadline = time.monotonic() + _UNMOUNT_SECONDS
-        while True:
-            try:
-                namespaces.mount("lab", "root", "overlay", 0, options)
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
     def _spawn(self) -> None:
         cgroups.create(self._group)
         name = self.record.name
@@ -212,7 +169,7 @@ class LabHost:
         }
         with (self._directory / "console.log").open("w") as console:
             # A function between fork and exec is safe here: the supervisor has one thread.
-            self.pid = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -220,7 +177,10 @@ class LabHost:
                 pass_fds=[self._namespace],
                 env=environment,
                 preexec_fn=lambda: cgroups.join(self._group),  # noqa: PLW1509
-            ).pid
+            )
+        # The supervisor collects it: a Popen that nobody holds may do so first, and keep its status.
+        process.returncode = 0
+        self.pid = process.pid
         self._ended.clear()
 
     async def _answers(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import LabError
+from habla.lab.partitions import checked
 from habla.lab.paths import LabPaths
 
 __all__ = [
@@ -91,7 +92,7 @@ class HostRecord:
     index: the host's number in the management network. ssh: its SSH forward.
     image: key of the base image that its files stand on, which never changes.
     machine_id: 32 hexadecimal digits. host_key: public SSH host key, ``ssh-ed25519 AAAA...``.
-    prepared: whether its own files were put in once.
+    prepared: whether its own files were put in once. partitions: mount point to size, as ``512M``.
     """
 
     name: str
@@ -104,6 +105,7 @@ class HostRecord:
     ssh: Port = Port(22)
     forwards: Mapping[str, Port] = field(default_factory=dict)
     prepared: bool = False
+    partitions: Mapping[str, str] = field(default_factory=dict)
 
     def asked(
         self, request: Mapping[str, Any], config: LabConfig, others: Iterable[HostRecord]
@@ -112,7 +114,7 @@ class HostRecord:
 
         Raises LabError for values that cannot be.
         """
-        unknown = sorted(set(request) - {"name", "outside_address", "forwards", "user"})
+        unknown = sorted(set(request) - {"name", "outside_address", "forwards", "partitions", "user"})
         if unknown:
             raise LabError(f"host {self.name}: unknown key {', '.join(unknown)}")
         user = request.get("user") or "root"
@@ -132,7 +134,8 @@ class HostRecord:
             if address is None and outside is None:
                 raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
             forwards[name] = Port(port, kept.get(name, 0), address)
-        return replace(self, outside_address=outside, user=user, forwards=forwards)
+        partitions = checked(self.name, request.get("partitions"))
+        return replace(self, outside_address=outside, user=user, forwards=forwards, partitions=partitions)
 
     def _check_outside(self, text: Any, config: LabConfig, others: Iterable[HostRecord]) -> None:
         _check_address(f"host {self.name}: outside_address", text, config)

@@ -20,6 +20,7 @@ PROGRAMS = {
     "apt-get": "apt",
     "dpkg-scanpackages": "dpkg-dev",
     "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",

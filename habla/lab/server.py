@@ -17,11 +17,12 @@ from dataclasses import replace
 from typing import Any
 
 from habla.errors import LabError
-from habla.lab import records
+from habla.lab import children, records, volumes
 from habla.lab.forward import Forward, listen
 from habla.lab.host import LabHost, empty_trash
 from habla.lab.keys import ensure_key
 from habla.lab.network import LabNetwork
+from habla.lab.partitions import grown
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord, LabConfig, Port
 
@@ -86,6 +87,7 @@ class Server:
                 return
             if pid == 0:
                 return
+            children.ended(pid, status)
             for host in self._hosts.values():
                 if host.pid == pid:
                     host.ended()
@@ -133,6 +135,7 @@ class Server:
             host = self._hosts.get(name)
             before = host.record if host else self._new_record(name, request["image"], all_records)
             wanted = before.asked(request["host"], self._config, all_records)
+            volumes.refuse_loss(directory, before, wanted.partitions)
             host_key = ensure_key(directory / "ssh_host_ed25519_key", f"{name} (lab)")
             wanted = replace(wanted, host_key=host_key)
             if host is None:
@@ -143,6 +146,9 @@ class Server:
         async with host.lock:
             if host.running and host.booted.outside_address != host.record.outside_address:
                 say(f"{name}: restarting for its new outside address")
+                await host.stop()
+            elif host.running and grown(host.booted.partitions, host.record.partitions):
+                say(f"{name}: restarting for its new partitions")
                 await host.stop()
             await self._boot(host, say)
             if not host.connected:
@@ -262,6 +268,7 @@ class Server:
             "forwards": {name: port.listen for name, port in record.forwards.items()},
             "management_address": host.address,
             "outside_address": record.outside_address,
+            "partitions": dict(record.partitions),
         }
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import LabError
-from habla.lab import cgroups, namespaces, records, requirements
+from habla.lab import cgroups, namespaces, records, requirements, volumes
 from habla.lab.control import connect, ensure_supervisor, request, supervisor_pid
-from habla.lab.image import ensure_base, image_directory
+from habla.lab.image import ensure_base, ensure_root, image_directory
 from habla.lab.keys import ensure_key
+from habla.lab.partitions import checked
 from habla.lab.paths import LabPaths, locked
 from habla.lab.pool import ensure_pool, publish
 from habla.lab.records import LabConfig
@@ -74,6 +75,7 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
         cgroups.sweep(paths.identity)
         # Of a directory that holds no lab nothing is removed, whatever the names in it.
         if paths.config.exists():
+            volumes.wait_until_free(paths)
             for directory in (paths.hosts, paths.trash, paths.pool, paths.keys):
                 if directory.exists():
                     shutil.rmtree(directory)
@@ -92,6 +94,9 @@ def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
         lab_create(paths, {})
         config = records.read_config(paths)
     assert config is not None
+    # Here and not in the supervisor, which would not serve others meanwhile.
+    if "/" in checked(str(wanted.get("name")), wanted.get("partitions")):
+        ensure_root(config.image)
     message = {"verb": "host-create", "host": wanted, "image": config.image}
     result: dict[str, Any] = request(ensure_supervisor(paths), message)
     return result
