@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         ExistingHost,
         Host,
         HostArgs,
+        HostWatch,
+        HostWatchArgs,
         InternalSubnet,
         InternalSubnetArgs,
         Lab,
@@ -32,6 +34,13 @@ if TYPE_CHECKING:
         StableServiceNodeArgs,
         VolatileServiceNode,
         WebNode,
+    )
+    from habla.model.disk_specs import (
+        AlertsSpec,
+        LogRuleSpec,
+        LogsSpec,
+        PartitionSpec,
+        SmtpSpec,
     )
     from habla.model.haproxy_specs import (
         CookiesSpec,
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AlertsSpec",
     "AppSpec",
     "ArchiveSpec",
     "CacheDbNode",
@@ -66,6 +76,8 @@ __all__ = [
     "HealthSpec",
     "Host",
     "HostArgs",
+    "HostWatch",
+    "HostWatchArgs",
     "InternalSubnet",
     "InternalSubnetArgs",
     "JabberSpec",
@@ -74,14 +86,18 @@ __all__ = [
     "LabHost",
     "LoadBalancerPair",
     "LoadBalancerPairArgs",
+    "LogRuleSpec",
+    "LogsSpec",
     "Member",
     "MemcachedSpec",
     "MemqdSpec",
     "MysqlSpec",
+    "PartitionSpec",
     "ReleaseSpec",
     "RouteSpec",
     "ServiceNode",
     "ServiceNodeArgs",
+    "SmtpSpec",
     "StableServiceNode",
     "StableServiceNodeArgs",
     "StaticSpec",
@@ -98,6 +114,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes: tuple[str, ...] = ("habla.components",)
     if name.endswith("Spec"):
-        homes = ("habla.model.specs", "habla.model.haproxy_specs")
+        homes = ("habla.model.specs", "habla.model.disk_specs", "habla.model.haproxy_specs")
     modules = map(importlib.import_module, homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -19,6 +19,8 @@ from habla.components import (
     ExistingHost,
     Host,
     HostArgs,
+    HostWatch,
+    HostWatchArgs,
     InternalSubnet,
     InternalSubnetArgs,
     Lab,
@@ -34,12 +36,13 @@ from habla.components import (
     VolatileServiceNode,
     WebNode,
 )
-from habla.components.nodes import Node
+from habla.components.node import Node
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.service import Endpoints
 from habla.plan import (
     BALANCER,
     CACHE_DB,
+    WATCH,
     FleetPlan,
     HostPlan,
     make_plan,
@@ -100,10 +103,12 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root
             ranges={role: list(map(str, items)) for role, items in stack_ranges(settings).items()},
             reserved=[str(address) for address in settings.network.reserved],
             roles=stack_roles(settings),
+            logs=settings.logs,
         ),
     )
     databases: list[pulumi.Resource] = []
     last: dict[tuple[str, str], pulumi.Resource] = {}
+    nodes: dict[str, list[Node]] = {name: [] for name in plan.hosts}
     for host, component in _in_order(plan):
         # Front hosts stand in for each other, whatever role they have.
         group = ("" if component == BALANCER else host.role.name, component)
@@ -112,15 +117,23 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root
             before += databases
         node = _node(settings, host, component, hosts[host.name], subnet, plan.endpoints, root, before)
         last[group] = node
+        nodes[host.name].append(node)
         if component == CACHE_DB:
             databases.append(node)
+    for name in plan.hosts:
+        partitions = settings.partitions_of(name)
+        HostWatch(
+            f"{name}-{WATCH}", HostWatchArgs(hosts[name], subnet, nodes[name], partitions, settings.alerts)
+        )
     _export(plan, hosts)
     return hosts
 
 
 def _in_order(plan: FleetPlan) -> list[tuple[HostPlan, str]]:
-    """Every component of every host, databases first."""
-    pairs = [(host, component) for host in plan.hosts.values() for component in host.services]
+    """Every component that serves somebody, of every host, databases first."""
+    pairs = [
+        (host, component) for host in plan.hosts.values() for component in host.services if component != WATCH
+    ]
     return sorted(pairs, key=lambda pair: (pair[1] != CACHE_DB, pair[0].name, pair[1]))
 
 
@@ -190,7 +203,8 @@ def _hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root: Path
         mine = settings.hosts[name]
         driver: ExistingHost | LabHost
         if mine.ssh is None and lab is not None:
-            driver = LabHost(lab, forwards=_forwards(plan, host))
+            sizes = {mount: spec.size for mount, spec in settings.partitions_of(name).items()}
+            driver = LabHost(lab, forwards=_forwards(plan, host), partitions=sizes)
         else:
             driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets)
         needed = {secret: secrets[secret] for secret in host.secrets}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from habla.errors import Fault
-from habla.model.roles import BALANCER_COMPANY, Role
+from habla.model.roles import BALANCER_COMPANY, EVERYWHERE, Role
 from habla.model.service import Service, Stability
 
 __all__ = ["placement_faults"]
@@ -18,9 +18,10 @@ def placement_faults(placement: Mapping[str, tuple[Role, Sequence[Service]]]) ->
     """
     faults = []
     for host, (role, services) in sorted(placement.items()):
-        kinds = {service.kind for service in services}
-        stable = sorted(item.name for item in services if item.stability is Stability.STABLE)
-        for service in services:
+        placed = [service for service in services if service.kind not in EVERYWHERE]
+        kinds = {service.kind for service in placed}
+        stable = sorted(item.name for item in placed if item.stability is Stability.STABLE)
+        for service in placed:
             path = f"hosts.{host}.services"
             volatile = service.stability is Stability.VOLATILE
             if service.kind not in role.kinds:

@@ -13,6 +13,7 @@ from habla.components.nodes import (
     WebNode,
 )
 from habla.components.subnet import InternalSubnet, InternalSubnetArgs, Member
+from habla.components.watch import HostWatch, HostWatchArgs
 
 __all__ = [
     "CacheDbNode",
@@ -20,6 +21,8 @@ __all__ = [
     "ExistingHost",
     "Host",
     "HostArgs",
+    "HostWatch",
+    "HostWatchArgs",
     "InternalSubnet",
     "InternalSubnetArgs",
     "Lab",

@@ -11,7 +11,7 @@ import pulumi
 
 from habla.archives import read_archive
 from habla.components.host import Host
-from habla.components.nodes import Node
+from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.haproxy_specs import HaproxySpec

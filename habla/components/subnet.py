@@ -12,6 +12,7 @@ from habla.addressing import AddressPlan, HostRequest, plan_addresses, role_rang
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
+from habla.model.disk_specs import LogsSpec
 from habla.model.roles import DEFAULT_ROLES, Role
 from habla.model.service import Endpoints, Site
 from habla.services.network import COMPONENT, network_state
@@ -35,6 +36,7 @@ class InternalSubnetArgs:
 
     ranges: role -> ranges (``FIRST-LAST`` or CIDR); by default those of the roles, in a /24.
     held: host -> address of the last plan. reserved: addresses that no host gets. roles: all there are.
+    logs: how logs are rotated on the members.
     """
 
     members: Sequence[Member]
@@ -45,6 +47,7 @@ class InternalSubnetArgs:
     held: Mapping[str, str] = field(default_factory=dict)
     reserved: Sequence[str] = ()
     roles: Mapping[str, Role] = field(default_factory=lambda: DEFAULT_ROLES)
+    logs: LogsSpec = LogsSpec()
 
 
 class InternalSubnet(pulumi.ComponentResource):
@@ -66,7 +69,12 @@ class InternalSubnet(pulumi.ComponentResource):
         self._joined: dict[str, pulumi.Resource] = {}
         for member in args.members:
             state = network_state(
-                member.host.name, self.plan.network, args.interface, self.plan.hosts, member.packages
+                member.host.name,
+                self.plan.network,
+                args.interface,
+                self.plan.hosts,
+                member.packages,
+                args.logs,
             )
             self._joined[member.host.name] = host_command(
                 f"{name}-{member.host.name}",
@@ -100,6 +108,7 @@ class InternalSubnet(pulumi.ComponentResource):
             outside,
             host.drained,
             self.args.interface,
+            self.args.logs,
         )
 
 

@@ -37,7 +37,10 @@ def size_bytes(text: str) -> int:
 
 
 class PartitionSpec(Spec):
-    """A partition. size: of its file system. reserved: what everything but logs may take of it."""
+    """A partition. size: of its file system. reserved: what everything but logs may take of it.
+
+    reserved may be left out where nothing else is: under /var/log.
+    """
 
     size: LogSize
     reserved: LogSize | None = None
@@ -54,11 +57,11 @@ class LogRuleSpec(Spec):
 class LogsSpec(Spec):
     """Rotation on every host.
 
-    check_minutes: how often logrotate looks. rate: how much one log file grows in a minute at most, where its
+    check_seconds: how often logrotate looks. rate: how much one log file grows in a minute at most, where its
     service does not say. journal: what journald keeps at most. rules: rule in /etc/logrotate.d -> changes.
     """
 
-    check_minutes: Annotated[int, Field(ge=1, le=30)] = 5
+    check_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
     rate: LogSize = "512k"
     journal: LogSize = "64M"
     rules: dict[str, LogRuleSpec] = Field(default_factory=dict)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["APP", "BALANCER_COMPANY", "DEFAULT_ROLES", "SERVICE_KINDS", "Role"]
+__all__ = ["APP", "BALANCER_COMPANY", "DEFAULT_ROLES", "EVERYWHERE", "SERVICE_KINDS", "Role"]
 
 APP = "app"
 SERVICE_KINDS = ("haproxy", "memcached", "memqd", "mysql", "jabber", "static", "cacti", APP)
 # Row 2: the machine of HAProxy gives only these besides.
 BALANCER_COMPANY = ("haproxy", "memcached", "memqd", "mysql")
+# What watches a host stands on every one, whatever its role.
+EVERYWHERE = ("snmp", "system-logs", "watch")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
+from habla.model.disk_specs import LogsSpec
 from habla.model.state import Parts
 
 __all__ = [
@@ -62,9 +63,9 @@ class Port:
 class Log:
     """Log files (a glob) of a service, rotated by size: ``keep`` old files of ``size`` each.
 
-    reopen: a command that makes the daemon open its log anew; without it the file is copied and truncated.
+    reopen: a command that makes the daemon open its log anew. create: mode, owner and group of the new file,
+    as logrotate takes them, where nobody else makes it. With neither the file is copied and truncated.
     rule: the rule's name in /etc/logrotate.d; the name of the package's own rule replaces that rule.
-    create: mode, owner and group of the new file, as logrotate takes them, where the daemon does not make it.
     rate: how much one file grows in a minute at most; empty: as the stack's settings say.
     files: how many files the glob stands for.
     """
@@ -155,7 +156,7 @@ class Site:
     """Where a service is being placed: all that its config may depend on besides its own settings.
 
     outside: the public address of the host, where it has one. drained: HAProxy is to send it nothing new.
-    interface: the host's in the internal network.
+    interface: the host's in the internal network. logs: how logs are rotated here.
     """
 
     host: str
@@ -166,6 +167,7 @@ class Site:
     outside: IPv4Address | None = None
     drained: bool = False
     interface: str = "internal0"
+    logs: LogsSpec = LogsSpec()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,10 @@ class App:
                 deadline=check.deadline if check else 30,
             )
         logs = [Log(f"{self._log_directory}/{_OUTPUT}", rule=self._prefixed)]
-        logs += [Log(log.path, log.size, log.keep, rule=self._prefixed) for log in self.spec.logs]
+        logs += [
+            Log(log.path, log.size, log.keep, rule=self._prefixed, rate=log.rate or "", files=log.files)
+            for log in self.spec.logs
+        ]
         return ServiceState(
             packages=self.spec.packages,
             users={self._user: User()},
@@ -98,6 +101,7 @@ class App:
             health=health,
             logs=tuple(logs),
             ports=() if self.spec.port is None else (Port(self.spec.port),),
+            data=(f"/var/lib/{self._prefixed}",),
         )
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from habla.errors import Fault, PlacementError, collected, raise_faults
@@ -17,24 +18,21 @@ from habla.services.drain import Drain
 from habla.services.haproxy import Haproxy
 from habla.services.keepalived import Keepalived
 from habla.services.network import READY_UNIT
+from habla.services.rotation import rotation_rules
 
-__all__ = ["compose", "port_faults"]
+__all__ = ["Standing", "compose", "port_faults", "standing"]
 
 _MERGED = ("users", "directories", "files", "archives", "units", "checks", "actions", "health")
 
 
 def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
     """What ``services`` together make of a host. Raises Faults with every fault of every service."""
-    states: dict[str, ServiceState] = {}
     faults: list[Fault] = []
-    services = [*services, *_derived(services)]
-    for service in sorted(services, key=lambda service: service.name):
-        with collected(faults):
-            states[service.name] = service.state(site)
+    states = _states(site, services, faults)
     raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
     merged = {part: _merged(site.host, states, part) for part in _MERGED}
     merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
-    merged["files"] |= _logrotate([log for state in states.values() for log in state.logs])
+    merged["files"] |= rotation_rules((log for state in states.values() for log in state.logs), site.logs)
     return HostState(
         host=site.host,
         component=component,
@@ -42,6 +40,47 @@ def compose(component: str, site: Site, services: Sequence[Service]) -> HostStat
         stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
         **{part: dict(sorted(items.items())) for part, items in merged.items()},
     )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands on a host, as far as it matters to those who watch it.
+
+    data: directories that grow and hold no logs. haproxy: instance -> port of its stats page, on loopback.
+    """
+
+    logs: tuple[Log, ...] = ()
+    data: tuple[str, ...] = ()
+    haproxy: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: Standing) -> Standing:
+        return Standing(self.logs + other.logs, self.data + other.data, self.haproxy + other.haproxy)
+
+
+def standing(site: Site, services: Sequence[Service]) -> Standing:
+    """What ``services`` keep on a host. Raises Faults as ``compose`` does."""
+    faults: list[Fault] = []
+    states = _states(site, services, faults).values()
+    raise_faults(PlacementError, faults)
+    return Standing(
+        tuple(log for state in states for log in state.logs),
+        tuple(sorted({directory for state in states for directory in state.data})),
+        tuple(
+            (instance.name, instance.stats_port)
+            for service in services
+            if isinstance(service, Haproxy)
+            for instance in service.instances(site)
+        ),
+    )
+
+
+def _states(site: Site, services: Sequence[Service], faults: list[Fault]) -> dict[str, ServiceState]:
+    """Service name -> what it is here, with what is derived from them; the faults of all are added."""
+    states: dict[str, ServiceState] = {}
+    for service in sorted([*services, *_derived(services)], key=lambda service: service.name):
+        with collected(faults):
+            states[service.name] = service.state(site)
+    return states
 
 
 def _derived(services: Sequence[Service]) -> Iterable[Service]:
@@ -95,24 +134,3 @@ def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
             "[Service]\nRestart=on-failure\nRestartSec=1\n"
         )
         yield f"/etc/systemd/system/{unit}.d/10-habla.conf", File(text)
-
-
-def _logrotate(logs: Sequence[Log]) -> dict[str, File]:
-    rules: dict[str, list[str]] = defaultdict(list)
-    for log in sorted(logs, key=lambda log: (log.rule, log.path)):
-        how = ["    copytruncate"]
-        if log.reopen:
-            how = ["    sharedscripts", "    postrotate", f"        {log.reopen}", "    endscript"]
-        rules[log.rule] += [
-            f"{log.path} {{",
-            f"    size {log.size}",
-            f"    rotate {log.keep}",
-            "    compress",
-            "    missingok",
-            "    notifempty",
-            # Some log directories belong to their daemon's group; without this logrotate refuses them.
-            "    su root root",
-            *how,
-            "}",
-        ]
-    return {f"/etc/logrotate.d/{rule}": File("\n".join(lines) + "\n") for rule, lines in rules.items()}

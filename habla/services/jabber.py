@@ -90,9 +90,11 @@ class Jabber:
                     size="10M",
                     reopen="ejabberdctl reopen-log",
                     rule="ejabberd",
+                    files=3,
                 ),
             ),
             ports=tuple(Port(number) for number in self._ports if number is not None),
+            data=("/var/lib/ejabberd",),
         )
 
     @property

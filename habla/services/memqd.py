@@ -44,4 +44,5 @@ class Memqd:
             units={"beanstalkd.service": Unit(restart_on=(_CONFIG,))},
             health={self.name: Health("beanstalkd.service", address=str(site.address), port=self.spec.port)},
             ports=(Port(self.spec.port),),
+            data=(_DATA,),
         )

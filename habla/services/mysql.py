@@ -55,6 +55,7 @@ class Mysql:
             health={self.name: Health("mariadb.service", address=str(site.address), port=self.spec.port)},
             logs=(Log(_LOG, reopen="mariadb-admin --user=root flush-error-log", rule="mariadb"),),
             ports=(Port(self.spec.port),),
+            data=("/var/lib/mysql",),
         )
 
     def _config(self, site: Site) -> str:

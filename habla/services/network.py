@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 
+from habla.model.disk_specs import LogsSpec
 from habla.model.state import Action, File, Health, HostState, Unit
+from habla.services.rotation import TIMER, timer_text
 
 __all__ = ["COMPONENT", "READY_UNIT", "network_state"]
 
@@ -20,8 +22,8 @@ READY_UNIT = "habla-internal.service"
 
 _RULES = "/usr/local/lib/habla/internal-rules"
 _UNIT = f"/etc/systemd/system/{READY_UNIT}"
+_DEFAULT_LOGS = LogsSpec()
 _KEEP_RULES = "/etc/systemd/networkd.conf.d/habla.conf"
-_ROTATION = "/etc/systemd/system/logrotate.timer.d/habla.conf"
 
 
 def network_state(
@@ -30,11 +32,12 @@ def network_state(
     interface: str,
     hosts: Mapping[str, IPv4Address],
     packages: tuple[str, ...] = (),
+    logs: LogsSpec = _DEFAULT_LOGS,
 ) -> HostState:
     """What makes ``host`` a member of the internal network.
 
     hosts: all hosts of the fleet with their addresses. packages: installed now, so that the components that
-    follow one host at a time do not wait for downloads.
+    follow one host at a time do not wait for downloads. logs: how often they are looked at.
     """
     link = f"/etc/systemd/network/10-{interface}.network"
     online = f"systemd-networkd-wait-online@{interface}.service"
@@ -60,16 +63,13 @@ def network_state(
             ),
             "/etc/hostname": File(f"{host}\n"),
             "/etc/hosts": File(_hosts_file(hosts)),
-            # Rotation is by size, so it must look often; a day is enough to fill a partition.
-            _ROTATION: File(
-                "[Timer]\nOnCalendar=\nOnCalendar=*:0/10\nAccuracySec=1s\nRandomizedDelaySec=0\n"
-            ),
+            TIMER: File(timer_text(logs)),
         },
         units={
             "systemd-networkd.service": Unit(reload_on=(link,)),
             online: Unit(restart_on=(link,)),
             READY_UNIT: Unit(restart_on=(link, _RULES)),
-            "logrotate.timer": Unit(restart_on=(_ROTATION,)),
+            "logrotate.timer": Unit(restart_on=(TIMER,)),
         },
         actions={"hostname": Action(("hostname", "-F", "/etc/hostname"), inputs=("/etc/hostname",))},
         health={

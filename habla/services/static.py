@@ -53,7 +53,14 @@ class Static:
                 )
             },
             logs=(
-                Log("/var/log/nginx/*.log", size="10M", reopen="systemctl kill -s USR1 nginx", rule="nginx"),
+                Log(
+                    "/var/log/nginx/*.log",
+                    size="10M",
+                    reopen="systemctl kill -s USR1 nginx",
+                    rule="nginx",
+                    create="0640 www-data adm",
+                    files=2,
+                ),
             ),
             ports=(Port(self.spec.port),),
         )

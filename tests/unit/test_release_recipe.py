@@ -109,6 +109,7 @@ def test_a_release_comes_before_the_balancer_with_its_packages(
         "cachedb",
         "haproxy-2-6-12-bbbbbbbb",
         "balancer",
+        "watch",
     ]
     assert "libsystemd-dev" in plan.hosts["front1"].packages
     assert "gcc" in plan.hosts["front1"].states["network"].packages

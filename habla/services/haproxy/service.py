@@ -109,7 +109,7 @@ class Haproxy:
             checks=checks,
             health=health,
             logs=(
-                Log(f"{_LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy"),
+                Log(f"{_LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy", files=len(instances)),
                 # rsyslog's own: its package rotates them once a week, whatever their size.
                 *(Log(f"/var/log/{name}", "10M", reopen=_ROTATED, rule="rsyslog") for name in _SYSTEM_LOGS),
             ),

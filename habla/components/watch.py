@@ -1,0 +1,64 @@
+"""What watches a host: bounds on its logs, and who is told before a partition fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+
+from habla.components.host import Host
+from habla.components.node import Node
+from habla.components.subnet import InternalSubnet
+from habla.errors import SettingsError, raise_faults
+from habla.model.disk_specs import AlertsSpec, PartitionSpec
+from habla.model.service import Endpoints
+from habla.plan import WATCH
+from habla.services.budget import budget_faults, budgets
+from habla.services.compose import Standing, standing
+from habla.services.rotation import bounds
+from habla.services.system_logs import SystemLogs
+
+__all__ = ["HostWatch", "HostWatchArgs"]
+
+
+@dataclass(frozen=True)
+class HostWatchArgs:
+    """nodes: what stands on the host; their logs are known, and they are there before it.
+
+    partitions: mount point -> partition; what is given here is proved to hold the logs. alerts: who is told.
+    """
+
+    host: Host
+    subnet: InternalSubnet
+    nodes: Sequence[Node] = ()
+    partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)
+    alerts: AlertsSpec = AlertsSpec()
+
+
+class HostWatch(Node):
+    """On every host. SettingsError, before any resource, where the logs can fill a partition."""
+
+    def __init__(self, name: str, args: HostWatchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        host, subnet = args.host, args.subnet
+        site = subnet.site(host)
+        services = [SystemLogs(site.logs)]
+        stands = sum((node.standing.get(host.name, Standing()) for node in args.nodes), Standing())
+        found = budgets(
+            args.partitions,
+            bounds((stands + standing(site, services)).logs, site.logs),
+            args.alerts.warning,
+        )
+        raise_faults(SettingsError, budget_faults(host.name, args.partitions, found))
+        after = pulumi.ResourceOptions(depends_on=list(args.nodes))
+        super().__init__(
+            "habla:index:HostWatch",
+            name,
+            WATCH,
+            host,
+            subnet,
+            services,
+            Endpoints(),
+            {},
+            pulumi.ResourceOptions.merge(opts, after),
+        )
