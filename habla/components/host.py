@@ -70,8 +70,8 @@ class LabHost:
     """A machine that the lab makes.
 
     forwards: what is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one
-    that it shares with other hosts. partitions: file systems of its own: mount point -> size such as ``512M``
-    or ``4G``; without any its ``/`` is an overlay.
+    that it shares with other hosts, or ``itself:ADDRESS:PORT`` of what it can reach itself. partitions: file
+    systems of its own: mount point -> size such as ``512M`` or ``4G``; without any its ``/`` is an overlay.
     """
 
     lab: Lab

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from habla.errors import LabError
 from habla.lab import namespaces
 
-__all__ = ["FIRST_PORT", "Forward", "connect", "listen"]
+__all__ = ["FIRST_PORT", "Forward", "Network", "connect", "listen"]
+
+#: A network namespace: its file descriptor, or who knows it at the time (OSError: there is none).
+Network = int | Callable[[], int]
 
 #: Ports are chosen from here up, below the range from which the kernel takes outgoing ports by itself.
 FIRST_PORT = 20000
@@ -50,9 +54,9 @@ def listen(network: int, wanted: int, start: int, taken: set[int]) -> socket.soc
     raise LabError(f"no free port between {FIRST_PORT} and {_LAST_PORT} on 127.0.0.1")
 
 
-async def connect(network: int, address: str, port: int, seconds: float) -> socket.socket:
+async def connect(network: Network, address: str, port: int, seconds: float) -> socket.socket:
     """A TCP connection made from within a namespace. Raises OSError or TimeoutError."""
-    with namespaces.entered(network):
+    with namespaces.entered(network() if callable(network) else network):
         client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     client.setblocking(False)
     # A host that lost its power says nothing any more: without a sign of life give up after 30 s.
@@ -83,7 +87,7 @@ class Forward:
     listen: the port on 127.0.0.1. target: the namespace, address and port that it leads to.
     """
 
-    def __init__(self, server: socket.socket, network: int, address: str, port: int) -> None:
+    def __init__(self, server: socket.socket, network: Network, address: str, port: int) -> None:
         self.listen: int = server.getsockname()[1]
         self._socket = server
         self.target = (network, address, port)

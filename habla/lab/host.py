@@ -66,6 +66,12 @@ class LabHost:
         """The host's management address."""
         return str(host_address(self._network.config, self.record.index))
 
+    def own_network(self) -> int:
+        """A file descriptor of its network namespace. Raises OSError when it does not run."""
+        if self._namespace < 0:
+            raise ConnectionRefusedError(f"host {self.record.name} does not run")
+        return self._namespace
+
     def ended(self) -> None:
         """The supervisor found that this host's nspawn is gone."""
         self.pid = 0

@@ -31,6 +31,8 @@ __all__ = [
 
 _FIRST_INDEX = 11
 USERS = ("root", "operator")
+# Before the address of a forward that begins on the host.
+_ITSELF = "itself:"
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
 class Port:
     """One forward: the port inside the lab, and the loopback port of this machine (0: not chosen yet).
 
-    address: where the port is, when that is not the host's own address: one that hosts share.
+    address: where the port is, when that is not the host's own address outside: one that hosts share, or,
+    with itself, any that a program on the host can reach.
     """
 
     port: int
     listen: int = 0
     address: str | None = None
+    itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,10 @@ class HostRecord:
         forwards = {}
         for name, value in sorted(asked.items()):
             what = f"host {self.name}: forward {name}"
-            address, port = _target(what, value, config)
-            if address is None and outside is None:
+            target = _target(what, value, config)
+            if target.address is None and outside is None:
                 raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
-            forwards[name] = Port(port, kept.get(name, 0), address)
+            forwards[name] = replace(target, listen=kept.get(name, 0))
         partitions = checked(self.name, request.get("partitions"))
         return replace(self, outside_address=outside, user=user, forwards=forwards, partitions=partitions)
 
@@ -146,10 +150,7 @@ class HostRecord:
 
 def _check_address(what: str, text: Any, config: LabConfig) -> None:
     """An address that a host may have outside. Raises LabError."""
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError as error:
-        raise LabError(f"{what} {text!r} ({error})") from error
+    address = _as_address(what, text)
     network = config.outside_network
     reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
     if address not in network or address in reserved:
@@ -159,16 +160,27 @@ def _check_address(what: str, text: Any, config: LabConfig) -> None:
         )
 
 
-def _target(what: str, value: Any, config: LabConfig) -> tuple[str | None, int]:
-    """Where a forward leads: 80, or "203.0.113.20:80". Raises LabError."""
+def _target(what: str, value: Any, config: LabConfig) -> Port:
+    """Where a forward leads: 80, "203.0.113.20:80", or "itself:192.168.2.20:80". Raises LabError."""
     if isinstance(value, str):
-        address, _, port = value.rpartition(":")
+        itself = value.startswith(_ITSELF)
+        address, _, port = value.removeprefix(_ITSELF).rpartition(":")
         if address and port.isascii() and port.isdecimal() and _is_port(int(port)):
-            _check_address(what, address, config)
-            return address, int(port)
+            if itself:
+                _as_address(what, address)
+            else:
+                _check_address(what, address, config)
+            return Port(int(port), address=address, itself=itself)
     elif _is_port(value):
-        return None, int(value)
-    raise LabError(f"{what} {value!r}; rule: a port, 1 to 65535, or ADDRESS:PORT")
+        return Port(int(value))
+    raise LabError(f"{what} {value!r}; rule: a port, 1 to 65535, ADDRESS:PORT or itself:ADDRESS:PORT")
+
+
+def _as_address(what: str, text: Any) -> ipaddress.IPv4Address:
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError as error:
+        raise LabError(f"{what} {text!r} ({error})") from error
 
 
 def _is_port(value: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from habla.errors import LabError
 from habla.lab import children, records, volumes
-from habla.lab.forward import Forward, listen
+from habla.lab.forward import Forward, Network, listen
 from habla.lab.host import LabHost, empty_trash
 from habla.lab.keys import ensure_key
 from habla.lab.network import LabNetwork
@@ -170,9 +170,11 @@ class Server:
     async def _open_ports(self, record: HostRecord) -> HostRecord:
         """Listen on the host's loopback ports, as recorded or newly chosen; close those it has no more."""
         inside = LabHost(self._paths, self._network, record).address
-        wanted: dict[str, tuple[Port, int, str]] = {"ssh": (record.ssh, self._network.inside, inside)}
+        wanted: dict[str, tuple[Port, Network, str]] = {"ssh": (record.ssh, self._network.inside, inside)}
+        own = self._hosts[record.name].own_network
         for name, port in record.forwards.items():
-            wanted[f"to {name}"] = (port, self._network.outside, port.address or record.outside_address or "")
+            network = own if port.itself else self._network.outside
+            wanted[f"to {name}"] = (port, network, port.address or record.outside_address or "")
         for key in [key for key in self._forwards if key[0] == record.name and key[1] not in wanted]:
             await self._forwards.pop(key).stop()
         taken = {port for host in self._hosts.values() for port in _ports(host.record)}

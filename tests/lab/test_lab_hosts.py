@@ -167,6 +167,26 @@ def test_forward_carries_both_directions_to_their_ends(lab: Lab) -> None:
     assert wait_for(talk, what="an answer") == f"{size} from 203.0.113.1".encode()
 
 
+def test_a_forward_reaches_what_a_host_offers_to_itself_alone(lab: Lab) -> None:
+    """Such as a page on its internal address; the host's network is entered, and nobody else's."""
+    lab.run("stable1", f"cat > /root/count.py <<'END'\n{COUNT_SERVER}END")
+    lab.run("stable1", "sed -i s/0.0.0.0/127.0.0.1/ /root/count.py")
+    _start(lab, "stable1", "count", "python3 /root/count.py")
+    port = lab.host("stable1", forwards={"echo": "itself:127.0.0.1:7"})["forwards"]["echo"]
+
+    def talk() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            try:
+                client.sendall(b"12345")
+                client.shutdown(socket.SHUT_WR)
+                return client.recv(100)
+            except OSError:
+                return b""
+
+    assert wait_for(talk, what="an answer") == b"5 from 127.0.0.1"
+    lab.host("stable1")
+
+
 def test_pool_package_installs(lab: Lab) -> None:
     """apt-get installs a package of the pool on a host, and knows no other source."""
     lab.run(
