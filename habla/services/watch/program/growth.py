@@ -81,7 +81,7 @@ def recent(point: str, now: float, known: Iterable[str]) -> dict[str, int]:
 
     Bounded: at most a second or 30,000 files, so that a look never becomes a load.
     """
-    device = os.stat(point).st_dev  # noqa: PTH116
+    device = os.stat(point).st_dev
     seen, known = 0, set(known)
     ends = time.monotonic() + _WALK_SECONDS
     found: dict[str, int] = {}

@@ -61,9 +61,7 @@ class Uncovered:
             "reason": self.reason,
             "why": self.why,
             "fix": self.fix,
-            "open_by": [
-                {"pid": who.pid, "command": who.command, "unit": who.unit} for who in self.openers
-            ],
+            "open_by": [{"pid": who.pid, "command": who.command, "unit": who.unit} for who in self.openers],
         }
 
 

@@ -45,7 +45,7 @@ def taken(status: os.stat_result) -> int:
 def scan(in_memory: frozenset[int], proc: str = PROC) -> dict[tuple[int, int], OpenFile]:
     """All files that are open for writing on file systems that take space, by (device, inode)."""
     found: dict[tuple[int, int], OpenFile] = {}
-    for name in os.listdir(proc):  # noqa: PTH208
+    for name in os.listdir(proc):
         if name.isdigit():
             for path, status, flags in _written(f"{proc}/{name}", in_memory):
                 identity = status.st_dev, status.st_ino
@@ -64,15 +64,15 @@ def scan(in_memory: frozenset[int], proc: str = PROC) -> dict[tuple[int, int], O
 def _written(process: str, in_memory: frozenset[int]) -> Iterator[tuple[str, os.stat_result, int]]:
     """Path, status and flags of what one process may write to; a process may end meanwhile."""
     try:
-        numbers = os.listdir(f"{process}/fd")  # noqa: PTH208
+        numbers = os.listdir(f"{process}/fd")
     except OSError:
         return
     for number in numbers:
         try:
-            path = os.readlink(f"{process}/fd/{number}")  # noqa: PTH115
+            path = os.readlink(f"{process}/fd/{number}")
             if not path.startswith("/") or path.startswith(_PSEUDO):
                 continue
-            status = os.stat(f"{process}/fd/{number}")  # noqa: PTH116
+            status = os.stat(f"{process}/fd/{number}")
             if not stat.S_ISREG(status.st_mode) or status.st_dev in in_memory:
                 continue
             flags = _flags(f"{process}/fdinfo/{number}")

@@ -69,8 +69,8 @@ class Rules:
         """Where the logs are whose old files go to ``folder``."""
         found = set()
         for path, rule in self.covered.items():
-            parent = os.path.dirname(path)  # noqa: PTH120
-            if rule.old and os.path.normpath(os.path.join(parent, rule.old)) == folder:  # noqa: PTH118
+            parent = os.path.dirname(path)
+            if rule.old and os.path.normpath(os.path.join(parent, rule.old)) == folder:
                 found.add(parent)
         return found
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Type, TypeVar
 
 CONFIG = "/etc/habla/watch.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def load(path: str) -> Settings:
     )
 
 
-def _build(kind: Any, raw: Any, where: str, **more: Any) -> Any:
-    unknown = set(raw) - {field.name for field in fields(kind)}
+def _build(kind: Type[T], raw: Any, where: str, **more: Any) -> T:
+    unknown = set(raw) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if unknown:
         raise ValueError(f"{where}: unknown keys: {', '.join(sorted(unknown))}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
