@@ -54,10 +54,10 @@ class Guard:
 class Watch:
     """The watcher with its settings.
 
-    partitions: mount points that must be there. log_directories: where logs are. data: directories whose files
-    may grow. exempt: globs of files that need no rule; ``*`` spans directories. peers: the hosts it asks, with
-    the credentials of ``snmp``. guards: the monitors it asks. settle_seconds: how long a log may lack a rule
-    before somebody is told.
+    partitions: mount points that must be there. log_directories: where logs are. data: directories whose
+    files may grow. exempt: globs of files that need no rule; ``*`` spans directories. peers: the hosts it
+    asks, with the credentials of ``snmp``. guards: the monitors it asks. settle_seconds: how long a log may
+    lack a rule before somebody is told.
     """
 
     spec: AlertsSpec
@@ -200,8 +200,8 @@ WantedBy=timers.target
 """
 
 
-# It sees all of the host, and writes nowhere but in its two directories. Nothing here may hide a mount or a file:
-# no ProtectHome, no PrivateTmp.
+# It sees all of the host, and writes nowhere but in its two directories. Nothing here may hide a mount or a
+# file: no ProtectHome, no PrivateTmp.
 _CONFINED = """\
 ProtectSystem=strict
 NoNewPrivileges=yes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Iterable, Iterator, Mapping
 
-from .openfiles import OpenFile, Opener, taken
+from .openfiles import Opener, OpenFile, taken
 from .partitions import holder
 from .rules import Rules
 from .settings import Settings

@@ -16,19 +16,19 @@ from .tell import Message
 _ADVICE = {
     "space": "Find out who writes so much (below) and stop it, or make room; give it a log rule by size.",
     "inodes": "Very many small files: find their directory and who makes them.",
-    "trend": "Nothing is full yet: find out who writes so much (below), bound it, or make the partition larger.",
+    "trend": "Find out who writes so much (below), bound it, or make the partition larger.",
     "mount": "What belongs on that partition goes to the one below it now: mount it, look why it is not.",
     "logs": "Each of them may fill its partition: bound them as it says below.",
     "faults": "Until that is mended, logs may not be rotated, and nobody looks for those without a rule.",
     "peer": "Nobody watches the partitions of that host now: look whether it lives (habla status).",
-    "monitor": "Nobody draws or watches the fleet's hosts now: look at that host, its poller and its web server.",
+    "monitor": "Nobody draws or watches the fleet now: look at that host, its poller and its web server.",
 }
 _LISTED = 15
 
 
 @dataclass(frozen=True)
 class Context:
-    """What this look found, for the details. rates: mount point -> bytes a minute. growth: the same for files."""
+    """What this look found, for the details. rates: mount point -> bytes a minute; growth: -> its files."""
 
     partitions: Sequence[Partition] = ()
     rates: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Whether others live: each writes a sign of life, a text that changes with every good run of its own.
 
-Clocks of hosts differ, so the text is never read as a time: what counts is how long ago, by the asker's own clock,
-it changed.
+Clocks of hosts differ, so the text is never read as a time: what counts is how long ago, by the asker's own
+clock, it changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """When a partition will be full, at the rate of the last while. Pure; times are seconds since 1970.
 
-A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a trend.
-So the window is cut in four, and the lowest use of each quarter must be higher than that of the one before; and
-use must be higher than it ever was before the window, by half of what it rose in it.
+A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a
+trend. So the window is cut in four, and the lowest use of each quarter must be higher than that of the one
+before; and use must be higher than it ever was before the window, by half of what it rose in it.
 """
 
 from __future__ import annotations
