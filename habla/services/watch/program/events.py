@@ -1,8 +1,8 @@
 """What is wrong, and what of it somebody must still be told. Pure: looks and the state before in, state out.
 
 An event is one partition and one cause (or the host's logs, or one peer). It is told when it begins, when it
-gets worse and once when it is over, never in between. It counts as told only once the message was taken; until
-then it stays due, and what began and ended untold is told in one.
+gets worse and once when it is over, never in between. It counts as told only once the message was taken;
+until then it stays due, and what began and ended untold is told in one.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 without options   one look: remember it, tell what is due (habla-watch.timer runs it every few seconds)
 --logs            print which logs nothing bounds, as JSON, and remember and tell nothing
 
-Exit status: 0 all was done; with --logs: every log is bounded. 1 something could not be done; with --logs: some
-logs are not bounded. 2 wrong usage or settings; with --logs also: it could not be found out.
+Exit status: 0 all was done; with --logs: every log is bounded. 1 something could not be done; with --logs:
+some logs are not bounded. 2 wrong usage or settings; with --logs also: it could not be found out.
 """
 
 from __future__ import annotations
