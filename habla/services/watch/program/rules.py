@@ -15,6 +15,8 @@ _PATTERN = re.compile(
     r"|after \d+ days|forced from command line) \((?P<keep>[^)]*)\)$"
 )
 _SKIPPED = re.compile(r'^\s*error: skipping "(?P<path>[^"]+)" because (?P<why>.*)$')
+# A rule without missingok of a log that is not there yet: nothing of it can grow.
+_ABSENT = re.compile(r"^\s*error: stat of (?P<path>.+) failed: No such file or directory$")
 # Names that logrotate gives to old files: numbered or dated, compressed or not.
 _OLD = re.compile(r"^(?P<base>.+?)(?P<mark>\.\d{1,4}|-\d{6,}(?:[-_.]?\d+)*)(?P<end>(?:\.[A-Za-z]\w{0,9})*)$")
 _PACKED = {".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".Z", ".zip"}
@@ -105,7 +107,7 @@ def parse(text: str) -> Rules:
     current: Rule | None = None
     for line in text.splitlines():
         pattern = _PATTERN.match(line)
-        skipped = _SKIPPED.match(line)
+        skipped, absent = _SKIPPED.match(line), _ABSENT.match(line)
         if pattern:
             when = pattern["when"]
             size = int(when.split()[0]) if when.endswith(" bytes") else 0
@@ -113,6 +115,8 @@ def parse(text: str) -> Rules:
             found.rules.append(current)
         elif skipped:
             found.refused[skipped["path"]] = skipped["why"]
+        elif absent:
+            found.covered.pop(absent["path"], None)
         elif line.lstrip().startswith("error: "):
             found.faults.append(line.strip()[len("error: ") :])
         elif current and line.startswith(("empty log files are", "olddir is ")):
