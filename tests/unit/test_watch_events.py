@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -215,5 +216,5 @@ def test_never_twice_the_same_without_an_end_between(looks: list[float]) -> None
     story, told = Story(), []
     for percent in looks:
         told += [subject.rsplit("(", 1)[1] for subject in story.use(percent)]
-    for first, second in zip(told, told[1:], strict=False):
+    for first, second in pairwise(told):
         assert first != second

@@ -11,7 +11,7 @@ import pytest
 
 from habla.services.watch.program import growth, logs, openfiles, rules
 from habla.services.watch.program.logs import Seen, Uncovered
-from habla.services.watch.program.openfiles import OpenFile, Opener
+from habla.services.watch.program.openfiles import Opener, OpenFile
 from habla.services.watch.program.settings import Settings
 
 # What logrotate 3.21 of Debian 12 printed of a configuration with one of everything.
@@ -25,7 +25,7 @@ def judged(
     *paths: str, open_files: tuple[OpenFile, ...] = (), before: dict[str, int] | None = None
 ) -> dict[str, Uncovered]:
     """What is found when there are these files of 100 bytes."""
-    seen = Seen({path: 100 for path in paths}, list(open_files))
+    seen = Seen(dict.fromkeys(paths, 100), list(open_files))
     found = logs.uncovered(SETTINGS, RULES, seen, before or {}, ["/", "/tmp"])
     return {one.path: one for one in found}
 
@@ -141,7 +141,7 @@ def test_open_files_are_found_with_who_has_them_open(tmp_path: Path) -> None:
             for entry in openfiles.scan(frozenset()).values()
             if entry.path.startswith(str(tmp_path))
         }
-        device = os.stat(tmp_path).st_dev
+        device = tmp_path.stat().st_dev
         assert not [
             entry
             for entry in openfiles.scan(frozenset([device])).values()

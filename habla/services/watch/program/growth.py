@@ -60,7 +60,7 @@ def fastest(
     owners: Mapping[str, str],
     now: float,
 ) -> list[Growth]:
-    """The five files of a partition that grow fastest, then the largest of those that are written to.
+    """The five files of a partition that grow fastest; when none grows, the largest of those written to.
 
     A file that the earlier look did not have grew from nothing.
     """
@@ -73,7 +73,8 @@ def fastest(
             rate = (size - before["sizes"].get(path, 0)) / ((now - before["time"]) / 60)
         found.append(Growth(path, size, rate, owners.get(path, "")))
     found.sort(key=lambda growth: (-max(growth.rate or 0.0, 0.0), -growth.bytes, growth.path))
-    return found[:5]
+    growing = [growth for growth in found if growth.rate is not None and growth.rate > 0]
+    return (growing or found)[:5]
 
 
 def recent(point: str, now: float, known: Iterable[str]) -> dict[str, int]:

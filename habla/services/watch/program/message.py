@@ -14,11 +14,11 @@ from .settings import Settings
 from .tell import Message
 
 _ADVICE = {
-    "space": "Find out who writes so much (below) and stop it, or make room; give it a log rule by size.",
+    "space": "Find out who writes so much (above) and stop it, or make room.",
     "inodes": "Very many small files: find their directory and who makes them.",
-    "trend": "Find out who writes so much (below), bound it, or make the partition larger.",
+    "trend": "Find out who writes so much (above), bound it, or make the partition larger.",
     "mount": "What belongs on that partition goes to the one below it now: mount it, look why it is not.",
-    "logs": "Each of them may fill its partition: bound them as it says below.",
+    "logs": "Each of them may fill its partition: bound them as it says above.",
     "faults": "Until that is mended, logs may not be rotated, and nobody looks for those without a rule.",
     "peer": "Nobody watches the partitions of that host now: look whether it lives (habla status).",
     "monitor": "Nobody draws or watches the fleet now: look at that host, its poller and its web server.",
@@ -89,7 +89,7 @@ def _uncovered(found: Sequence[Uncovered], point: str) -> list[str]:
     if not chosen:
         return []
     lines = ["", "Logs that no size bounds:"]
-    for log in chosen[:_LISTED]:
+    for log in sorted(chosen, key=lambda log: -log.bytes)[:_LISTED]:
         owners = f"; open by {', '.join(map(str, log.openers[:3]))}" if log.openers else ""
         lines += [f"  {log.path}: {size(log.bytes)}; {log.why}{owners}", f"    fix: {log.fix}"]
     if len(chosen) > _LISTED:

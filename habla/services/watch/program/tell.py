@@ -47,6 +47,7 @@ def _by_mail(mail: Mail, host: str, messages: Sequence[Message]) -> tuple[list[b
     """All in one connection, so that a dead server costs one timeout."""
     import smtplib
     import ssl
+    from email import policy
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
 
@@ -60,7 +61,8 @@ def _by_mail(mail: Mail, host: str, messages: Sequence[Message]) -> tuple[list[b
                 password = Path(mail.password_file).read_text("utf-8").rstrip("\n")
                 server.login(mail.user, password)
             for message in messages:
-                letter = EmailMessage()
+                # Lines as they are, which are paths: mail takes 998 characters.
+                letter = EmailMessage(policy=policy.SMTP.clone(max_line_length=900))
                 letter["From"] = mail.sender
                 letter["To"] = ", ".join(mail.to)
                 letter["Subject"] = one_line(message.subject)
