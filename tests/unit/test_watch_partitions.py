@@ -47,7 +47,7 @@ def test_what_is_mounted_over_a_mount_hides_it() -> None:
 
 
 def test_use_is_what_df_shows() -> None:
-    """Blocks that are root's alone count neither as used nor as free; without inodes there is no use of them."""
+    """Blocks that are root's alone are neither used nor free; without inodes there is no use of them."""
 
     def statvfs(path: str) -> os.statvfs_result:
         if path == "/var/log":
