@@ -172,11 +172,23 @@ def test_a_sparse_file_counts_for_what_it_takes(tmp_path: Path) -> None:
 
 
 def test_the_fastest_growing_files_are_named_with_their_rates() -> None:
-    """Bytes a minute since the earlier look, of one partition; a new file grew from nothing."""
+    """Bytes a minute since the earlier look, of one partition; a new log grew from nothing."""
     before = {"time": 100.0, "sizes": {"/a": 100, "/b": 50, "/c": 10}}
-    current = {"/a": 160, "/b": 50, "/new": 240, "/var/log/x": 9999}
-    found = growth.fastest("/", ["/", "/var/log"], current, before, {"/a": "rpc"}, 220.0)
-    assert [(one.path, one.rate, one.owner) for one in found] == [("/new", 120.0, ""), ("/a", 30.0, "rpc")]
+    current = {"/a": 160, "/b": 50, "/new.log": 240, "/opened": 100, "/var/log/x": 9999}
+    seen = Seen({"/new.log": 240}, [opened("/a")])
+    found = growth.fastest("/", ["/", "/var/log"], current, before, seen, 220.0)
+    assert [(one.path, one.rate, one.owner) for one in found] == [
+        ("/new.log", 120.0, ""),
+        ("/opened", None, ""),
+        ("/a", 30.0, "rpc, pid 7, habla-rpc.service"),
+    ]
+
+
+def test_when_nothing_grows_the_largest_are_named() -> None:
+    """Somebody filled the partition, and is gone."""
+    before = {"time": 100.0, "sizes": {"/a": 100, "/b": 50}}
+    found = growth.fastest("/", ["/"], {"/a": 100, "/b": 50}, before, Seen(), 220.0)
+    assert [(one.path, one.rate) for one in found] == [("/a", 0.0), ("/b", 0.0)]
 
 
 def test_looks_are_compared_with_one_that_is_old_enough() -> None:
@@ -188,7 +200,7 @@ def test_looks_are_compared_with_one_that_is_old_enough() -> None:
     assert growth.baseline([], 180.0) is None
 
 
-def test_what_was_written_within_the_hour_is_looked_for(tmp_path: Path) -> None:
+def test_what_was_written_since_is_looked_for(tmp_path: Path) -> None:
     """The largest files that are not known yet; old ones are not the cause."""
     (tmp_path / "new").write_bytes(b"x" * 8192)
     (tmp_path / "known").write_bytes(b"x" * 8192)

@@ -89,7 +89,7 @@ def test_snmpget_finds_its_credentials_in_a_directory(snmpget: Path) -> None:
     [
         ("echo 'Timeout: No Response from udp:192.0.2.1'; exit 1", "Timeout: No Response from udp:192.0.2.1"),
         (
-            "echo 'No Such Instance currently exists at this OID'",
+            "echo 'No Such Instance currently exists'",
             "its snmpd answers, but knows no habla-watch",
         ),
         ("echo '\"\"'", "its snmpd answers, but knows no habla-watch"),

@@ -110,8 +110,8 @@ def of_missing(settings: Settings, present: Sequence[str]) -> dict[str, Conditio
 
 
 def of_logs(found: Iterable[Uncovered]) -> Condition:
-    """The logs that nothing bounds, together."""
-    items = tuple(log.path for log in found)
+    """The logs that nothing bounds, together; the largest gives its name."""
+    items = tuple(log.path for log in sorted(found, key=lambda log: (-log.bytes, log.path)))
     if not items:
         return Condition("", "every log has a rule by size", "logs")
     more = f" and {len(items) - 1} more" if len(items) > 1 else ""

@@ -17,7 +17,6 @@ LEAST_SECONDS = 15.0
 _KEPT = 4000
 _ENTRIES = 30000
 _WALK_SECONDS = 1.0
-_RECENT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -57,28 +56,31 @@ def fastest(
     points: list[str],
     current: Mapping[str, int],
     before: dict[str, Any] | None,
-    owners: Mapping[str, str],
+    seen: Seen,
     now: float,
 ) -> list[Growth]:
     """The five files of a partition that grow fastest; when none grows, the largest of those written to.
 
-    A file that the earlier look did not have grew from nothing.
+    A log that the earlier look did not have grew from nothing. Of any other such file nobody knows how much
+    of it is new: it has no rate, and its place in the order is by what it may have grown at most.
     """
-    found = []
+    owners = {entry.path: ", ".join(map(str, entry.openers[:2])) for entry in seen.open}
+    found: list[tuple[float, Growth]] = []
     for path, size in current.items():
         if holder(path, points) != point:
             continue
-        rate = None
+        rate, most = None, 0.0
         if before is not None:
-            rate = (size - before["sizes"].get(path, 0)) / ((now - before["time"]) / 60)
-        found.append(Growth(path, size, rate, owners.get(path, "")))
-    found.sort(key=lambda growth: (-max(growth.rate or 0.0, 0.0), -growth.bytes, growth.path))
-    growing = [growth for growth in found if growth.rate is not None and growth.rate > 0]
-    return (growing or found)[:5]
+            most = (size - before["sizes"].get(path, 0)) / ((now - before["time"]) / 60)
+            rate = most if path in before["sizes"] or path in seen.files else None
+        found.append((max(most, 0.0), Growth(path, size, rate, owners.get(path, ""))))
+    found.sort(key=lambda item: (-item[0], -item[1].bytes, item[1].path))
+    growing = [growth for most, growth in found if most > 0]
+    return (growing or [growth for _, growth in found])[:5]
 
 
-def recent(point: str, now: float, known: Iterable[str]) -> dict[str, int]:
-    """The twenty largest files of a partition that changed within the hour: path -> bytes.
+def recent(point: str, since: float, known: Iterable[str]) -> dict[str, int]:
+    """The twenty largest files of a partition that were written since then: path -> bytes.
 
     Bounded: at most a second or 30,000 files, so that a look never becomes a load.
     """
@@ -100,7 +102,7 @@ def recent(point: str, now: float, known: Iterable[str]) -> dict[str, int]:
                 continue
             if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
                 waiting.append(entry.path)
-            elif stat.S_ISREG(status.st_mode) and status.st_mtime > now - _RECENT_SECONDS:
+            elif stat.S_ISREG(status.st_mode) and status.st_mtime >= since:
                 found[entry.path] = taken(status)
     largest = sorted(found.items(), key=lambda item: -item[1])[:20]
     return {path: size for path, size in largest if path not in known}

@@ -12,6 +12,8 @@ from .state import Places
 # Logs and open files cost more than partitions, and change less.
 LOGS_SECONDS = 55.0
 _RATE_SECONDS = 120.0
+# Without an earlier look, what was written since then may be the cause.
+_RECENT_SECONDS = 600.0
 _SCRATCH = "/run/habla-watch/logrotate.state"
 
 
@@ -141,12 +143,12 @@ def _details(
     now: float,
 ) -> message.Context:
     """The files that a message names."""
-    owners = {entry.path: ", ".join(map(str, entry.openers[:2])) for entry in looked.seen.open}
     before = growth.baseline(looks, now)
+    since = before["time"] if before else now - _RECENT_SECONDS
     for point in sorted({notice.record["point"] for notice in due if notice.record["level"]} & {*points}):
         sizes = growth.sizes(looked.seen)
-        sizes.update(growth.recent(point, now, sizes))
-        context.growth[point] = growth.fastest(point, points, sizes, before, owners, now)
+        sizes.update(growth.recent(point, since, sizes))
+        context.growth[point] = growth.fastest(point, points, sizes, before, looked.seen, now)
     return message.Context(context.partitions, context.rates, context.growth, looked.uncovered)
 
 
@@ -159,6 +161,7 @@ def _tell(
     report: Report,
 ) -> None:
     if not due:
+        state["untold"] = ""
         return
     messages = [message.write(settings, notice, context, now) for notice in due]
     taken, fault = tell.tell(settings, messages)
@@ -166,8 +169,10 @@ def _tell(
         if done:
             state["events"] = events.mark(state["events"], notice, now)
             report.said.append(tell.one_line(sent.subject))
-    if fault:
-        report.faults.append(f"cannot tell, and will try again: {fault}")
+    if fault and fault != state["untold"]:
+        # Once, not with each run. Nor is it this run's failure: a deployment goes on without a mail server.
+        report.said.append(f"cannot tell, and will try again: {fault}")
+    state["untold"] = fault
 
 
 def logs_document(settings: Settings) -> tuple[dict[str, Any], int]:

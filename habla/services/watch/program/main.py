@@ -1,6 +1,7 @@
 """The watcher's command line.
 
 without options   one look: remember it, tell what is due (habla-watch.timer runs it every few seconds)
+--test            tell a test message, to see that somebody gets it
 --logs            print which logs nothing bounds, as JSON, and remember and tell nothing
 
 Exit status: 0 all was done; with --logs: every log is bounded. 1 something could not be done; with --logs:
@@ -15,7 +16,7 @@ import sys
 import time
 from typing import Sequence
 
-from . import look, settings
+from . import look, settings, tell
 from .state import Places
 
 # Levels of the journal, as systemd reads them at the start of a line.
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="watch", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--logs", action="store_true", help="print the logs that nothing bounds, as JSON")
+    parser.add_argument("--test", action="store_true", help="tell a test message, and nothing else")
     parser.add_argument("--config", default=settings.CONFIG, help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
@@ -39,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         document, status = look.logs_document(config)
         print(json.dumps(document, indent=2, sort_keys=True))
         return status
+    if options.test:
+        text = f"The watcher of {config.host} can tell you when something is wrong.\n"
+        sent = tell.Message(f"[habla {config.environment}] {config.host}: a test", text)
+        _, fault = tell.tell(config, [sent])
+        print(fault or "told", file=sys.stderr if fault else sys.stdout)
+        return 1 if fault else 0
     report = look.run(config, Places(), time.time())
     for line in report.said:
         print(f"{_NOTICE}watch: {line}")

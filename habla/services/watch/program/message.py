@@ -55,7 +55,13 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
         if record["kind"] in ("faults", "peer", "monitor") and record["current"]:
             lines += ["", *(f"  {item}" for item in record["current"][:_LISTED])]
         if context.growth.get(point):
-            lines += ["", f"Fastest-growing files of {point}:", *map(_growth, context.growth[point])]
+            grows = any(growth.rate is None or growth.rate > 0 for growth in context.growth[point])
+            title = (
+                "Fastest-growing files of"
+                if grows
+                else "Nothing grows now. The largest open files and logs of"
+            )
+            lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
         lines += _uncovered(context.uncovered, point)
         lines += ["", f"What to do: {_ADVICE[record['kind']]}", "More is in docs/disk.md of habla."]
     return Message(subject, "\n".join(lines) + "\n")
@@ -70,7 +76,8 @@ def _partition(partition: Partition, rate: float | None) -> list[str]:
         left = partition.inodes - partition.inodes_used
         lines.append(f"Inodes: {partition.inode_use:.1f} % used, {left} free.")
     if rate is not None and rate >= 1024:
-        full = f": full in {span(partition.available / rate * 60)}" if partition.available else ""
+        seconds = partition.available / rate * 60
+        full = f": full in {span(seconds)}" if seconds >= 1 else ""
         lines.append(f"It grows by {size(rate)} a minute{full}.")
     elif rate is not None and rate <= -1024:
         lines.append(f"It shrinks by {size(-rate)} a minute.")
@@ -78,7 +85,7 @@ def _partition(partition: Partition, rate: float | None) -> list[str]:
 
 
 def _growth(growth: Growth) -> str:
-    rate = "" if growth.rate is None else f"{size(growth.rate)}/min, "
+    rate = "written to just now, " if growth.rate is None else f"{size(growth.rate)}/min, "
     owner = f" ({growth.owner})" if growth.owner else ""
     return f"  {growth.path}: {rate}{size(growth.bytes)}{owner}"
 

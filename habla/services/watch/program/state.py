@@ -26,6 +26,7 @@ def empty() -> dict[str, Any]:
         "looks": [],
         "logs": {},
         "peers": {},
+        "untold": "",
         "copied": 0,
     }
 
