@@ -47,7 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _, fault = tell.tell(config, [sent])
         print(fault or "told", file=sys.stderr if fault else sys.stdout)
         return 1 if fault else 0
-    report = look.run(config, Places(), time.time())
+    places = Places()
+    try:
+        report = look.run(config, places, time.time())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # A state that another version left must not end the watch for good; a second time it is another fault.
+        print(f"{_WARNING}watch: starting anew: {type(error).__name__}: {error}")
+        places.forget()
+        report = look.run(config, places, time.time())
     for line in report.said:
         print(f"{_NOTICE}watch: {line}")
     for line in report.faults:

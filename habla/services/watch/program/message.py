@@ -56,11 +56,7 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
             lines += ["", *(f"  {item}" for item in record["current"][:_LISTED])]
         if context.growth.get(point):
             grows = any(growth.rate is None or growth.rate > 0 for growth in context.growth[point])
-            title = (
-                "Fastest-growing files of"
-                if grows
-                else "Nothing grows now. The largest open files and logs of"
-            )
+            title = "Fastest-growing files of" if grows else "Nothing grows now; the largest logs of"
             lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
         lines += _uncovered(context.uncovered, point)
         lines += ["", f"What to do: {_ADVICE[record['kind']]}", "More is in docs/disk.md of habla."]

@@ -55,6 +55,12 @@ class Places:
             fault = f"{path}: not a state of format {FORMAT}"
         return empty(), f"{fault}: starting anew" if fault else ""
 
+    def forget(self) -> None:
+        """Drop the state: what it holds cannot be worked with."""
+        for place in (self.memory, self.disk):
+            with contextlib.suppress(OSError):
+                (place / "state.json").unlink()
+
     def save(self, state: dict[str, Any], now: float, urgent: bool) -> str:
         """Keep the state; on disk when something was told or began, else seldom. What failed, in words."""
         on_disk = urgent or not 0 <= now - state["copied"] < _COPY_SECONDS
