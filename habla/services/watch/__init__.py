@@ -1,0 +1,5 @@
+"""The watcher: tells somebody before a partition fills, and when a host or the monitor is dead."""
+
+from habla.services.watch.service import Guard, Peer, Watch
+
+__all__ = ["Guard", "Peer", "Watch"]

@@ -1,0 +1,114 @@
+"""The words of a message: what is wrong, where, how fast it goes on, which files do it, and what to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Sequence
+
+from .events import Notice, span
+from .growth import Growth
+from .logs import Uncovered
+from .partitions import Partition
+from .settings import Settings
+from .tell import Message
+
+_ADVICE = {
+    "space": "Find out who writes so much (above) and stop it, or make room.",
+    "inodes": "Very many small files: find their directory and who makes them.",
+    "trend": "Find out who writes so much (above), bound it, or make the partition larger.",
+    "mount": "What belongs on that partition goes to the one below it now: mount it, look why it is not.",
+    "logs": "Each of them may fill its partition: bound them as it says above.",
+    "faults": "Until that is mended, logs may not be rotated, and nobody looks for those without a rule.",
+    "peer": "Nobody watches the partitions of that host now: look whether it lives (habla status).",
+    "monitor": "Nobody draws or watches the fleet now: look at that host, its poller and its web server.",
+}
+_LISTED = 15
+
+
+@dataclass(frozen=True)
+class Context:
+    """What this look found, for the details. rates: mount point -> bytes a minute; growth: -> its files."""
+
+    partitions: Sequence[Partition] = ()
+    rates: dict[str, float] = field(default_factory=dict)
+    growth: dict[str, list[Growth]] = field(default_factory=dict)
+    uncovered: Sequence[Uncovered] = ()
+
+
+def write(settings: Settings, notice: Notice, context: Context, now: float) -> Message:
+    """The message of one notice."""
+    subject = f"[habla {settings.environment}] {settings.host}: {notice.subject}"
+    record = notice.record
+    lines = [f"{settings.host} ({settings.environment}): {record['headline']}.", ""]
+    lines.append(f"Since {_when(record['since'])}; now it is {_when(now)}.")
+    if record["earlier"]:
+        lines.append(f"It had been {record['earlier']}, and was well in between.")
+    over = not record["level"]
+    if over:
+        lines.append(f"Over since {_when(record['ended'])}; at its worst it was {record['worst']}.")
+    point = record["point"]
+    partition = next((seen for seen in context.partitions if seen.mount == point), None)
+    if partition:
+        lines += ["", *_partition(partition, context.rates.get(point))]
+    if not over:
+        if record["kind"] in ("faults", "peer", "monitor") and record["current"]:
+            lines += ["", *(f"  {item}" for item in record["current"][:_LISTED])]
+        if context.growth.get(point):
+            grows = any(growth.rate is None or growth.rate > 0 for growth in context.growth[point])
+            title = "Fastest-growing files of" if grows else "Nothing grows now; the largest logs of"
+            lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
+        lines += _uncovered(context.uncovered, point)
+        lines += ["", f"What to do: {_ADVICE[record['kind']]}", "More is in docs/disk.md of habla."]
+    return Message(subject, "\n".join(lines) + "\n")
+
+
+def _partition(partition: Partition, rate: float | None) -> list[str]:
+    lines = [
+        f"Partition {partition.mount}: {partition.use:.1f} % of {size(partition.size)} used,"
+        f" {partition.available} bytes ({size(partition.available)}) free."
+    ]
+    if partition.inodes:
+        left = partition.inodes - partition.inodes_used
+        lines.append(f"Inodes: {partition.inode_use:.1f} % used, {left} free.")
+    if rate is not None and rate >= 1024:
+        seconds = partition.available / rate * 60
+        full = f": full in {span(seconds)}" if seconds >= 1 else ""
+        lines.append(f"It grows by {size(rate)} a minute{full}.")
+    elif rate is not None and rate <= -1024:
+        lines.append(f"It shrinks by {size(-rate)} a minute.")
+    return lines
+
+
+def _growth(growth: Growth) -> str:
+    rate = "written to just now, " if growth.rate is None else f"{size(growth.rate)}/min, "
+    owner = f" ({growth.owner})" if growth.owner else ""
+    return f"  {growth.path}: {rate}{size(growth.bytes)}{owner}"
+
+
+def _uncovered(found: Sequence[Uncovered], point: str) -> list[str]:
+    """All of the host for an event of its logs, else those of the partition."""
+    chosen = [log for log in found if not point or log.partition == point]
+    if not chosen:
+        return []
+    lines = ["", "Logs that no size bounds:"]
+    for log in sorted(chosen, key=lambda log: -log.bytes)[:_LISTED]:
+        owners = f"; open by {', '.join(map(str, log.openers[:3]))}" if log.openers else ""
+        lines += [f"  {log.path}: {size(log.bytes)}; {log.why}{owners}", f"    fix: {log.fix}"]
+    if len(chosen) > _LISTED:
+        lines.append(f"  and {len(chosen) - _LISTED} more: habla logs lists them")
+    return lines
+
+
+def size(count: float) -> str:
+    """Bytes in words: ``12.3 MiB``."""
+    sign, count = ("-" if count < 0 else ""), abs(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{sign}{count:.0f} {unit}" if unit == "bytes" else f"{sign}{count:.1f} {unit}"
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))

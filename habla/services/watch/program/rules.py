@@ -1,0 +1,144 @@
+"""What logrotate would do: its own parser is asked, with ``logrotate -d``, which changes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+_SECONDS = 20
+_PATTERN = re.compile(
+    r"^rotating pattern: (?P<globs>.*?)  ?(?P<when>(?:\d+ bytes)|hourly|daily|weekly|monthly|yearly"
+    r"|after \d+ days|forced from command line) \((?P<keep>[^)]*)\)$"
+)
+_SKIPPED = re.compile(r'^\s*error: skipping "(?P<path>[^"]+)" because (?P<why>.*)$')
+# A rule without missingok of a log that is not there yet: nothing of it can grow.
+_ABSENT = re.compile(r"^\s*error: stat of (?P<path>.+) failed: No such file or directory$")
+# Names that logrotate gives to old files: numbered or dated, compressed or not.
+_OLD = re.compile(r"^(?P<base>.+?)(?P<mark>\.\d{1,4}|-\d{6,}(?:[-_.]?\d+)*)(?P<end>(?:\.[A-Za-z]\w{0,9})*)$")
+_PACKED = {".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".Z", ".zip"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One pattern of logrotate. when: its own words, ``1048576 bytes`` or ``monthly``. bytes: 0 when only
+    time makes it rotate.
+    """
+
+    globs: tuple[str, ...]
+    when: str
+    keep: str
+    bytes: int = 0
+    old: str = ""
+
+    def matches(self, path: str) -> bool:
+        """Whether a file of this name would be rotated, were it there."""
+        return any(PurePosixPath(path).match(glob) for glob in self.globs)
+
+
+@dataclass
+class Rules:
+    """All rules. covered: file -> its rule. refused: file -> why logrotate leaves it alone.
+
+    faults: what is wrong with the configuration, in logrotate's words.
+    """
+
+    rules: list[Rule] = field(default_factory=list)
+    covered: dict[str, Rule] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def rule_of(self, path: str) -> Rule | None:
+        """The rule that rotates ``path``."""
+        return self.covered.get(path) or next((rule for rule in self.rules if rule.matches(path)), None)
+
+    def is_old(self, path: str) -> bool:
+        """Whether ``path`` is what a rotation left: ``x.log.1``, ``x.log.2.gz``, ``x-20240131.log``."""
+        folder, name = os.path.split(path)
+        found = _OLD.match(name)
+        if found is None:
+            return False
+        ends = found["end"]
+        extensions = {"", *(end for end in re.findall(r"\.\w+", ends) if end not in _PACKED)}
+        bases = {found["base"] + end for end in extensions}
+        folders = {folder, *self._folders_for(folder)}
+        return any(self.rule_of(f"{place}/{base}") for place in folders for base in bases)
+
+    def _folders_for(self, folder: str) -> set[str]:
+        """Where the logs are whose old files go to ``folder``."""
+        found = set()
+        for path, rule in self.covered.items():
+            parent = os.path.dirname(path)
+            if rule.old and os.path.normpath(os.path.join(parent, rule.old)) == folder:
+                found.add(parent)
+        return found
+
+
+def ask(config: str, scratch: str) -> Rules:
+    """The rules of ``config``. scratch: a path for logrotate's state file, where it may not even exist."""
+    command = ["logrotate", "-d", "-s", scratch, config]
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            env={**os.environ, "LC_ALL": "C", "PATH": path},
+            check=False,
+        )
+    except FileNotFoundError:
+        return Rules(faults=["logrotate is not installed"])
+    except subprocess.TimeoutExpired:
+        return Rules(faults=[f"logrotate -d {config} did not end within {_SECONDS} s"])
+    rules = parse(done.stdout.decode(errors="replace"))
+    if not rules.rules and not rules.faults:
+        rules.faults.append(f"logrotate -d {config} names no rule (exit status {done.returncode})")
+    return rules
+
+
+def parse(text: str) -> Rules:
+    """What ``logrotate -d`` prints."""
+    found = Rules()
+    current: Rule | None = None
+    for line in text.splitlines():
+        pattern = _PATTERN.match(line)
+        skipped, absent = _SKIPPED.match(line), _ABSENT.match(line)
+        if pattern:
+            when = pattern["when"]
+            size = int(when.split()[0]) if when.endswith(" bytes") else 0
+            current = Rule(_words(pattern["globs"]), when, pattern["keep"], size)
+            found.rules.append(current)
+        elif skipped:
+            found.refused[skipped["path"]] = skipped["why"]
+        elif absent:
+            found.covered.pop(absent["path"], None)
+        elif line.lstrip().startswith("error: "):
+            found.faults.append(line.strip()[len("error: ") :])
+        elif current and line.startswith(("empty log files are", "olddir is ")):
+            current = found.rules[-1] = _more(current, line)
+        elif current and line.startswith("considering log "):
+            # The first rule of a file is the one that counts; logrotate refuses a second.
+            found.covered.setdefault(line[len("considering log ") :], current)
+    for path in found.refused:
+        found.covered.pop(path, None)
+    return found
+
+
+def _more(rule: Rule, line: str) -> Rule:
+    """maxsize makes a rule by time one by size; olddir moves what it leaves."""
+    early = re.search(r"(?<!only )log files >= (\d+)(?: bytes)? are rotated earlier", line)
+    old = re.search(r"olddir is (.+?), ", line)
+    size = int(early[1]) if early else rule.bytes
+    return Rule(rule.globs, rule.when, rule.keep, size, old[1] if old else rule.old)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return tuple(text.split())

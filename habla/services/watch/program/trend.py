@@ -1,0 +1,80 @@
+"""When a partition will be full, at the rate of the last while. Pure; times are seconds since 1970.
+
+A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a
+trend. So the window is cut in four, and the lowest use of each quarter must be higher than that of the one
+before; and use must be higher than it ever was before the window, by half of what it rose in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+# Samples of a window, and highest marks of the time before it: state stays small, whatever the settings.
+_SAMPLES = 60
+_PEAKS = 100
+_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Trend:
+    """bytes a minute, and seconds until nothing is left at that rate."""
+
+    rate: float
+    seconds: float
+
+
+def remember(
+    history: dict[str, Any] | None, now: float, used: int, minutes: int, hours: int
+) -> dict[str, Any]:
+    """The history with this sample: ``samples`` of the window, ``peaks`` of the hours before it.
+
+    What lies in the future was written by a clock that went wrong, and is dropped.
+    """
+    window, reach = minutes * 60.0, hours * 3600.0
+    history = history or {"samples": [], "peaks": []}
+    samples = [[at, value] for at, value in history["samples"] if at <= now]
+    peaks = [[at, value] for at, value in history["peaks"] if now - reach - window <= at <= now]
+    if not samples or now - samples[-1][0] >= window / _SAMPLES:
+        samples.append([now, used])
+    bucket = max(window / _PARTS, reach / _PEAKS)
+    for at, value in (sample for sample in samples if sample[0] < now - window):
+        if peaks and at - peaks[-1][0] < bucket:
+            peaks[-1][1] = max(peaks[-1][1], value)
+        else:
+            peaks.append([at, value])
+    return {"samples": [sample for sample in samples if sample[0] >= now - window], "peaks": peaks}
+
+
+def rate(samples: Sequence[Sequence[float]], now: float, used: int, seconds: float) -> float | None:
+    """Bytes a minute over the last ``seconds``, end to end; None without an earlier sample."""
+    recent = [sample for sample in samples if now - seconds <= sample[0] < now]
+    if not recent:
+        return None
+    return (used - recent[0][1]) / ((now - recent[0][0]) / 60)
+
+
+def trend(history: dict[str, Any], now: float, used: int, available: int, minutes: int) -> Trend | None:
+    """When the partition is full if it goes on like this; None when nothing says that it will be."""
+    samples = [*history["samples"], [now, used]]
+    start = samples[0][0]
+    length = (now - start) / _PARTS
+    if now - start < minutes * 60.0 / _PARTS:
+        return None
+    lowest = []
+    for part in range(_PARTS):
+        begins, ends = start + part * length, start + (part + 1) * length
+        values = [value for at, value in samples if begins <= at <= ends]
+        if not values:
+            return None
+        lowest.append(min(values))
+    rise = lowest[-1] - lowest[0]
+    steps = [later - earlier for earlier, later in zip(lowest, lowest[1:])]
+    # A step of its share gives or takes: one of a few jumps is no rise from end to end.
+    if rise <= 0 or min(steps) < rise / 10:
+        return None
+    peak = max((value for _, value in history["peaks"]), default=0)
+    if used - peak < rise / 2:
+        return None
+    each = rise / (length * (_PARTS - 1))
+    return Trend(each * 60, available / each)

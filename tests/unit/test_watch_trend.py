@@ -1,0 +1,81 @@
+"""When a partition counts as on its way to full: steady growth does, rotation and single jumps do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from habla.services.watch.program.trend import Trend, rate, remember, trend
+
+MIB = 1 << 20
+SIZE = 4096 * MIB
+
+
+def watched(used: Callable[[float], float], minutes: int, window: int = 60) -> list[Trend | None]:
+    """What is found at each minute of so many; ``used`` says what is used at a minute."""
+    history, found = None, []
+    for minute in range(minutes):
+        now, value = 1e9 + minute * 60, int(used(minute))
+        history = remember(history, now, value, window, 24)
+        found.append(trend(history, now, value, SIZE - value, window))
+    return found
+
+
+def soon(found: list[Trend | None]) -> bool:
+    """Whether any says: full within a day."""
+    return any(one is not None and one.seconds < 86400 for one in found)
+
+
+def test_steady_growth_is_a_trend_with_its_rate_and_time() -> None:
+    """10 MiB a minute into 4 GiB: seen after a quarter of the window."""
+    found = watched(lambda minute: 100 * MIB + 10 * MIB * minute, 40)
+    assert not any(found[:15])
+    assert found[20] is not None
+    assert found[20].rate == pytest.approx(10 * MIB, rel=0.05)
+    assert found[20].seconds == pytest.approx((4096 - 300) / 10 * 60, rel=0.05)
+
+
+@pytest.mark.parametrize("period", [3, 5, 10, 17, 25, 40, 59, 61, 90, 150, 240])
+def test_rotation_is_no_trend(period: int) -> None:
+    """A sawtooth of 1 GiB, as long as ten of its teeth, whatever their length, once one was seen."""
+    found = watched(lambda minute: 500 * MIB + 1024 * MIB * (minute % period) / period, 10 * period + 120)
+    assert not soon(found[period + 62 :])
+
+
+def test_a_single_jump_is_no_trend() -> None:
+    """A package of 600 MiB, installed within three minutes."""
+    jump = watched(lambda minute: 500 * MIB + 200 * MIB * min(max(minute - 30, 0), 3), 200)
+    assert not soon(jump)
+
+
+def test_growth_below_rotation_is_a_trend() -> None:
+    """The lowest use rises although use goes up and down."""
+    assert soon(watched(lambda minute: 10 * MIB * minute + 50 * MIB * (minute % 5), 100))
+
+
+def test_a_use_that_stays_is_no_trend() -> None:
+    """Nothing rises."""
+    assert not any(watched(lambda _: 500 * MIB, 120))
+
+
+def test_a_clock_set_back_is_survived() -> None:
+    """Samples of the future are dropped."""
+    history = remember(None, 2e9, 5, 60, 24)
+    assert remember(history, 1e9, 7, 60, 24)["samples"] == [[1e9, 7]]
+
+
+def test_the_history_stays_small() -> None:
+    """A look every five seconds for three days keeps no more than two hundred numbers."""
+    history = None
+    for second in range(0, 3 * 86400, 5):
+        history = remember(history, 1e9 + second, 1, 60, 24 * 90)
+    assert history is not None
+    assert len(history["samples"]) + len(history["peaks"]) < 200
+
+
+def test_the_rate_is_of_the_last_while() -> None:
+    """From the oldest sample within it, end to end."""
+    samples = [[0.0, 0], [900.0, 100], [960.0, 160]]
+    assert rate(samples, 1020.0, 220, 120.0) == 60.0
+    assert rate([], 1020.0, 220, 120.0) is None
