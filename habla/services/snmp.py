@@ -15,7 +15,7 @@ from habla.model.disk_specs import SnmpSpec
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
 from habla.model.state import File, Health, Unit, secret
 
-__all__ = ["WATCH_ALIVE", "Snmp", "extend_name"]
+__all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
 
 # Two words of the host's own watcher of partitions: how it is, and the age of what it knows.
 WATCH_ALIVE = "/run/habla-watch/alive"
@@ -37,8 +37,13 @@ _VIEW = {
 }
 
 
-def extend_name(instance: str) -> str:
-    """Under what name snmpd tells the sessions of an HAProxy instance."""
+def sessions_oid(instance: str) -> str:
+    """Where snmpd tells the sessions of an HAProxy instance: nsExtendOutput1Line, indexed by name."""
+    name = _extend_name(instance).encode()
+    return ".".join([".1.3.6.1.4.1.8072.1.3.2.3.1.1", str(len(name)), *map(str, name)])
+
+
+def _extend_name(instance: str) -> str:
     return f"haproxy-{instance}"
 
 
@@ -80,7 +85,11 @@ class Snmp:
         )
 
     def _config(self, site: Site) -> str:
-        lines = [f"agentaddress udp:{site.address}:{self.spec.port}", f"sysName {site.host}", "sysServices 72"]
+        lines = [
+            f"agentaddress udp:{site.address}:{self.spec.port}",
+            f"sysName {site.host}",
+            "sysServices 72",
+        ]
         lines += [f"view habla {how} {oid}" for how, oids in _VIEW.items() for oid in oids]
         if self.spec.version == "3":
             lines.append(f"rouser {self.spec.user} priv -V habla")
@@ -89,7 +98,7 @@ class Snmp:
             lines += [f'rocommunity "{community}" {address} -V habla' for address in _monitors(site)]
         lines += ["includeAllDisks 10%", "dontLogTCPWrappersConnects yes"]
         lines += [
-            f"extend {extend_name(name)} {_SESSIONS} http://127.0.0.1:{port}/;csv"
+            f"extend {_extend_name(name)} {_SESSIONS} http://127.0.0.1:{port}/;csv"
             for name, port in sorted(self.haproxy.items())
         ]
         lines.append(f"extend habla-watch /bin/cat {WATCH_ALIVE}")

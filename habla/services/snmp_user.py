@@ -15,14 +15,13 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Dict, List
 
 AUTH, PRIVACY = "SHA-512", "AES"
 SHORTEST = 8
 _USERS = re.compile(r"^\s*(usmUser|createUser)\s")
 
 
-def faults(wanted: Dict[str, str]) -> List[str]:
+def faults(wanted: dict[str, str]) -> list[str]:
     """What snmpd would only log: a passphrase that it does not take, and so a user who can do nothing."""
     return [
         f"the SNMP passphrase {name!r} must have {SHORTEST} characters or more, in one line"
@@ -31,7 +30,7 @@ def faults(wanted: Dict[str, str]) -> List[str]:
     ]
 
 
-def renewed(state: str, wanted: Dict[str, str]) -> str:
+def renewed(state: str, wanted: dict[str, str]) -> str:
     """The state with the wanted user alone."""
     lines = [line for line in state.splitlines() if not _USERS.match(line)]
     if wanted:
