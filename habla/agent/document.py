@@ -46,6 +46,7 @@ _ESCAPES: Dict[str, Callable[[str], str]] = {
     "": lambda value: value,
     "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
     "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
+    "json": lambda value: json.dumps(value)[1:-1],
 }
 
 

@@ -35,11 +35,11 @@ FORMAT = 1
 _SECRET = re.compile(r"@\{secret:([a-z0-9._/-]+)(?:\|[a-z]+)?\}")
 
 
-def secret(name: str, form: Literal["", "sql", "env"] = "") -> str:
+def secret(name: str, form: Literal["", "sql", "env", "json"] = "") -> str:
     """The placeholder for the secret ``name`` in the text of a file.
 
-    form: how the agent escapes the value: not at all, for a SQL string in single quotes (``sql``), or for an
-    environment file's value in double quotes (``env``).
+    form: how the agent escapes the value: not at all, for a SQL string in single quotes (``sql``), for an
+    environment file's value in double quotes (``env``), or for a JSON string (``json``).
     """
     return f"@{{secret:{name}{'|' + form if form else ''}}}"
 

@@ -1,0 +1,69 @@
+"""Cacti's database and Cacti's own programs.
+
+What the programs can do, they do. What they lack goes by SQL: passphrases, which must not be words of a
+process, and looking things up.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+CACTI = "/usr/share/cacti"
+_REMOVE = """
+chdir("/usr/share/cacti/site");
+require "include/cli_check.php";
+$all = ["api_aggregate", "api_data_source", "api_device", "api_graph", "data_query", "poller", "utility"];
+foreach ($all as $one) {
+    require_once "lib/$one.php";
+}
+$ids = array_slice($argv, 2);
+if ($argv[1] == "devices") { api_device_remove_multi($ids); } else { api_delete_graphs($ids, "2"); }
+"""
+Row = list[str]
+
+
+def quoted(value: str) -> str:
+    """A value as a string of SQL."""
+    return "'" + re.sub(r"([\\'])", r"\\\1", value) + "'"
+
+
+class Cacti:
+    """Cacti's database, and its programs."""
+
+    def sql(self, text: str) -> list[Row]:
+        """Run SQL as root; the rows. NULL is an empty string."""
+        words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", "--user=root"]
+        output = self._run(["mariadb", *words, "--protocol=socket", "cacti"], text)
+        return [[_plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
+
+    def php(self, program: str, *words: str) -> str:
+        """Run one of Cacti's programs as the user that its files belong to."""
+        return self._run(["runuser", "-u", "www-data", "--", "php", "-q", f"{CACTI}/cli/{program}", *words])
+
+    def remove(self, what: str, ids: Sequence[str]) -> None:
+        """Remove graphs or devices, with their data sources and places in trees."""
+        if ids:
+            self._run(["runuser", "-u", "www-data", "--", "php", "-r", _REMOVE, "--", what, *ids])
+
+    def one(self, query: str) -> str:
+        """The one value that must be there."""
+        rows = self.sql(query)
+        if not rows:
+            sys.exit(f"Cacti has no such thing: {query}")
+        return rows[0][0]
+
+    @staticmethod
+    def _run(command: list[str], stdin: str = "") -> str:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode and command[0] == "mariadb":
+            sys.exit(f"mariadb: {done.stderr.strip()}")
+        return done.stdout
+
+
+def _plain(cell: str) -> str:
+    if cell == "NULL":
+        return ""
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "0": "\0"}.get(found[1], found[1]), cell)

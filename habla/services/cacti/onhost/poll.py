@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+"""Lets Cacti poll once, and leaves word of it when that went well.
+
+Usage: python3 -m cacti.poll ALIVE LOCK. ALIVE is a file that gets the time (seconds since 1970)
+of the last poll that went well; the web server shows it. LOCK keeps polls and the sync apart.
+
+Written to the host that runs Cacti; Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+POLLER = ("php", "/usr/share/cacti/site/poller.php")
+# Cacti gives up by itself after 58.
+SECONDS = 90
+_STATS = re.compile(r" STATS: Time:.* DataSources:(\d+) RRDsProcessed:(\d+)")
+
+
+def fault(status: int, output: str) -> str:
+    """Why a poll does not count, or nothing. Cacti's poller ends with 0 whatever happens."""
+    found = _STATS.search(output)
+    if status != 0 or found is None:
+        return f"no poll: exit status {status}"
+    if "Maximum runtime" in output:
+        return "the poll took too long"
+    if int(found[1]) and not int(found[2]):
+        return f"nothing was stored of {found[1]} data sources"
+    return ""
+
+
+def main(alive: str, lock: str) -> int:
+    # Opened to read, so that it may belong to either user.
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    started = int(time.time())
+    done = subprocess.run(
+        POLLER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
+    )
+    # One line per file and poll says nothing.
+    print("\n".join(line for line in done.stdout.splitlines() if line.strip() and not line.startswith("OK ")))
+    reason = fault(done.returncode, done.stdout)
+    if reason:
+        print(reason, file=sys.stderr)
+        return 1
+    new = Path(alive + ".new")
+    new.write_text(f"{started}\n")
+    new.replace(alive)
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,42 @@
+#!/usr/bin/python3
+"""Prints how many sessions an HAProxy instance has at the moment, for snmpd.
+
+Usage: haproxy-sessions URL. URL is the instance's statistics as CSV; the sessions are those of its frontends.
+Prints U, as Cacti calls what is unknown, when the instance does not answer.
+
+Written to each host that runs HAProxy; Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import urllib.request
+
+SECONDS = 3.0
+
+
+def sessions(text: str) -> int:
+    """The sessions of all frontends but the one that answers this question; of either dialect of HAProxy."""
+    rows = csv.DictReader(io.StringIO(text[2:] if text.startswith("# ") else text))
+    fronts = [row for row in rows if row["svname"] == "FRONTEND" and row["pxname"] != "stats"]
+    return sum(int(row["scur"] or 0) for row in fronts)
+
+
+def main(url: str) -> int:
+    try:
+        # Straight to this host, whatever proxy the environment names.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=SECONDS) as answer:
+            print(sessions(answer.read().decode("utf-8", "replace")))
+    except (OSError, KeyError, ValueError):
+        print("U")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

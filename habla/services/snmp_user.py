@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+"""Gives snmpd its one user, before each start.
+
+Usage: snmp-user WANTED STATE OWNER. WANTED is JSON: {} or {"user": NAME, "auth": TEXT, "privacy": TEXT}.
+STATE is where snmpd keeps what must outlive it: its engine's id, how often it started, its users. A user in
+there keeps his old passphrases whatever the config says. So all users go, and the wanted one is made anew.
+
+Written to each host that runs snmpd; Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+AUTH, PRIVACY = "SHA-512", "AES"
+SHORTEST = 8
+_USERS = re.compile(r"^\s*(usmUser|createUser)\s")
+
+
+def faults(wanted: dict[str, str]) -> list[str]:
+    """What snmpd would only log: a passphrase that it does not take, and so a user who can do nothing."""
+    return [
+        f"the SNMP passphrase {name!r} must have {SHORTEST} characters or more, in one line"
+        for name in ("auth", "privacy")
+        if wanted and (len(wanted[name].encode()) < SHORTEST or re.search(r"[\n\r\0]", wanted[name]))
+    ]
+
+
+def renewed(state: str, wanted: dict[str, str]) -> str:
+    """The state with the wanted user alone."""
+    lines = [line for line in state.splitlines() if not _USERS.match(line)]
+    if wanted:
+        auth, privacy = (re.sub(r'(["\\])', r"\\\1", wanted[name]) for name in ("auth", "privacy"))
+        lines.append(f'createUser {wanted["user"]} {AUTH} "{auth}" {PRIVACY} "{privacy}"')
+    return "".join(line + "\n" for line in lines)
+
+
+def main(wanted_file: str, state_file: str, owner: str) -> None:
+    wanted = json.loads(Path(wanted_file).read_text("utf-8"))
+    found = faults(wanted)
+    if found:
+        sys.exit("\n".join(found))
+    state = Path(state_file)
+    old = state.read_text("utf-8", "surrogateescape") if state.exists() else ""
+    new = state.with_name(state.name + ".habla-new")
+    new.unlink(missing_ok=True)
+    # Nobody but root may open it before it is its owner's: it holds passphrases until snmpd has read it.
+    new.touch(mode=0o600)
+    new.write_text(renewed(old, wanted), "utf-8", "surrogateescape")
+    shutil.chown(new, owner, owner)
+    new.replace(state)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
