@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         LoadBalancerPair,
         LoadBalancerPairArgs,
         Member,
+        MonitoringNode,
+        MonitoringNodeArgs,
         ServiceNode,
         ServiceNodeArgs,
         StableServiceNode,
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
     )
     from habla.model.disk_specs import (
         AlertsSpec,
+        CactiSpec,
         LogRuleSpec,
         LogsSpec,
         PartitionSpec,
         SmtpSpec,
+        SnmpSpec,
     )
     from habla.model.haproxy_specs import (
         CookiesSpec,
@@ -69,6 +73,7 @@ __all__ = [
     "ArchiveSpec",
     "CacheDbNode",
     "CacheDbNodeArgs",
+    "CactiSpec",
     "CookiesSpec",
     "ExistingHost",
     "HaproxyInstanceSpec",
@@ -91,6 +96,8 @@ __all__ = [
     "Member",
     "MemcachedSpec",
     "MemqdSpec",
+    "MonitoringNode",
+    "MonitoringNodeArgs",
     "MysqlSpec",
     "PartitionSpec",
     "ReleaseSpec",
@@ -98,6 +105,7 @@ __all__ = [
     "ServiceNode",
     "ServiceNodeArgs",
     "SmtpSpec",
+    "SnmpSpec",
     "StableServiceNode",
     "StableServiceNodeArgs",
     "StaticSpec",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from habla.cli import addresses, drain, lab, render, status
+from habla.cli import addresses, drain, lab, logs, render, status
 from habla.errors import Faults, HablaError
 from habla.stack import find_root
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-s", "--stack", required=True, metavar="ENV", help="lab, staging, production …")
-    for module in (render, addresses, status, lab):
+    for module in (render, addresses, status, logs, lab):
         module.add_verb(verbs, common)
     drain.add_verbs(verbs, common)
     options = parser.parse_args(arguments)

@@ -60,10 +60,9 @@ def _lab(root: Path, environment: str) -> tuple[FleetPlan, Path, dict[str, Any]]
 def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
     lines = [f"{'host':<10} {'role':<9} {'address':<15} {'state':<8} services"]
     for name, host in plan.hosts.items():
-        services = sorted(service.name for services in host.services.values() for service in services)
         state = "running" if made.get(name, {}).get("running") else "stopped"
         lines.append(
-            f"{name:<10} {host.role.name:<9} {host.site.address!s:<15} {state:<8} {', '.join(services)}"
+            f"{name:<10} {host.role.name:<9} {host.site.address!s:<15} {state:<8} {', '.join(host.serves)}"
         )
     lines.append("")
     for host in made.values():
@@ -82,6 +81,7 @@ def _reached(plan: FleetPlan, forward: str) -> str:
         "www": f"http://{plan.settings.load_balancer.hosts[0]}/",
         "c2s": f"XMPP for {plan.settings.domain}",
         "bosh": "BOSH, websocket",
+        "cacti": "Cacti (admin)",
     }.get(forward, forward)
 
 
@@ -92,5 +92,7 @@ def _url(plan: FleetPlan, forward: str, port: int) -> str:
             return f"http://127.0.0.1:{port}/  (static images: curl -H 'Host: {other}' …)"
         case "bosh":
             return f"http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket"
+        case "cacti":
+            return f"http://127.0.0.1:{port}/cacti/"
         case _:
             return f"127.0.0.1:{port}"

@@ -10,9 +10,10 @@ from typing import Any
 
 from habla.cli.balancers import Answer, ask
 from habla.cli.ssh import add_identity, shells
+from habla.cli.table import table
 from habla.stack import load_plan
 
-__all__ = ["add_verb", "table"]
+__all__ = ["add_verb", "servers_table"]
 
 _HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue", "last check")
 
@@ -35,7 +36,7 @@ def _run(root: Path, options: argparse.Namespace) -> int:
     plan = load_plan(root, options.stack)
     with shells(root, plan, options.identity) as reached:
         answers = ask(reached, plan)
-    for line in table(answers):
+    for line in servers_table(answers):
         print(line)
     vrrp = plan.settings.load_balancer.vrrp
     if vrrp is not None:
@@ -47,7 +48,7 @@ def _run(root: Path, options: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def table(answers: Sequence[Answer]) -> list[str]:
+def servers_table(answers: Sequence[Answer]) -> list[str]:
     """One line a server, columns as wide as they need to be."""
     rows = [
         (
@@ -63,11 +64,7 @@ def table(answers: Sequence[Answer]) -> list[str]:
         for answer in answers
         for item in answer.servers
     ]
-    widths = [max(len(row[column]) for row in (_HEAD, *rows)) for column in range(len(_HEAD))]
-    return [
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in (_HEAD, *rows)
-    ]
+    return table(_HEAD, rows)
 
 
 def _faults(answers: Sequence[Answer]) -> Iterator[str]:

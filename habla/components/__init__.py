@@ -2,6 +2,7 @@
 
 from habla.components.balancer import LoadBalancerPair, LoadBalancerPairArgs
 from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
+from habla.components.monitor import MonitoringNode, MonitoringNodeArgs
 from habla.components.nodes import (
     CacheDbNode,
     CacheDbNodeArgs,
@@ -31,6 +32,8 @@ __all__ = [
     "LoadBalancerPair",
     "LoadBalancerPairArgs",
     "Member",
+    "MonitoringNode",
+    "MonitoringNodeArgs",
     "ServiceNode",
     "ServiceNodeArgs",
     "StableServiceNode",

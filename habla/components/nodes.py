@@ -105,6 +105,8 @@ class ServiceNode(Node):
     """The user's own programs, and static images, on a host of any role that may carry them."""
 
     TOKEN = "habla:index:ServiceNode"
+    # Its name on the host; empty: its role's.
+    COMPONENT = ""
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class ServiceNode(Node):
         super().__init__(
             self.TOKEN,
             name,
-            args.subnet.role(args.host).name,
+            self.COMPONENT or args.subnet.role(args.host).name,
             args.host,
             args.subnet,
             [*services, *more],

@@ -11,13 +11,13 @@ from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.errors import SettingsError, raise_faults
-from habla.model.disk_specs import AlertsSpec, PartitionSpec
+from habla.model.disk_specs import AlertsSpec, PartitionSpec, SnmpSpec
 from habla.model.service import Endpoints
 from habla.plan import WATCH
 from habla.services.budget import budget_faults, budgets
 from habla.services.compose import Standing, standing
+from habla.services.host_watch import Watching, watchers
 from habla.services.rotation import bounds
-from habla.services.system_logs import SystemLogs
 
 __all__ = ["HostWatch", "HostWatchArgs"]
 
@@ -26,7 +26,8 @@ __all__ = ["HostWatch", "HostWatchArgs"]
 class HostWatchArgs:
     """nodes: what stands on the host; their logs are known, and they are there before it.
 
-    partitions: mount point -> partition; what is given here is proved to hold the logs. alerts: who is told.
+    partitions: mount point -> partition; what is given here is proved to hold the logs, and must be there.
+    alerts: who is told. endpoints: those of the MonitoringNode, if there is one. snmp: as it has it.
     """
 
     host: Host
@@ -34,23 +35,26 @@ class HostWatchArgs:
     nodes: Sequence[Node] = ()
     partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)
     alerts: AlertsSpec = AlertsSpec()
+    endpoints: Endpoints = Endpoints()
+    snmp: SnmpSpec = SnmpSpec()
 
 
 class HostWatch(Node):
-    """On every host. SettingsError, before any resource, where the logs can fill a partition."""
+    """Bounds on the host's own logs, snmpd for the monitor, and who is told before a partition fills.
+
+    One for every host. SettingsError, before any resource, where the logs can fill a partition.
+    """
 
     def __init__(self, name: str, args: HostWatchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         host, subnet = args.host, args.subnet
-        site = subnet.site(host)
-        services = [SystemLogs(site.logs)]
+        site = subnet.site(host, args.endpoints)
         stands = sum((node.standing.get(host.name, Standing()) for node in args.nodes), Standing())
-        found = budgets(
-            args.partitions,
-            bounds((stands + standing(site, services)).logs, site.logs),
-            args.alerts.warning,
+        services = watchers(
+            site, stands, Watching(pulumi.get_stack(), args.alerts, args.snmp, args.partitions)
         )
+        logs = (stands + standing(site, services)).logs
+        found = budgets(args.partitions, bounds(logs, site.logs), args.alerts.warning)
         raise_faults(SettingsError, budget_faults(host.name, args.partitions, found))
-        after = pulumi.ResourceOptions(depends_on=list(args.nodes))
         super().__init__(
             "habla:index:HostWatch",
             name,
@@ -58,7 +62,7 @@ class HostWatch(Node):
             host,
             subnet,
             services,
-            Endpoints(),
+            args.endpoints,
             {},
-            pulumi.ResourceOptions.merge(opts, after),
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(args.nodes))),
         )

@@ -15,7 +15,7 @@ SERVICE_KINDS = ("haproxy", "memcached", "memqd", "mysql", "jabber", "static", "
 # Row 2: the machine of HAProxy gives only these besides.
 BALANCER_COMPANY = ("haproxy", "memcached", "memqd", "mysql")
 # What watches a host stands on every one, whatever its role.
-EVERYWHERE = ("snmp", "system-logs", "watch")
+EVERYWHERE = ("partitions", "snmp", "system-logs", "watch")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@
 from habla.plan.addresses import plan_stack_addresses, stack_ranges, stack_roles
 from habla.plan.faults import missing_secrets
 from habla.plan.making import make_plan
-from habla.plan.model import BALANCER, CACHE_DB, WATCH, FleetPlan, HostPlan
+from habla.plan.model import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
 
 __all__ = [
     "BALANCER",
     "CACHE_DB",
+    "MONITOR",
     "WATCH",
     "FleetPlan",
     "HostPlan",

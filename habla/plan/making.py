@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from habla.addressing import AddressPlan
-from habla.errors import Fault, Faults, PlacementError, SettingsError, collected, raise_faults
+from habla.errors import Fault, PlacementError, SettingsError, collected, raise_faults
+from habla.model.haproxy_specs import INSTANCES
 from habla.model.roles import APP, Role
 from habla.model.service import Endpoint, Endpoints, Service, Site
 from habla.model.specs import ArchiveSpec
@@ -14,11 +15,13 @@ from habla.model.state import Archive, HostState
 from habla.placement import placement_faults
 from habla.plan.addresses import plan_stack_addresses, stack_roles
 from habla.plan.faults import notes, rule_faults, vrrp_faults
-from habla.plan.model import BALANCER, CACHE_DB, WATCH, FleetPlan, HostPlan
+from habla.plan.model import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
 from habla.services.app import App
 from habla.services.budget import budget_faults, budgets
+from habla.services.cacti import Cacti, Device
 from habla.services.compose import Standing, compose, standing
 from habla.services.haproxy import Haproxy, built
+from habla.services.host_watch import Watching, watched, watchers
 from habla.services.jabber import Jabber
 from habla.services.memcached import Memcached
 from habla.services.memqd import Memqd
@@ -27,14 +30,19 @@ from habla.services.network import COMPONENT as NETWORK
 from habla.services.network import network_state
 from habla.services.rotation import bounds
 from habla.services.static import Static
-from habla.services.system_logs import SystemLogs
 from habla.settings.models import Settings
 
 __all__ = ["ArchiveReader", "make_plan"]
 
 ArchiveReader = Callable[[ArchiveSpec], Archive]
 # What is not here belongs to the component of its host's role.
-_COMPONENT_OF_KIND = {"haproxy": BALANCER, "memcached": CACHE_DB, "memqd": CACHE_DB, "mysql": CACHE_DB}
+_COMPONENT_OF_KIND = {
+    "cacti": MONITOR,
+    "haproxy": BALANCER,
+    "memcached": CACHE_DB,
+    "memqd": CACHE_DB,
+    "mysql": CACHE_DB,
+}
 
 
 def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive: ArchiveReader) -> FleetPlan:
@@ -46,19 +54,21 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
     roles = stack_roles(settings)
     faults: list[Fault] = []
     archives = _archives(settings, read_archive, faults)
-    placed = {name: _services(settings, name, roles, archives) for name in settings.hosts}
-    faults += placement_faults({name: (roles[settings.hosts[name].role], placed[name]) for name in placed})
-    try:
+    addresses = None
+    with collected(faults):
         addresses = plan_stack_addresses(settings, held)
-    except Faults as error:
-        raise_faults(SettingsError, [*faults, *error.faults])
-        raise
+    devices = _devices(settings, roles, addresses)
+    placed = {name: _services(settings, name, roles, archives, devices) for name in settings.hosts}
+    faults += placement_faults({name: (roles[settings.hosts[name].role], placed[name]) for name in placed})
+    if addresses is None:
+        raise SettingsError(faults)
     endpoints = Endpoints.of(
         Endpoint(offer, name, addresses.hosts[name])
         for name, services in placed.items()
         for service in services
         for offer in service.offers()
     )
+    endpoints += watched(endpoints, addresses.hosts)
     faults += vrrp_faults(settings, endpoints)
     hosts = {}
     for name, services in sorted(placed.items()):
@@ -99,11 +109,37 @@ def _release_path(version: str) -> str:
     return f"load_balancer.releases.{version}.path"
 
 
+def _names(settings: Settings, host: str, roles: Mapping[str, Role]) -> tuple[str, ...]:
+    """The services of a host, as the user names them."""
+    mine, role = settings.hosts[host], roles[settings.hosts[host].role]
+    if mine.services is not None:
+        return mine.services
+    names = tuple(kind for kind in role.defaults if kind != APP)
+    return names + tuple(name for name, app in settings.apps.items() if role.name in app.roles)
+
+
+def _devices(
+    settings: Settings, roles: Mapping[str, Role], addresses: AddressPlan | None
+) -> tuple[Device, ...]:
+    """All hosts, as Cacti is to show them; none where they have no addresses yet."""
+    return tuple(
+        Device(
+            name,
+            str(address),
+            tuple(settings.partitions_of(name)),
+            INSTANCES if "haproxy" in _names(settings, name, roles) else (),
+        )
+        for name, address in (addresses.hosts if addresses else {}).items()
+    )
+
+
 def _services(
-    settings: Settings, host: str, roles: Mapping[str, Role], archives: Mapping[str, Archive]
+    settings: Settings,
+    host: str,
+    roles: Mapping[str, Role],
+    archives: Mapping[str, Archive],
+    devices: tuple[Device, ...],
 ) -> tuple[Service, ...]:
-    mine = settings.hosts[host]
-    role = roles[mine.role]
     releases = {
         version: archives[path]
         for version in built(settings.load_balancer)
@@ -116,15 +152,12 @@ def _services(
         "mysql": Mysql(settings.services.mysql),
         "jabber": Jabber(settings.services.jabber),
         "static": Static(settings.services.static, archives.get("services.static.content")),
+        "cacti": Cacti(settings.services.cacti, settings.services.snmp, devices),
     }
     apps: dict[str, Service] = {
         name: App(name, spec, archives.get(f"apps.{name}.archive")) for name, spec in settings.apps.items()
     }
-    names: tuple[str, ...] = mine.services or ()
-    if mine.services is None:
-        names = tuple(kind for kind in role.defaults if kind != APP)
-        names += tuple(name for name, app in settings.apps.items() if role.name in app.roles)
-    return tuple((daemons | apps)[name] for name in sorted(set(names)))
+    return tuple((daemons | apps)[name] for name in sorted(set(_names(settings, host, roles))))
 
 
 def _host_plan(
@@ -144,11 +177,12 @@ def _host_plan(
             if isinstance(service, Haproxy):
                 states |= {state.component: state for state in service.releases(site.host)}
         states[name] = compose(name, site, parts[name])
-    parts[WATCH] = (SystemLogs(site.logs),)
+    partitions = settings.partitions_of(site.host)
+    how = Watching(settings.environment, settings.alerts, settings.services.snmp, partitions)
+    parts[WATCH] = watchers(site, stands, how)
     order.append(WATCH)
     states[WATCH] = compose(WATCH, site, parts[WATCH])
     stands += standing(site, parts[WATCH])
-    partitions = settings.partitions_of(site.host)
     found = budgets(partitions, bounds(stands.logs, site.logs), settings.alerts.warning)
     raise_faults(SettingsError, budget_faults(site.host, partitions, found))
     packages = tuple(sorted({package for state in states.values() for package in state.packages}))

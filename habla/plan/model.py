@@ -13,10 +13,11 @@ from habla.services.budget import Budget
 from habla.services.rotation import RULES
 from habla.settings.models import Settings
 
-__all__ = ["BALANCER", "CACHE_DB", "WATCH", "FleetPlan", "HostPlan"]
+__all__ = ["BALANCER", "CACHE_DB", "MONITOR", "WATCH", "FleetPlan", "HostPlan"]
 
 CACHE_DB = "cachedb"
 BALANCER = "balancer"
+MONITOR = "monitor"
 WATCH = "watch"
 
 
@@ -34,6 +35,12 @@ class HostPlan:
     services: Mapping[str, tuple[Service, ...]]
     states: Mapping[str, HostState]
     budgets: tuple[Budget, ...] = ()
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        """The services for whose sake the host is there, sorted; not those that watch it."""
+        names = (name for name in self.services if name != WATCH)
+        return tuple(sorted(service.name for name in names for service in self.services[name]))
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -125,9 +125,14 @@ def test_secrets_that_are_not_set_are_named_with_the_command_that_sets_them(plan
     production = load_plan(ROOT, "production")
     faults = missing_secrets(production)
     assert [fault.path for fault in faults] == [
+        "secrets.cacti/admin",
+        "secrets.cacti/database",
         "secrets.jabber/certificate",
         "secrets.jabber/cookie",
         "secrets.mysql/habla",
+        "secrets.smtp/password",
+        "secrets.snmp/auth",
+        "secrets.snmp/privacy",
         "secrets.ssh/private_key",
     ]
     assert "pulumi config set --secret" in faults[0].fix

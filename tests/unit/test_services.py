@@ -191,7 +191,7 @@ def test_render_writes_each_file_at_its_own_path(tmp_path: Path, capsys: pytest.
 def test_render_refuses_a_host_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """The hosts that are there are named."""
     assert main(["-C", str(ROOT), "render", "-s", "lab", "--host", "web9"]) == 2
-    assert "front1, stable1, stable2, web1" in capsys.readouterr().err
+    assert "front1, monitor1, stable1, stable2, web1" in capsys.readouterr().err
 
 
 def test_addresses_shows_each_role_with_its_free_space(capsys: pytest.CaptureFixture[str]) -> None:

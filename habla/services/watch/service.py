@@ -15,10 +15,10 @@ from habla.model.disk_specs import AlertsSpec, SnmpSpec
 from habla.model.service import Offer, ServiceState, Site, Stability
 from habla.model.state import Action, Directory, File, Health, Unit, secret
 
-__all__ = ["Guard", "Peer", "Watch"]
+__all__ = ["PROGRAM", "Guard", "Peer", "Watch"]
 
 _LIBRARY = "/usr/local/lib/habla"
-_PROGRAM = f"{_LIBRARY}/watch"
+PROGRAM = f"{_LIBRARY}/watch"
 _CONFIG = "/etc/habla/watch.json"
 _PASSWORD = "/etc/habla/watch-password"
 _SNMP = "/etc/habla/watch-snmp"
@@ -173,7 +173,7 @@ Description=habla: looks at partitions and logs, and tells when something is wro
 
 [Service]
 Type=oneshot
-ExecStart={_PROGRAM}
+ExecStart={PROGRAM}
 # A run is over in a second, unless mail servers or peers do not answer.
 TimeoutStartSec=120
 Nice=5
@@ -229,7 +229,7 @@ def _sources() -> dict[str, File]:
         for item in package.iterdir()
         if item.name.endswith(".py")
     }
-    return {_PROGRAM: File(_LAUNCHER, "0755"), **modules}
+    return {PROGRAM: File(_LAUNCHER, "0755"), **modules}
 
 
 def _snmp_conf(snmp: SnmpSpec) -> str:
