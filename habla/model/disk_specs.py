@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from habla.model.names import AbsolutePath, DnsName, SecretName
-from habla.model.specs import Line, LogSize, PortNumber, Spec
+from habla.model.specs import Line, LogSize, LogSpec, PortNumber, Spec
 
 __all__ = [
     "AlertsSpec",
@@ -27,6 +27,7 @@ __all__ = [
 
 MountPoint = Annotated[AbsolutePath, Field(max_length=200)]
 MailAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")]
+RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Percent = Annotated[int, Field(ge=1, le=99)]
 _UNITS = {"k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -59,12 +60,14 @@ class LogsSpec(Spec):
 
     check_seconds: how often logrotate looks. rate: how much one log file grows in a minute at most, where its
     service does not say. journal: what journald keeps at most. rules: rule in /etc/logrotate.d -> changes.
+    extra: rule -> logs of what habla does not deploy, on every host that has them.
     """
 
     check_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
     rate: LogSize = "512k"
     journal: LogSize = "64M"
-    rules: dict[str, LogRuleSpec] = Field(default_factory=dict)
+    rules: dict[RuleName, LogRuleSpec] = Field(default_factory=dict)
+    extra: dict[RuleName, tuple[LogSpec, ...]] = Field(default_factory=dict)
 
 
 class SmtpSpec(Spec):

@@ -16,11 +16,12 @@ from habla.services.rotation import JOURNAL_FILES
 __all__ = ["SystemLogs"]
 
 _JOURNAL = "/etc/systemd/journald.conf.d/habla.conf"
-# (rule, path, mode and owner of a new file). dpkg and apt open theirs for each run.
+# (rule, path, mode and owner of a new file). dpkg and apt open theirs for each run; eipp.log.xz is written whole.
 _FILES = (
     ("alternatives", "/var/log/alternatives.log", "0644 root root"),
     ("apt", "/var/log/apt/history.log", "0644 root root"),
     ("apt", "/var/log/apt/term.log", "0640 root adm"),
+    ("apt", "/var/log/apt/eipp.log.xz", "0644 root root"),
     ("btmp", "/var/log/btmp", "0660 root utmp"),
     ("dpkg", "/var/log/dpkg.log", "0644 root root"),
     ("wtmp", "/var/log/wtmp", "0664 root utmp"),
@@ -56,8 +57,15 @@ class SystemLogs:
             actions={
                 "journald": Action(("systemctl", "restart", "systemd-journald.service"), inputs=(_JOURNAL,))
             },
-            logs=tuple(
-                Log(path, size="256k", keep=2, create=create, rule=rule, rate="64k")
-                for rule, path, create in _FILES
+            logs=(
+                *(
+                    Log(path, size="256k", keep=2, create=create, rule=rule, rate="64k")
+                    for rule, path, create in _FILES
+                ),
+                *(
+                    Log(log.path, log.size, log.keep, rule=rule, rate=log.rate or "", files=log.files)
+                    for rule, logs in sorted(self.spec.extra.items())
+                    for log in logs
+                ),
             ),
         )

@@ -18,10 +18,10 @@ USERS = ("ada", "bob", "cleo", "dan")
 
 
 class Program:
-    """A program in the outside network: lines of JSON in, lines of JSON out."""
+    """A program in a network of the lab: lines of JSON in, lines of JSON out."""
 
-    def __init__(self, lab: Path, script: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "habla.lab", "outside", "--dir", str(lab), "--"]
+    def __init__(self, lab: Path, script: str, *arguments: str, network: str = "outside") -> None:
+        command = [sys.executable, "-m", "habla.lab", network, "--dir", str(lab), "--"]
         self._process = subprocess.Popen(
             [*command, sys.executable, script, *arguments],
             stdin=subprocess.PIPE,

@@ -72,6 +72,7 @@ class Fleet:
         self._stack = self.project / "stacks" / "Pulumi.lab.yaml"
         if OLD_ARCHIVE:
             self._speak_1_3(Path(OLD_ARCHIVE))
+        self._leave_out("monitor1")
         self._settings = self._stack.read_text()
         self._environment = {
             name: value for name, value in os.environ.items() if name not in ("SSH_AUTH_SOCK", "PULUMI_STACK")
@@ -196,6 +197,12 @@ class Fleet:
             yield started
         finally:
             started.end()
+
+    def _leave_out(self, host: str) -> None:
+        """Cacti takes minutes to install: the tests of the monitor add it."""
+        stack = yaml.safe_load(self._stack.read_text())
+        del stack["config"]["habla:hosts"][host]
+        self._stack.write_text(yaml.safe_dump(stack, sort_keys=False))
 
     def _speak_1_3(self, archive: Path) -> None:
         """The same fleet, with HAProxy 1.3.14.10 built from this archive."""

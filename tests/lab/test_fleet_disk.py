@@ -1,0 +1,179 @@
+"""No partition fills with logs, and somebody is told before one does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clients import Jabber, Program
+from fleet import HERE, STABLE, Fleet
+from hosts import wait_for
+
+from habla.stack import load_plan
+
+pytestmark = pytest.mark.lab
+
+HOST, OTHER = STABLE
+MIB = 1 << 20
+# Incompressible bytes a second; the rule's rate is the same a minute.
+SPEED = 3 * MIB
+RUNS = 100
+CHANGES = {
+    "logs.check_seconds": 10,
+    "logs.rules": {"habla-rpc": {"size": "1M", "keep": 2, "rate": "180M"}},
+    "alerts.every_seconds": 5,
+    "partitions": {"/": {"size": "4G"}, "/var/log": {"size": "1G"}},
+}
+ROGUE = "/var/log/rogue.log"
+
+
+@pytest.fixture(scope="module")
+def mails(fleet: Fleet) -> Iterator[Program]:
+    """The fleet with small bounds, a look at it every five seconds, and a mail server."""
+    fleet.up(CHANGES)
+    mails = Program(fleet.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")
+    try:
+        mails.expect(10, event="started")
+        yield mails
+    finally:
+        mails.end()
+        fleet.up()
+
+
+def subjects(mails: Program, host: str, since: int = 0) -> list[str]:
+    return [
+        event["subject"]
+        for event in mails.events[since:]
+        if event["event"] == "mail" and f" {host}: " in event["subject"]
+    ]
+
+
+def put(fleet: Fleet, name: str) -> str:
+    """One of the programs beside this file, on the host; its path there."""
+    text = Path(HERE / name).read_text("utf-8")
+    fleet.lab.run(HOST, f"cat > /root/{name} <<'PROGRAM'\n{text}PROGRAM")
+    return f"/root/{name}"
+
+
+def free(fleet: Fleet, mount: str) -> int:
+    return int(fleet.ssh(HOST, f"df -B1 --output=avail {mount} | tail -n 1"))
+
+
+def test_every_log_of_the_fleet_has_a_rule_by_size(fleet: Fleet, mails: Program) -> None:
+    """`habla logs` looks on the hosts themselves, and finds nothing that no rule covers."""
+    done = fleet.habla("logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "and no other file grows like one" in done.stdout
+    assert not [event for event in mails.events if event["event"] == "mail"]
+
+
+@pytest.mark.usefixtures("mails")
+def test_the_worst_case_is_shown_and_refused_where_it_does_not_fit(fleet: Fleet) -> None:
+    """From the settings alone, before any host is touched."""
+    shown = fleet.habla("logs", "--bounds")
+    assert shown.returncode == 0 and "habla-rpc" in shown.stdout
+    output = fleet.refused({**CHANGES, "logs.check_seconds": 60})
+    assert f"hosts.{HOST}.partitions./var/log: logs can fill it (1.0 GiB)" in output
+    assert "habla-rpc 904 MiB (/var/log/habla-rpc/output.log)" in output
+
+
+def test_a_log_that_runs_away_stays_below_its_bound_and_nobody_notices(
+    fleet: Fleet, mails: Program, jabber: Jabber, pair: tuple[str, str]
+) -> None:
+    """More than the bound is written, at the rate that the settings state; users talk and ask meanwhile."""
+    fleet.up(CHANGES)
+    budget = next(
+        item for item in load_plan(fleet.project, "lab").hosts[HOST].budgets if item.mount == "/var/log"
+    )
+    bound = next(item.bytes for item in budget.bounds if item.rule == "habla-rpc")
+    since = len(mails.events)
+    program, log = put(fleet, "runaway.py"), "/var/log/habla-rpc/output.log"
+    with fleet.program("visitor.py", "ask", "4", "www.hab.la", "/rpc", "/status/") as visitor:
+        visitor.expect(30, event="started")
+        told = fleet.ssh(HOST, f"python3 {program} {log} {SPEED} {RUNS} {log} /var/log")
+        jabber.talk(*pair)
+        visitor.tell(stop=True)
+        done = visitor.expect(30, event="done")
+    report = json.loads(told)
+    print(report, "bound", bound)
+    assert report["written"] > bound, "a writer that stays below the bound anyway proves nothing"
+    assert report["rotations"] > 3
+    assert report["files"] <= bound
+    assert report["used"] < 80
+    assert done["faults"] == [] and not any(map(jabber.lost, pair))
+    assert subjects(mails, HOST, since) == []
+
+
+def test_an_uncovered_log_is_found_told_within_a_minute_and_told_when_it_is_over(
+    fleet: Fleet, mails: Program, jabber: Jabber, pair: tuple[str, str]
+) -> None:
+    """One mail each: the partition fills, and it is well again. What uses other partitions goes on."""
+    since = len(mails.events)
+    fleet.ssh(HOST, f"systemd-run -q --unit=rogue sh -c 'exec tail -f /dev/null >>{ROGUE}'")
+    try:
+        found = fleet.habla("logs")
+        assert found.returncode == 1
+        assert ROGUE in found.stdout and "rogue.service" in found.stdout
+        fleet.ssh(HOST, f"head -c {free(fleet, '/var/log') * 86 // 100} /dev/zero >>{ROGUE}")
+        started = time.monotonic()
+        wait_for(lambda: subjects(mails, HOST, since), 60, "a mail about /var/log")
+        print(f"told after {time.monotonic() - started:.1f} s")
+        subject = subjects(mails, HOST, since)[0]
+        assert "/var/log" in subject and "% full" in subject
+        text = next(event["text"] for event in mails.events[since:] if event.get("subject") == subject)
+        assert HOST in text and ROGUE in text
+        assert fleet.http("/rpc/health")[0] == 200
+        jabber.talk(*pair)
+    finally:
+        fleet.ssh(HOST, f"systemctl stop rogue; rm -f {ROGUE}")
+    wait_for(
+        lambda: [line for line in subjects(mails, HOST, since) if "/var/log" in line and "recovered" in line],
+        60,
+        "a mail that it is over",
+    )
+    about = [line for line in subjects(mails, HOST, since) if "% full" in line]
+    assert len(about) <= 3, about
+    assert fleet.habla("logs").returncode == 0
+
+
+def test_an_uncovered_log_alone_is_told(fleet: Fleet, mails: Program) -> None:
+    """Long before it fills anything: a log without a rule has no bound."""
+    since = len(mails.events)
+    fleet.ssh(HOST, f"echo a line >{ROGUE}")
+    try:
+        wait_for(
+            lambda: [line for line in subjects(mails, HOST, since) if ROGUE in line],
+            240,
+            "a mail about the log",
+        )
+    finally:
+        fleet.ssh(HOST, f"rm -f {ROGUE}")
+    wait_for(lambda: [line for line in subjects(mails, HOST, since) if "recovered" in line], 120, "recovery")
+    assert len(subjects(mails, HOST, since)) == 2
+
+
+@pytest.mark.usefixtures("mails")
+def test_an_apply_on_a_full_partition_fails_cleanly_and_works_again_afterwards(fleet: Fleet) -> None:
+    """Not a byte of the old configuration is lost, and what runs goes on."""
+    # Root may use what is left of the last blocks too; a second writer takes them.
+    fill = (
+        "dd if=/dev/zero of=/full bs=1M 2>/dev/null; cat /dev/zero >>/full 2>/dev/null; "
+        "sync; df --output=pcent /"
+    )
+    before = fleet.ssh(HOST, "sha256sum /etc/nginx/nginx.conf /etc/habla/apps/rpc.env")
+    running = fleet.ssh(HOST, "systemctl show -P MainPID nginx habla-rpc")
+    change = {**CHANGES, "services.static.max_age": 60}
+    try:
+        assert fleet.ssh(HOST, fill).split()[-1] == "100%"
+        output = fleet.refused(change)
+        assert "No space left on device" in output
+        assert fleet.ssh(HOST, "sha256sum /etc/nginx/nginx.conf /etc/habla/apps/rpc.env") == before
+        assert fleet.ssh(HOST, "systemctl show -P MainPID nginx habla-rpc") == running
+        assert fleet.served_by("/rpc/health") == set(STABLE)
+    finally:
+        fleet.ssh(HOST, "rm -f /full")
+    fleet.up(change)
+    assert "max-age=60" in fleet.ssh(HOST, "cat /etc/nginx/nginx.conf")
