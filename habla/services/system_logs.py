@@ -16,7 +16,7 @@ from habla.services.rotation import JOURNAL_FILES
 __all__ = ["SystemLogs"]
 
 _JOURNAL = "/etc/systemd/journald.conf.d/habla.conf"
-# (rule, path, mode and owner of a new file). dpkg and apt open theirs for each run; eipp.log.xz is written whole.
+# (rule, path, mode and owner of a new file). dpkg and apt open theirs for each run.
 _FILES = (
     ("alternatives", "/var/log/alternatives.log", "0644 root root"),
     ("apt", "/var/log/apt/history.log", "0644 root root"),

@@ -2,8 +2,8 @@
 
     runaway.py FILE BYTES_A_SECOND SECONDS PREFIX MOUNT
 
-Appends what cannot be compressed to FILE. At the end it prints one line of JSON: {"written": bytes, "files": the
-most that the files of PREFIX* took together, "used": the highest use of MOUNT in percent as df has it,
+Appends what cannot be compressed to FILE. At the end it prints one line of JSON: {"written": bytes, "files":
+the most that the files of PREFIX* took together, "used": the highest use of MOUNT in percent as df has it,
 "rotations": how often FILE became smaller}.
 """
 
