@@ -108,6 +108,13 @@ def test_a_daemon_that_writes_to_what_was_rotated_is_found() -> None:
     assert judged(path, open_files=(opened(path),), before={path: 50})[path].reason == "still written"
 
 
+def test_bounded_logs_are_counted_by_partition() -> None:
+    """Those with a rule by size, and what rotation left; not those by time, nor those without a rule."""
+    names = ("size.log", "size.log.1", "max.log", "min.log", "lone.log")
+    seen = Seen({f"{LOGS}/{name}": 100 for name in names})
+    assert logs.bounded(RULES, seen, ["/", "/tmp"]) == {"/": 0, "/tmp": 300}
+
+
 def test_logrotate_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is bounded then, but nobody can say what."""
     monkeypatch.setattr(rules.subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))

@@ -145,6 +145,17 @@ def uncovered(
     return [found[path] for path in sorted(found)]
 
 
+def bounded(rules: Rules, seen: Seen, points: list[str]) -> dict[str, int]:
+    """Mount point -> bytes of logs that a rule by size keeps in bounds, with what rotation left of them."""
+    found = dict.fromkeys(points, 0)
+    for path, size in seen.files.items():
+        rule = rules.rule_of(path)
+        place = holder(path, points)
+        if place and (rule.bytes if rule else rules.is_old(path)):
+            found[place] += size
+    return found
+
+
 def _reason(rules: Rules, path: str, grown: bool) -> tuple[str, str]:
     if path in rules.refused:
         return "refused", f"logrotate refuses to rotate it: {rules.refused[path]}"
