@@ -49,7 +49,7 @@ def run(settings: Settings, places: Places, now: float) -> Report:
         looked = _look_at_logs(settings, found, points, state["looks"], now)
         conditions.update(_log_conditions(settings, looked, state, points, now))
     context = message.Context(present)
-    bounded = state["logs"]["bounded"]
+    bounded = state["logs"].get("bounded", {})
     for partition in present:
         history = trend.remember(
             state["histories"].get(partition.mount),
