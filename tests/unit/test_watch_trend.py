@@ -18,7 +18,7 @@ def watched(
     window: int = 60,
     bounded: Callable[[float], float] = lambda _: 0,
 ) -> list[Trend | None]:
-    """What is found at each minute of so many. used, bounded: bytes at a minute, of all and of bounded logs."""
+    """What is found at each minute. used, bounded: bytes at a minute, of all and of bounded logs."""
     history, found = None, []
     for minute in range(minutes):
         now, value, logs = 1e9 + minute * 60, int(used(minute)), int(bounded(minute))
