@@ -17,10 +17,13 @@ from .settings import Settings
 MOST = 20000
 _DELETED_FROM = 1 << 20
 _TEMPORARY = ("/tmp/", "/var/tmp/")
-# Not logs: fixed once the system is installed, bounded by the number of users, or kept by their own daemon.
+# Not logs: fixed once the system is installed, written anew as a whole each time, bounded by the number of
+# users, or kept by their own daemon.
 _EXEMPT = (
     "*/README",
     "/var/log/journal/*",
+    "/var/log/apt/eipp.log.xz",
+    "/var/log/fontconfig.log",
     "/var/log/installer/*",
     "/var/log/lastlog",
     "/var/log/faillog",
