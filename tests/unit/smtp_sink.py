@@ -20,8 +20,8 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Session)
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Session)
         self.letters: list[EmailMessage] = []
         self.logins: list[tuple[str, str]] = []
         self.refuse: dict[str, str] = {}

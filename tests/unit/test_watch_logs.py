@@ -73,6 +73,31 @@ def test_what_is_wrong_with_the_configuration_is_known() -> None:
     ]
 
 
+def test_a_pattern_of_several_lines_is_one_rule() -> None:
+    """As rsyslog's is in Debian; and the rule before it is not taken for it."""
+    found = rules.parse(
+        "rotating pattern: /a  1024 bytes (1 rotations)\nempty log files are rotated, \n\n"
+        "rotating pattern: /var/log/syslog \n/var/log/mail.log\n weekly (4 rotations)\n"
+        "empty log files are not rotated, old logs are removed\nconsidering log /var/log/syslog\n"
+    )
+    assert [(rule.globs, rule.when) for rule in found.rules] == [
+        (("/a",), "1024 bytes"),
+        (("/var/log/syslog", "/var/log/mail.log"), "weekly"),
+    ]
+    assert found.covered["/var/log/syslog"].bytes == 0
+
+
+def test_words_of_logrotate_that_nobody_knows_are_a_fault() -> None:
+    """A rule that cannot be read must not pass for the one before it or after it."""
+    found = rules.parse(
+        "rotating pattern: /a  every full moon (1 rotations)\nempty log files are rotated, \n"
+        "considering log /a\n\nrotating pattern: /b  1024 bytes (1 rotations)\nconsidering log /b\n"
+    )
+    assert [rule.globs for rule in found.rules] == [("/b",)]
+    assert set(found.covered) == {"/b"}
+    assert "every full moon" in found.faults[0]
+
+
 def test_a_log_anywhere_is_found_when_it_is_open_for_append() -> None:
     """Not in a service's data, and not when it is only written to."""
     found = judged(open_files=(opened("/opt/x.log"), opened("/srv/data/db"), opened("/opt/y", append=False)))
@@ -106,6 +131,13 @@ def test_a_daemon_that_writes_to_what_was_rotated_is_found() -> None:
     path = f"{LOGS}/size.log.1"
     assert judged(path, open_files=(opened(path),), before={path: 100}) == {}
     assert judged(path, open_files=(opened(path),), before={path: 50})[path].reason == "still written"
+
+
+def test_bounded_logs_are_counted_by_partition() -> None:
+    """Those with a rule by size, and what rotation left; not those by time, nor those without a rule."""
+    names = ("size.log", "size.log.1", "max.log", "min.log", "lone.log")
+    seen = Seen({f"{LOGS}/{name}": 100 for name in names})
+    assert logs.bounded(RULES, seen, ["/", "/tmp"]) == {"/": 0, "/tmp": 300}
 
 
 def test_logrotate_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -87,7 +87,10 @@ def test_snmpget_finds_its_credentials_in_a_directory(snmpget: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ("echo 'Timeout: No Response from udp:192.0.2.1'; exit 1", "Timeout: No Response from udp:192.0.2.1"),
+        (
+            "echo 'Created directory: /x'; echo 'Timeout: No Response from udp:192.0.2.1'; exit 1",
+            "Timeout: No Response from udp:192.0.2.1",
+        ),
         (
             "echo 'No Such Instance currently exists'",
             "its snmpd answers, but knows no habla-watch",

@@ -168,6 +168,16 @@ def test_a_message_has_all_that_one_must_know() -> None:
     assert "/srv/y" not in written.text
 
 
+def test_a_message_of_logs_lists_those_that_it_is_about() -> None:
+    """Not one that was seen for the first time just now."""
+    logs = [Uncovered(path, MIB, "/", "no rule", "no rule of logrotate") for path in ("/old", "/new")]
+    record = {**RECORD, "kind": "logs", "point": "", "level": "warning", "current": ["/old"]}
+    context = message.Context(uncovered=logs)
+    written = message.write(Settings("a1", "lab"), Notice("logs", record, "warning"), context, 0.0)
+    assert "/old: 1.0 MiB" in written.text
+    assert "/new" not in written.text
+
+
 class Host:
     """A host of one partition, whose use a test sets, and whose logs are all bounded."""
 

@@ -12,13 +12,18 @@ MIB = 1 << 20
 SIZE = 4096 * MIB
 
 
-def watched(used: Callable[[float], float], minutes: int, window: int = 60) -> list[Trend | None]:
-    """What is found at each minute of so many; ``used`` says what is used at a minute."""
+def watched(
+    used: Callable[[float], float],
+    minutes: int,
+    window: int = 60,
+    bounded: Callable[[float], float] = lambda _: 0,
+) -> list[Trend | None]:
+    """What is found at each minute. used, bounded: bytes at a minute, of all and of bounded logs."""
     history, found = None, []
     for minute in range(minutes):
-        now, value = 1e9 + minute * 60, int(used(minute))
-        history = remember(history, now, value, window, 24)
-        found.append(trend(history, now, value, SIZE - value, window))
+        now, value, logs = 1e9 + minute * 60, int(used(minute)), int(bounded(minute))
+        history = remember(history, now, value, logs, window, 24)
+        found.append(trend(history, now, value - logs, SIZE - value, window))
     return found
 
 
@@ -43,6 +48,13 @@ def test_rotation_is_no_trend(period: int) -> None:
     assert not soon(found[period + 62 :])
 
 
+def test_logs_that_grow_towards_their_bound_are_no_trend() -> None:
+    """On a host that is new, nobody has yet seen one rotated."""
+    grows = lambda minute: 10 * MIB * minute  # noqa: E731
+    assert soon(watched(grows, 60))
+    assert not soon(watched(grows, 60, bounded=grows))
+
+
 def test_a_single_jump_is_no_trend() -> None:
     """A package of 600 MiB, installed within three minutes."""
     jump = watched(lambda minute: 500 * MIB + 200 * MIB * min(max(minute - 30, 0), 3), 200)
@@ -61,21 +73,21 @@ def test_a_use_that_stays_is_no_trend() -> None:
 
 def test_a_clock_set_back_is_survived() -> None:
     """Samples of the future are dropped."""
-    history = remember(None, 2e9, 5, 60, 24)
-    assert remember(history, 1e9, 7, 60, 24)["samples"] == [[1e9, 7]]
+    history = remember(None, 2e9, 5, 0, 60, 24)
+    assert remember(history, 1e9, 7, 2, 60, 24)["samples"] == [[1e9, 5, 7]]
 
 
 def test_the_history_stays_small() -> None:
     """A look every five seconds for three days keeps no more than two hundred numbers."""
     history = None
     for second in range(0, 3 * 86400, 5):
-        history = remember(history, 1e9 + second, 1, 60, 24 * 90)
+        history = remember(history, 1e9 + second, 1, 0, 60, 24 * 90)
     assert history is not None
     assert len(history["samples"]) + len(history["peaks"]) < 200
 
 
 def test_the_rate_is_of_the_last_while() -> None:
     """From the oldest sample within it, end to end."""
-    samples = [[0.0, 0], [900.0, 100], [960.0, 160]]
+    samples = [[0.0, 0, 0], [900.0, 0, 100], [960.0, 0, 160]]
     assert rate(samples, 1020.0, 220, 120.0) == 60.0
     assert rate([], 1020.0, 220, 120.0) is None

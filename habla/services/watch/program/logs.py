@@ -17,10 +17,13 @@ from .settings import Settings
 MOST = 20000
 _DELETED_FROM = 1 << 20
 _TEMPORARY = ("/tmp/", "/var/tmp/")
-# Not logs: fixed once the system is installed, bounded by the number of users, or kept by their own daemon.
+# Not logs: fixed once the system is installed, written anew as a whole each time, bounded by the number of
+# users, or kept by their own daemon.
 _EXEMPT = (
     "*/README",
     "/var/log/journal/*",
+    "/var/log/apt/eipp.log.xz",
+    "/var/log/fontconfig.log",
     "/var/log/installer/*",
     "/var/log/lastlog",
     "/var/log/faillog",
@@ -143,6 +146,17 @@ def uncovered(
         elif entry.append or path.startswith(below) or entry.bytes > before.get(path, entry.bytes):
             judge(path, entry.bytes, entry.bytes > before.get(path, entry.bytes))
     return [found[path] for path in sorted(found)]
+
+
+def bounded(rules: Rules, seen: Seen, points: list[str]) -> dict[str, int]:
+    """Mount point -> bytes of logs that a rule by size keeps in bounds, with what rotation left of them."""
+    found = dict.fromkeys(points, 0)
+    for path, size in seen.files.items():
+        rule = rules.rule_of(path)
+        place = holder(path, points)
+        if place and (rule.bytes if rule else rules.is_old(path)):
+            found[place] += size
+    return found
 
 
 def _reason(rules: Rules, path: str, grown: bool) -> tuple[str, str]:

@@ -44,27 +44,35 @@ def run(settings: Settings, places: Places, now: float) -> Report:
     present, report.faults = partitions.read(found)
     points = [partition.mount for partition in present]
     conditions = events.of_missing(settings, points)
+    looked = None
+    if not 0 <= now - state["logs"].get("checked", 0) < LOGS_SECONDS:
+        looked = _look_at_logs(settings, found, points, state["looks"], now)
+        conditions.update(_log_conditions(settings, looked, state, points, now))
     context = message.Context(present)
+    bounded = state["logs"].get("bounded", {})
     for partition in present:
         history = trend.remember(
             state["histories"].get(partition.mount),
             now,
             partition.used,
+            bounded.get(partition.mount, 0),
             settings.trend_minutes,
             settings.trend_hours,
         )
         state["histories"][partition.mount] = history
-        rising = trend.trend(history, now, partition.used, partition.available, settings.trend_minutes)
+        rising = trend.trend(
+            history,
+            now,
+            partition.used - bounded.get(partition.mount, 0),
+            partition.available,
+            settings.trend_minutes,
+        )
         conditions.update(events.of_partition(partition, settings, state["events"], rising))
         rate = trend.rate(history["samples"], now, partition.used, _RATE_SECONDS)
         if rate is not None:
             context.rates[partition.mount] = rate
     state["histories"] = {point: state["histories"][point] for point in points}
     conditions.update(_gone(state["events"], points))
-    looked = None
-    if not 0 <= now - state["logs"].get("checked", 0) < LOGS_SECONDS:
-        looked = _look_at_logs(settings, found, points, state["looks"], now)
-        conditions.update(_log_conditions(settings, looked, state, now))
     if not 0 <= now - state["peers"].get("asked", 0) < peers.ASK_SECONDS:
         seen = peers.advance(state["peers"].get("seen", {}), peers.ask(settings.peers, settings.snmp), now)
         state["peers"] = {"asked": now, "seen": seen}
@@ -114,7 +122,7 @@ def _look_at_logs(
 
 
 def _log_conditions(
-    settings: Settings, looked: _Logs, state: dict[str, Any], now: float
+    settings: Settings, looked: _Logs, state: dict[str, Any], points: list[str], now: float
 ) -> dict[str, events.Condition]:
     """Only what has been so for a while counts: packages and deployments write a log before its rule."""
     first: dict[str, float] = state["logs"].get("first", {})
@@ -123,7 +131,8 @@ def _log_conditions(
         faults.append(f"more than {logs.MOST} files in log directories: not all could be looked at")
     current = [*(log.path for log in looked.uncovered), *faults]
     first = {item: min(first.get(item, now), now) for item in current}
-    state["logs"] = {"checked": now, "first": first}
+    bounded = logs.bounded(looked.rules, looked.seen, points)
+    state["logs"] = {"checked": now, "first": first, "bounded": bounded}
 
     def settled(item: str) -> bool:
         return now - first[item] >= settings.settle_seconds

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = look.run(config, places, time.time())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # A state that another version left must not end the watch for good; twice is another fault.
+        # A state that another version left must not end the watch for good.
         print(f"{_WARNING}watch: starting anew: {type(error).__name__}: {error}")
         places.forget()
         report = look.run(config, places, time.time())

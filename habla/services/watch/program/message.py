@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Sequence
 
-from .events import Notice, span
+from .events import Notice, Record, span
 from .growth import Growth
 from .logs import Uncovered
 from .partitions import Partition
@@ -58,7 +58,7 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
             grows = any(growth.rate is None or growth.rate > 0 for growth in context.growth[point])
             title = "Fastest-growing files of" if grows else "Nothing grows now; the largest logs of"
             lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
-        lines += _uncovered(context.uncovered, point)
+        lines += _uncovered(context.uncovered, record)
         lines += ["", f"What to do: {_ADVICE[record['kind']]}", "More is in docs/disk.md of habla."]
     return Message(subject, "\n".join(lines) + "\n")
 
@@ -86,9 +86,12 @@ def _growth(growth: Growth) -> str:
     return f"  {growth.path}: {rate}{size(growth.bytes)}{owner}"
 
 
-def _uncovered(found: Sequence[Uncovered], point: str) -> list[str]:
-    """All of the host for an event of its logs, else those of the partition."""
-    chosen = [log for log in found if not point or log.partition == point]
+def _uncovered(found: Sequence[Uncovered], record: Record) -> list[str]:
+    """Those that an event of logs is about, else all of the partition."""
+    if record["kind"] == "logs":
+        chosen = [log for log in found if log.path in record["current"]]
+    else:
+        chosen = [log for log in found if log.partition == record["point"]]
     if not chosen:
         return []
     lines = ["", "Logs that no size bounds:"]

@@ -74,8 +74,9 @@ def _snmpget(peer: Peer, snmp: str) -> Answer:
         return "", str(error)
     words = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0:
-        return "", words.splitlines()[0] if words else f"snmpget ends with {done.returncode}"
-    value = words.strip('"')
+        # It may say first that it made a directory.
+        return "", words.splitlines()[-1] if words else f"snmpget ends with {done.returncode}"
+    value = words.splitlines()[-1].strip('"') if words else ""
     # What it says of an object that is not there is no error to it.
     if not value or value.startswith("No Such"):
         return "", "its snmpd answers, but knows no habla-watch"

@@ -8,10 +8,12 @@ import shlex
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Iterator
 
 _SECONDS = 20
+_BEGINS = "rotating pattern: "
 _PATTERN = re.compile(
-    r"^rotating pattern: (?P<globs>.*?)  ?(?P<when>(?:\d+ bytes)|hourly|daily|weekly|monthly|yearly"
+    r"^rotating pattern: (?P<globs>.*?) +(?P<when>(?:\d+ bytes)|hourly|daily|weekly|monthly|yearly"
     r"|after \d+ days|forced from command line) \((?P<keep>[^)]*)\)$"
 )
 _SKIPPED = re.compile(r'^\s*error: skipping "(?P<path>[^"]+)" because (?P<why>.*)$')
@@ -105,7 +107,7 @@ def parse(text: str) -> Rules:
     """What ``logrotate -d`` prints."""
     found = Rules()
     current: Rule | None = None
-    for line in text.splitlines():
+    for line in _joined(text):
         pattern = _PATTERN.match(line)
         skipped, absent = _SKIPPED.match(line), _ABSENT.match(line)
         if pattern:
@@ -127,6 +129,23 @@ def parse(text: str) -> Rules:
     for path in found.refused:
         found.covered.pop(path, None)
     return found
+
+
+def _joined(text: str) -> Iterator[str]:
+    """The lines of ``text``; a pattern, which may be of several, as one."""
+    pattern = ""
+    for line in text.splitlines():
+        if pattern and line.startswith(("empty log files", "olddir is", "considering log ", _BEGINS)):
+            # A logrotate that speaks otherwise must not be taken for one whose rules are all well.
+            yield f"error: logrotate says what nobody here understands: {pattern}"
+            pattern = ""
+        if pattern or line.startswith(_BEGINS):
+            pattern = f"{pattern} {line.strip()}".strip()
+            if _PATTERN.match(pattern):
+                yield pattern
+                pattern = ""
+        else:
+            yield line
 
 
 def _more(rule: Rule, line: str) -> Rule:

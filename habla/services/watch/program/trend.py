@@ -2,7 +2,8 @@
 
 A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a
 trend. So the window is cut in four, and the lowest use of each quarter must be higher than that of the one
-before; and use must be higher than it ever was before the window, by half of what it rose in it.
+before; and use must be higher than it ever was before the window, by half of what it rose in it. Logs with a
+rule by size are left out: what they take goes up to their bound and no further.
 """
 
 from __future__ import annotations
@@ -25,20 +26,22 @@ class Trend:
 
 
 def remember(
-    history: dict[str, Any] | None, now: float, used: int, minutes: int, hours: int
+    history: dict[str, Any] | None, now: float, used: int, bounded: int, minutes: int, hours: int
 ) -> dict[str, Any]:
     """The history with this sample: ``samples`` of the window, ``peaks`` of the hours before it.
+
+    used: bytes in all; bounded: bytes of logs with a rule by size. A sample is time, used - bounded, used.
 
     What lies in the future was written by a clock that went wrong, and is dropped.
     """
     window, reach = minutes * 60.0, hours * 3600.0
     history = history or {"samples": [], "peaks": []}
-    samples = [[at, value] for at, value in history["samples"] if at <= now]
+    samples = [sample for sample in history["samples"] if sample[0] <= now]
     peaks = [[at, value] for at, value in history["peaks"] if now - reach - window <= at <= now]
     if not samples or now - samples[-1][0] >= window / _SAMPLES:
-        samples.append([now, used])
+        samples.append([now, used - bounded, used])
     bucket = max(window / _PARTS, reach / _PEAKS)
-    for at, value in (sample for sample in samples if sample[0] < now - window):
+    for at, value, _ in (sample for sample in samples if sample[0] < now - window):
         if peaks and at - peaks[-1][0] < bucket:
             peaks[-1][1] = max(peaks[-1][1], value)
         else:
@@ -47,16 +50,19 @@ def remember(
 
 
 def rate(samples: Sequence[Sequence[float]], now: float, used: int, seconds: float) -> float | None:
-    """Bytes a minute over the last ``seconds``, end to end; None without an earlier sample."""
+    """Bytes of all that is used, a minute, over the last ``seconds``; None without an earlier sample."""
     recent = [sample for sample in samples if now - seconds <= sample[0] < now]
     if not recent:
         return None
-    return (used - recent[0][1]) / ((now - recent[0][0]) / 60)
+    return (used - recent[0][2]) / ((now - recent[0][0]) / 60)
 
 
 def trend(history: dict[str, Any], now: float, used: int, available: int, minutes: int) -> Trend | None:
-    """When the partition is full if it goes on like this; None when nothing says that it will be."""
-    samples = [*history["samples"], [now, used]]
+    """When the partition is full if it goes on like this; None when nothing says that it will be.
+
+    used: without bounded logs.
+    """
+    samples = [*history["samples"], [now, used, 0]]
     start = samples[0][0]
     length = (now - start) / _PARTS
     if now - start < minutes * 60.0 / _PARTS:
@@ -64,7 +70,7 @@ def trend(history: dict[str, Any], now: float, used: int, available: int, minute
     lowest = []
     for part in range(_PARTS):
         begins, ends = start + part * length, start + (part + 1) * length
-        values = [value for at, value in samples if begins <= at <= ends]
+        values = [value for at, value, _ in samples if begins <= at <= ends]
         if not values:
             return None
         lowest.append(min(values))
