@@ -39,7 +39,7 @@ class Cacti:
         """Run SQL as root; the rows. NULL is an empty string."""
         words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", "--user=root"]
         output = self._run(["mariadb", *words, "--protocol=socket", "cacti"], text)
-        return [[_plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
+        return [[plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
 
     def php(self, program: str, *words: str) -> str:
         """Run one of Cacti's programs as the user that its files belong to."""
@@ -65,7 +65,8 @@ class Cacti:
         return done.stdout
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
+    """A cell of MariaDB's batch output as it was; NULL is an empty string."""
     if cell == "NULL":
         return ""
     return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "0": "\0"}.get(found[1], found[1]), cell)

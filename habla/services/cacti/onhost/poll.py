@@ -39,7 +39,7 @@ def fault(status: int, output: str) -> str:
 
 
 def adopt() -> None:
-    """What the poller leaves running in the background becomes a child of this process when the poller ends."""
+    """What the poller leaves running in the background becomes a child of this process when it ends."""
     become_subreaper = 36
     ctypes.CDLL(None).prctl(become_subreaper, 1, 0, 0, 0)
 
