@@ -37,7 +37,7 @@ systemctl start habla-cacti-sync && journalctl --sync
 journalctl -u habla-cacti-sync -o cat -n 20 | grep '"added"' | tail -1
 """
 GRAPHS = """\
-SELECT CONCAT(h.description, ' ', g.item), g.local_graph_id FROM habla_graph g JOIN host h ON h.id = g.host_id;
+SELECT CONCAT(h.description, ' ', g.item), g.local_graph_id FROM habla_graph g JOIN host h ON h.id = host_id;
 """
 ASK = """
 import json, subprocess, sys
