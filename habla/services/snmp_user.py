@@ -17,17 +17,22 @@ import sys
 from pathlib import Path
 
 AUTH, PRIVACY = "SHA-512", "AES"
-SHORTEST = 8
+# snmpd takes no shorter ones; Cacti has no room for a longer one to authenticate with.
+SHORTEST, LONGEST = 8, 50
 _USERS = re.compile(r"^\s*(usmUser|createUser)\s")
 
 
 def faults(wanted: dict[str, str]) -> list[str]:
     """What snmpd would only log: a passphrase that it does not take, and so a user who can do nothing."""
     return [
-        f"the SNMP passphrase {name!r} must have {SHORTEST} characters or more, in one line"
+        f"the SNMP passphrase {name!r} must have {SHORTEST} to {LONGEST} bytes, in one line"
         for name in ("auth", "privacy")
-        if wanted and (len(wanted[name].encode()) < SHORTEST or re.search(r"[\n\r\0]", wanted[name]))
+        if wanted and not _usable(wanted[name])
     ]
+
+
+def _usable(value: str) -> bool:
+    return SHORTEST <= len(value.encode()) <= LONGEST and not re.search(r"[\n\r\0]", value)
 
 
 def renewed(state: str, wanted: dict[str, str]) -> str:

@@ -123,6 +123,7 @@ def test_document_that_is_no_mapping_is_refused(raw: Any) -> None:
         ("sql", '"$`', '"$`'),
         ("env", 'a"b\\c$d`e', 'a\\"b\\\\c\\$d\\`e'),
         ("env", "it's", "it's"),
+        ("json", 'a"b\\c\nd', 'a\\"b\\\\c\\nd'),
         ("", "@{secret:other}", "@{secret:other}"),
     ],
 )

@@ -31,7 +31,11 @@ ALLOWED = {
     "agent": set(),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HOST_SIDE = [PACKAGE / "services" / "jabber_cluster.py", *sorted((PACKAGE / "agent").glob("*.py"))]
+HOST_SIDE = [
+    *(PACKAGE / "services" / f"{name}.py" for name in ("haproxy_sessions", "jabber_cluster", "snmp_user")),
+    *sorted((PACKAGE / "services/cacti/onhost").glob("*.py")),
+    *sorted((PACKAGE / "agent").glob("*.py")),
+]
 
 
 def room_of(path: Path) -> str:

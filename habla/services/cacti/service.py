@@ -138,9 +138,10 @@ class Cacti:
                     "/var/log/apache2/*.log",
                     reopen="systemctl reload apache2.service",
                     rule="apache2",
+                    create="640 root adm",
                     files=2,
                 ),
-                Log("/var/log/cacti/*.log", rule="cacti"),
+                Log("/var/log/cacti/*.log", rule="cacti", files=2),
                 Log(
                     f"{_MYSQL_LOGS}/error.log",
                     reopen="mariadb-admin --user=root flush-error-log",

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 
 CACTI = "/usr/share/cacti"
+# The user that its files belong to; runuser would have PAM write two lines into the journal each time.
+AS_CACTI = ("setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", "--")
 _REMOVE = """
 chdir("/usr/share/cacti/site");
 require "include/cli_check.php";
@@ -37,16 +39,16 @@ class Cacti:
         """Run SQL as root; the rows. NULL is an empty string."""
         words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", "--user=root"]
         output = self._run(["mariadb", *words, "--protocol=socket", "cacti"], text)
-        return [[_plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
+        return [[plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
 
     def php(self, program: str, *words: str) -> str:
         """Run one of Cacti's programs as the user that its files belong to."""
-        return self._run(["runuser", "-u", "www-data", "--", "php", "-q", f"{CACTI}/cli/{program}", *words])
+        return self._run([*AS_CACTI, "php", "-q", f"{CACTI}/cli/{program}", *words])
 
     def remove(self, what: str, ids: Sequence[str]) -> None:
         """Remove graphs or devices, with their data sources and places in trees."""
         if ids:
-            self._run(["runuser", "-u", "www-data", "--", "php", "-r", _REMOVE, "--", what, *ids])
+            self._run([*AS_CACTI, "php", "-r", _REMOVE, "--", what, *ids])
 
     def one(self, query: str) -> str:
         """The one value that must be there."""
@@ -63,7 +65,8 @@ class Cacti:
         return done.stdout
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
+    """A cell of MariaDB's batch output as it was; NULL is an empty string."""
     if cell == "NULL":
         return ""
     return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "0": "\0"}.get(found[1], found[1]), cell)

@@ -9,6 +9,8 @@ Written to the host that runs Cacti; Python 3.9 and its standard library only.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import re
@@ -20,6 +22,7 @@ from pathlib import Path
 POLLER = ("php", "/usr/share/cacti/site/poller.php")
 # Cacti gives up by itself after 58.
 SECONDS = 90
+BACKGROUND = 50
 _STATS = re.compile(r" STATS: Time:.* DataSources:(\d+) RRDsProcessed:(\d+)")
 
 
@@ -35,24 +38,43 @@ def fault(status: int, output: str) -> str:
     return ""
 
 
+def adopt() -> None:
+    """What the poller leaves running in the background becomes a child of this process when it ends."""
+    become_subreaper = 36
+    ctypes.CDLL(None).prctl(become_subreaper, 1, 0, 0, 0)
+
+
+def wait_for_children(seconds: float) -> None:
+    """systemd ends whatever is left of a unit; but that may be asking a host for its tables anew."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.1)
+
+
 def main(alive: str, lock: str) -> int:
     # Opened to read, so that it may belong to either user.
     descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    adopt()
     started = int(time.time())
     done = subprocess.run(
         POLLER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
     )
     # One line per file and poll says nothing.
     print("\n".join(line for line in done.stdout.splitlines() if line.strip() and not line.startswith("OK ")))
+    sys.stdout.flush()
     reason = fault(done.returncode, done.stdout)
+    if not reason:
+        new = Path(alive + ".new")
+        new.write_text(f"{started}\n")
+        new.replace(alive)
+    # The next poll is due a minute after this one.
+    wait_for_children(started + BACKGROUND - time.time())
     if reason:
         print(reason, file=sys.stderr)
-        return 1
-    new = Path(alive + ".new")
-    new.write_text(f"{started}\n")
-    new.replace(alive)
-    return 0
+    return 1 if reason else 0
 
 
 if __name__ == "__main__":

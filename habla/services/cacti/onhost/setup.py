@@ -23,6 +23,8 @@ from pathlib import Path
 
 CACTI = Path("/usr/share/cacti")
 DATABASE = "cacti"
+# The user that its files belong to; runuser would have PAM write two lines into the journal each time.
+AS_CACTI = ("setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", "--")
 # All that the sync uses: disks, load, memory, traffic; and a graph of any one number.
 TEMPLATES = ("NetSNMP_Device", "Generic_SNMP_Device")
 # Every minute, not every five: a partition that fills is seen in time, and new graphs show something soon.
@@ -34,8 +36,18 @@ SETTINGS = {
     "poller_type": "1",
 }
 # Of a fresh installation only; a user may turn them on. As delivered, Cacti searches 192.168.1.0/24 for
-# hosts, and would make graphs of its own choice for hosts that it gets to know.
-FRESH = {"automation_graphs_enabled": "", "automation_tree_enabled": ""}
+# hosts, and makes graphs of its own choice for hosts that it gets to know.
+AUTOMATION = ("automation_networks", "automation_graph_rules", "automation_tree_rules")
+
+
+# The template of any one number says nothing of what it is; ours is a copy that does.
+NUMBER, SESSIONS = "SNMP - Generic OID Template", "HAProxy - Sessions"
+COPY = """
+chdir("/usr/share/cacti/site");
+require "include/cli_check.php";
+require_once "lib/api_graph.php";
+api_duplicate_graph(0, $argv[1], $argv[2]);
+"""
 
 
 def sql(text: str, database: str = DATABASE) -> list[list[str]]:
@@ -52,7 +64,7 @@ def run(command: Sequence[str], stdin: str = "") -> str:
 
 def php(script: str, *words: str) -> str:
     """A program of Cacti's, as the user that its files belong to."""
-    return run(["runuser", "-u", "www-data", "--", "php", "-q", str(CACTI / script), *words])
+    return run([*AS_CACTI, "php", "-q", str(CACTI / script), *words])
 
 
 def settings(wanted: dict[str, str]) -> str:
@@ -73,18 +85,31 @@ def install() -> None:
     sql(f"DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE} {charset};", "mysql")
     sql((CACTI / "conf_templates/cacti.sql").read_text("utf-8"))
     found = re.search(r"RRDtool (\d+\.\d+\.\d+)", run(["rrdtool", "--version"]))
-    sql(settings({**SETTINGS, **FRESH, "rrdtool_version": found[1] if found else "1.7.2"}))
+    sql(settings({**SETTINGS, "rrdtool_version": found[1] if found else "1.7.2"}))
     sql(f"UPDATE data_source_profiles SET `default` = IF(step = {SECONDS}, 'on', '');")
-    sql("UPDATE automation_networks SET enabled = '';")
+    sql(" ".join(f"UPDATE {table} SET enabled = '';" for table in AUTOMATION))
     # The programs will not run, nor the pages show, before the version is the right one.
     version = (CACTI / "site/include/cacti_version").read_text("utf-8").strip()
     sql(f"CREATE TABLE habla_setup (done INT); UPDATE version SET cacti = '{version}';")
     for name in TEMPLATES:
         php("cli/import_package.php", f"--filename={CACTI}/site/install/templates/{name}.xml.gz")
-    if not sql("SELECT id FROM graph_templates WHERE name = 'SNMP - Generic OID Template';"):
-        sys.exit(f"Cacti did not take its templates {', '.join(TEMPLATES)}")
+    make_template()
     php("cli/rebuild_poller_cache.php")
     sql("INSERT INTO habla_setup VALUES (1);")
+
+
+def make_template() -> None:
+    rows = sql(f"SELECT id FROM graph_templates WHERE name = '{NUMBER}';")
+    if not rows:
+        sys.exit(f"Cacti did not take its templates {', '.join(TEMPLATES)}")
+    run([*AS_CACTI, "php", "-r", COPY, "--", rows[0][0], SESSIONS])
+    ours = f"graph_template_id = (SELECT id FROM graph_templates WHERE name = '{SESSIONS}')"
+    colour = "COALESCE((SELECT MIN(id) FROM colors WHERE hex = '7CB3F1'), 1)"
+    sql(
+        f"UPDATE graph_templates_graph SET vertical_label = 'sessions' WHERE {ours};"
+        f" UPDATE graph_templates_item SET text_format = 'Sessions', color_id = {colour}"
+        f" WHERE {ours} AND sequence = 1;"
+    )
 
 
 def set_password(password: str) -> bool:

@@ -39,7 +39,7 @@ GRAPHS = {
     "traffic": "Interface - Traffic (bits/sec)",
     "load": "Net-SNMP - Load Average",
     "memory": "Net-SNMP - Memory Usage",
-    "sessions": "SNMP - Generic OID Template",
+    "sessions": "HAProxy - Sessions",
 }
 _PSEUDO = re.compile(r"/(sys|run|proc|dev)(/|$)")
 
@@ -57,7 +57,7 @@ def columns(device: Mapping[str, Any], snmp: Mapping[str, Any]) -> dict[str, str
         "snmp_priv_passphrase": snmp["privacy"] if v3 else "",
         "snmp_priv_protocol": "AES128" if v3 else "",
         "snmp_port": str(snmp["port"]),
-        "snmp_timeout": "1000",
+        "snmp_timeout": "500",
         # Asked for its uptime first: a host that is down costs one timeout, not one for each value.
         "availability_method": "2",
     }
@@ -187,14 +187,17 @@ class Sync:
             # Forced, as this template serves several graphs of one device.
             items[f"sessions {instance}"] = [plain, "--force", title, f"--input-fields=oid={oid}"]
         address, paths = device["address"], list(device["partitions"])
-        self.ask(number, INTERFACES, "ifIP", [] if "traffic" in have else [address])
+        answers = self.ask(number, INTERFACES, "ifIP", [] if "traffic" in have else [address])
         items["traffic"] = self.indexed(INTERFACES, "traffic", "In/Out Bits (64-bit)", "ifIP", address)
         missing = [path for path in paths if f"partition {path}" not in have]
-        shown = self.ask(number, DISKS, "dskPath", missing, always=not paths)
+        # Who does not answer one question will not answer the next, and each costs seconds.
+        shown = self.ask(number, DISKS, "dskPath", missing, always=not paths) if answers else []
         if not paths:
             # What is there stays, though its file system may not be mounted at the moment.
             old = [item.split(" ", 1)[1] for item in have if item.startswith("partition ")]
             paths = sorted({*old, *real_partitions(shown)})
+            if not paths:
+                self.report["pending"].append(f"{device['name']} partitions")
         for path in paths:
             items[f"partition {path}"] = self.indexed(DISKS, "partition", "Disk Space", "dskPath", path)
         return items
