@@ -21,7 +21,6 @@ _FILES = (
     ("alternatives", "/var/log/alternatives.log", "0644 root root"),
     ("apt", "/var/log/apt/history.log", "0644 root root"),
     ("apt", "/var/log/apt/term.log", "0640 root adm"),
-    ("apt", "/var/log/apt/eipp.log.xz", "0644 root root"),
     ("btmp", "/var/log/btmp", "0660 root utmp"),
     ("dpkg", "/var/log/dpkg.log", "0644 root root"),
     ("wtmp", "/var/log/wtmp", "0664 root utmp"),

@@ -14,6 +14,7 @@ from typing import Any
 from habla.model.disk_specs import AlertsSpec, SnmpSpec
 from habla.model.service import Offer, ServiceState, Site, Stability
 from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.services.snmp_user import AUTH, PRIVACY
 
 __all__ = ["PROGRAM", "Guard", "Peer", "Watch"]
 
@@ -238,7 +239,7 @@ def _snmp_conf(snmp: SnmpSpec) -> str:
         return f'defVersion 2c\ndefCommunity "{secret(snmp.community, "env")}"\n'
     return (
         f"defVersion 3\ndefSecurityName {snmp.user}\ndefSecurityLevel authPriv\n"
-        "defAuthType SHA\ndefPrivType AES\n"
+        f"defAuthType {AUTH}\ndefPrivType {PRIVACY}\n"
         f'defAuthPassphrase "{secret(snmp.auth, "env")}"\n'
         f'defPrivPassphrase "{secret(snmp.privacy, "env")}"\n'
     )
