@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError, add_identity, shells
@@ -73,6 +73,7 @@ def _run(root: Path, options: argparse.Namespace) -> int:
     else:
         print("\n".join(uncovered_table(answers)))
     faults = [f"{answer.host}: {fault}" for answer in answers for fault in answer.faults]
+    faults += crowded(plan, answers)
     for fault in faults:
         print(f"habla: {fault}", file=sys.stderr)
     return 1 if faults or any(answer.uncovered for answer in answers) else 0
@@ -96,6 +97,22 @@ def ask(reached: Shells, plan: FleetPlan) -> list[_Answer]:
     hosts = [name for name in plan.hosts if not plan.settings.hosts[name].unreachable]
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(one, hosts))
+
+
+def crowded(plan: FleetPlan, answers: Sequence[_Answer]) -> list[str]:
+    """Globs that match more files than their bounds count."""
+    found = []
+    for answer in answers:
+        paths = [PurePosixPath(path) for path in answer.document.get("covered", ())]
+        for budget in plan.hosts[answer.host].budgets:
+            for bound in budget.bounds:
+                count = sum(path.match(bound.path) for path in paths)
+                if count > bound.files:
+                    found.append(
+                        f"{answer.host}: {count} files match {bound.path}, its bound counts {bound.files}: "
+                        "set files of that log"
+                    )
+    return found
 
 
 def uncovered_table(answers: Sequence[_Answer]) -> list[str]:

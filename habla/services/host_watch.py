@@ -44,10 +44,13 @@ def watchers(site: Site, stands: Standing, how: Watching) -> tuple[Service, ...]
     """The services. stands: what else the host has. snmpd is there only for a monitor."""
     monitors = site.endpoints.named("cacti")
     hosts = site.endpoints.named("snmp")
-    peers = [Peer(end.host, end.address) for end in hosts if end.host != site.host]
+    peers = [Peer(end.host, end.address, how.alerts.silent_seconds) for end in hosts if end.host != site.host]
     mine = site.host in {end.host for end in monitors}
     others = [end.host for end in hosts if end.host not in {each.host for each in monitors}]
-    guards = [Guard(end.host, f"http://{end.address}:{end.offer.port}{ALIVE_PATH}") for end in monitors]
+    guards = [
+        Guard(end.host, f"http://{end.address}:{end.offer.port}{ALIVE_PATH}", how.alerts.silent_seconds)
+        for end in monitors
+    ]
     watch = Watch(
         how.alerts,
         how.environment,

@@ -35,11 +35,15 @@ _RUN = 15
 
 @dataclass(frozen=True)
 class Bound:
-    """What the files of one log take at most. bytes: all of them together, at the worst moment."""
+    """What one log takes at most. bytes: all its files together, old ones too, at the worst moment.
+
+    files: how many the glob ``path`` stands for.
+    """
 
     rule: str
     path: str
     bytes: int
+    files: int = 1
 
 
 def rotation_rules(logs: Iterable[Log], spec: LogsSpec) -> dict[str, File]:
@@ -71,7 +75,7 @@ def _how(log: Log) -> Sequence[str]:
 
 def bounds(logs: Iterable[Log], spec: LogsSpec) -> list[Bound]:
     """The bound of each log and of the journal, the largest first."""
-    found = {Bound(log.rule, log.path, worst_case(log, spec)) for log in _changed(logs, spec)}
+    found = {Bound(log.rule, log.path, worst_case(log, spec), log.files) for log in _changed(logs, spec)}
     journal = size_bytes(spec.journal)
     found.add(Bound("journald", "/var/log/journal", journal + journal // JOURNAL_FILES))
     return sorted(found, key=lambda bound: (-bound.bytes, bound.rule, bound.path))

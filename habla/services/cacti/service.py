@@ -139,9 +139,11 @@ class Cacti:
                     reopen="systemctl reload apache2.service",
                     rule="apache2",
                     create="640 root adm",
-                    files=2,
+                    files=3,
                 ),
-                Log("/var/log/cacti/*.log", rule="cacti", files=2),
+                Log("/var/log/cacti/*.log", rule="cacti", files=4),
+                # Of a package that Cacti brings along.
+                Log("/var/log/dbconfig-common/dbc.log", "256k", rule="dbconfig-common", rate="64k"),
                 Log(
                     f"{_MYSQL_LOGS}/error.log",
                     reopen="mariadb-admin --user=root flush-error-log",

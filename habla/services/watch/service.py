@@ -39,7 +39,7 @@ class Peer:
 
     name: str
     address: IPv4Address
-    silent_seconds: int = 180
+    silent_seconds: int = 300
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +48,7 @@ class Guard:
 
     name: str
     url: str
-    silent_seconds: int = 600
+    silent_seconds: int = 300
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The two trees: every partition's graph by host, and every host with all its graphs."""
+"""The two trees: every partition's graph in one view, and every host with all its graphs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,6 @@ def plant(cacti: Cacti, ours: str) -> list[str]:
         "(local_graph_id > 0 AND local_graph_id NOT IN (SELECT id FROM graph_local))"
         " OR (host_id > 0 AND host_id NOT IN (SELECT id FROM host)));"
     )
-    headers = dict(
-        cacti.sql(
-            f"SELECT title, id FROM graph_tree_items WHERE graph_tree_id = {disks} AND parent = 0"
-            " AND local_graph_id = 0 AND host_id = 0 ORDER BY id DESC;"
-        )
-    )
     placed = _column(cacti, f"SELECT local_graph_id FROM graph_tree_items WHERE graph_tree_id = {disks};")
     rows = cacti.sql(
         "SELECT h.description, g.item, g.local_graph_id FROM habla_graph g JOIN host h ON h.id = g.host_id"
@@ -35,16 +29,9 @@ def plant(cacti: Cacti, ours: str) -> list[str]:
     )
     for host, item, graph in rows:
         if graph not in placed:
-            if host not in headers:
-                headers[host] = _node(cacti, disks, "--node-type=header", f"--name={host}")
-            _node(cacti, disks, "--node-type=graph", f"--parent-node={headers[host]}", f"--graph-id={graph}")
+            # At the root, for Cacti shows together what stands side by side. Titles begin with the host.
+            _node(cacti, disks, "--node-type=graph", f"--graph-id={graph}")
             added.append(f"{PARTITIONS}: {host} {item}")
-    shown = {row[0] for row in rows}
-    for host in sorted(set(headers) - shown):
-        cacti.sql(
-            f"DELETE FROM graph_tree_items WHERE id = {headers[host]}"
-            f" AND id NOT IN (SELECT parent FROM (SELECT parent FROM graph_tree_items) AS every);"
-        )
     placed = _column(cacti, f"SELECT host_id FROM graph_tree_items WHERE graph_tree_id = {hosts};")
     devices = cacti.sql(f"SELECT id, description FROM host WHERE external_id = {quoted(ours)} ORDER BY 2;")
     for number, host in devices:

@@ -31,7 +31,7 @@ _EXEMPT = (
     "/var/lib/habla-watch/*",
 )
 _FIX = {
-    "no rule": "give its service a Log, or write a rule of /etc/logrotate.d with a size",
+    "no rule": "add it to the logs of its program (apps.NAME.logs), or to logs.extra in the stack",
     "by time": "give its rule a size (or maxsize): between two dates it may grow without bounds",
     "refused": "mend what logrotate says, often with `su USER GROUP` in the rule",
     "deleted": "restart who has it open: only then its space is free",
