@@ -128,7 +128,8 @@ def fleet_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored
     try:
         lab.create(*Snmp().state(_site()).packages, *Cacti().state(_site()).packages)
         partitions = {"/": "3G", "/var/log": "256M"}
-        lab.together(*({"name": name, "partitions": partitions} for name in ADDRESSES))
+        lab.host("monitor1", partitions=partitions)
+        lab.host("stable1", partitions={**partitions, "/data": "32M"})
         found = Monitored(lab)
         for name in ADDRESSES:
             host = found.host(name)
@@ -248,6 +249,26 @@ def test_what_goes_leaves_nothing_and_what_stays_keeps_its_graphs(fleet_of_two: 
     after = fleet_of_two.graphs()
     assert after.keys() == before.keys()
     assert {name: after[name] for name in left} == left
+
+
+def test_a_partition_that_is_gone_takes_no_values_of_another(fleet_of_two: Monitored) -> None:
+    """Its number in the table of disks is another's then; it is polled again once it is back."""
+    items = (
+        "SELECT DISTINCT p.arg1 FROM poller_item p JOIN data_template_rrd r USING (local_data_id)"
+        " JOIN graph_templates_item i ON i.task_item_id = r.id WHERE p.rrd_name = 'hdd_used'"
+        " AND i.local_graph_id = {};"
+    )
+    graphs = fleet_of_two.graphs()
+    data, log = (items.format(graphs[f"stable1 partition {path}"]) for path in ("/data", "/var/log"))
+    numbers = fleet_of_two.sql(data), fleet_of_two.sql(log)
+    fleet_of_two.host("stable1").run("umount /data && systemctl restart snmpd")
+    wait_for(lambda: not fleet_of_two.sql(data), 130, "it is no longer polled")
+    assert fleet_of_two.sql(log) == [[".1.3.6.1.4.1.2021.9.1.8.2"]]
+    assert fleet_of_two.sync()["pending"] == ["stable1 partition /data"]
+    for verb in ("host-stop", "host-start"):
+        fleet_of_two.lab.ask(verb, "stable1")
+    wait_for(lambda: (fleet_of_two.sql(data), fleet_of_two.sql(log)) == numbers, 190, "it is polled again")
+    assert fleet_of_two.graphs() == graphs
 
 
 def test_a_device_that_is_down_waits_and_the_rest_goes_on(fleet_of_two: Monitored) -> None:

@@ -7,7 +7,7 @@ is told to stay out (``dbconfig-no-thanks``), and programs of ours do it once th
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -67,7 +67,7 @@ class Cacti:
 
     spec: CactiSpec = CactiSpec()
     snmp: SnmpSpec = SnmpSpec()
-    devices: tuple[Device, ...] = field(default=())
+    devices: tuple[Device, ...] = ()
     name: str = "cacti"
     kind: str = "cacti"
     stability: Stability = Stability.STABLE
@@ -91,10 +91,10 @@ class Cacti:
             _SNMP_CLASS: File(SNMP_CLASS),
             **modules,
         }
-        every_minute, every_two = "*:*:00", "*:0/2:30"
+        on_the_minute, between = "*:*:00", "*:*:30"
         for name, when, command, user in (
-            (_POLL, every_minute, _command("poll", _ALIVE, _LOCK), "www-data"),
-            (_SYNC, every_two, _command("sync", _WANTED, _LOCK), "root"),
+            (_POLL, on_the_minute, _command("poll", _ALIVE, _LOCK), "www-data"),
+            (_SYNC, between, _command("sync", _WANTED, _LOCK), "root"),
         ):
             files[f"{_SYSTEMD}/{name}.service"] = File(worker(name, command, user, _READY, _SNMP_CLASS))
             files[f"{_SYSTEMD}/{name}.timer"] = File(timer(name, when))

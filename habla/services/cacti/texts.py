@@ -21,7 +21,7 @@ __all__ = [
 _SITE = "/usr/share/cacti/site"
 # Debian 12's PHP complains of this class at each poll of each host, in two lines of cacti.log: it lacks a
 # property. Shown to the pollers in the place of the package's own, which stays as it is.
-SNMP_CLASS_OF_PACKAGE = f"{_SITE}/include/vendor/phpsnmp/extension.php"
+_PACKAGED_SNMP_CLASS = f"{_SITE}/include/vendor/phpsnmp/extension.php"
 SNMP_CLASS = """\
 <?php
 namespace phpsnmp;
@@ -126,7 +126,7 @@ ConditionPathExists={ready}
 Type=oneshot
 User={user}
 ExecStart=/usr/bin/{" ".join(command)}
-BindReadOnlyPaths={snmp_class}:{SNMP_CLASS_OF_PACKAGE}
+BindReadOnlyPaths={snmp_class}:{_PACKAGED_SNMP_CLASS}
 TimeoutStartSec=600
 Nice=5
 """

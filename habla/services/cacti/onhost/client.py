@@ -14,7 +14,7 @@ from collections.abc import Sequence
 CACTI = "/usr/share/cacti"
 # The user that its files belong to; runuser would have PAM write two lines into the journal each time.
 AS_CACTI = ("setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", "--")
-_REMOVE = """
+_ACT = """
 chdir("/usr/share/cacti/site");
 require "include/cli_check.php";
 $all = ["api_aggregate", "api_data_source", "api_device", "api_graph", "data_query", "poller", "utility"];
@@ -22,7 +22,12 @@ foreach ($all as $one) {
     require_once "lib/$one.php";
 }
 $ids = array_slice($argv, 2);
-if ($argv[1] == "devices") { api_device_remove_multi($ids); } else { api_delete_graphs($ids, "2"); }
+switch ($argv[1]) {
+case "remove devices": api_device_remove_multi($ids); break;
+case "remove graphs": api_delete_graphs($ids, "2"); break;
+case "pause": api_data_source_disable_multi($ids); break;
+case "resume": foreach ($ids as $id) { api_data_source_enable($id); } break;
+}
 """
 Row = list[str]
 
@@ -45,10 +50,10 @@ class Cacti:
         """Run one of Cacti's programs as the user that its files belong to."""
         return self._run([*AS_CACTI, "php", "-q", f"{CACTI}/cli/{program}", *words])
 
-    def remove(self, what: str, ids: Sequence[str]) -> None:
-        """Remove graphs or devices, with their data sources and places in trees."""
+    def act(self, what: str, ids: Sequence[str]) -> None:
+        """What no program of Cacti's does. Removing takes data sources and places in trees along."""
         if ids:
-            self._run([*AS_CACTI, "php", "-r", _REMOVE, "--", what, *ids])
+            self._run([*AS_CACTI, "php", "-r", _ACT, "--", what, *ids])
 
     def one(self, query: str) -> str:
         """The one value that must be there."""

@@ -38,8 +38,6 @@ SETTINGS = {
 # Of a fresh installation only; a user may turn them on. As delivered, Cacti searches 192.168.1.0/24 for
 # hosts, and makes graphs of its own choice for hosts that it gets to know.
 AUTOMATION = ("automation_networks", "automation_graph_rules", "automation_tree_rules")
-
-
 # The template of any one number says nothing of what it is; ours is a copy that does.
 NUMBER, SESSIONS = "SNMP - Generic OID Template", "HAProxy - Sessions"
 COPY = """
@@ -95,7 +93,6 @@ def install() -> None:
     sql(f"CREATE TABLE habla_setup (done INT); UPDATE version SET cacti = '{version}';")
     for name in TEMPLATES:
         php("cli/import_package.php", f"--filename={CACTI}/site/install/templates/{name}.xml.gz")
-    make_template()
     php("cli/rebuild_poller_cache.php")
     sql("INSERT INTO habla_setup VALUES (1);")
 
@@ -142,6 +139,9 @@ def main(wanted_file: str, lock: str, ready: str) -> None:
         install()
         changed.append("database")
     sql(settings(SETTINGS))
+    if not sql(f"SELECT id FROM graph_templates WHERE name = '{SESSIONS}';"):
+        make_template()
+        changed.append("template")
     if set_password(wanted["password"]):
         changed.append("password")
     Path(ready).touch()

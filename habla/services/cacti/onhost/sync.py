@@ -128,7 +128,7 @@ class Sync:
                 " JOIN graph_templates_item i ON i.task_item_id = r.id"
                 f" WHERE d.local_data_id > 0 AND i.local_graph_id IN ({', '.join(graphs)});"
             )
-        self.cacti.remove(what, ids)
+        self.cacti.act(f"remove {what}", ids)
         left = {row[0] for row in self.cacti.sql("SELECT data_source_path FROM data_template_data;")}
         for path in {row[0] for row in paths} - left:
             if path.startswith("<path_rra>/") and ".." not in path:
@@ -160,7 +160,8 @@ class Sync:
         """The graphs of one device; those that stay keep their ids, files and history."""
         name = device["name"]
         have = dict(self.cacti.sql(f"SELECT item, local_graph_id FROM habla_graph WHERE host_id = {number};"))
-        items = self.items(number, device, have)
+        items, absent = self.items(number, device, have)
+        self.pause(number, name, absent & set(have))
         for item in sorted(set(have) - set(items)):
             self.remove("graphs", [have[item]], [have[item]])
             self.cacti.sql(f"DELETE FROM habla_graph WHERE host_id = {number} AND item = {quoted(item)};")
@@ -178,8 +179,27 @@ class Sync:
             self.cacti.sql(f"REPLACE INTO habla_graph VALUES ({values});")
             self.report["added"].append(f"{name} {item}")
 
-    def items(self, number: str, device: Mapping[str, Any], have: Mapping[str, str]) -> dict[str, list[str]]:
-        """What a device shows: name -> the words that make ``add_graphs.php`` add it."""
+    def pause(self, number: str, name: str, absent: set[str]) -> None:
+        """Poll what SNMP shows, and nothing else.
+
+        When a file system is gone, its number in the table soon is another's, whose values Cacti would take.
+        It takes none from the first poll after a restart of snmpd, and asks for the table; this comes next.
+        """
+        rows = self.cacti.sql(
+            "SELECT DISTINCT h.item, d.local_data_id, d.active FROM habla_graph h"
+            " JOIN graph_templates_item i ON i.local_graph_id = h.local_graph_id"
+            " JOIN data_template_rrd r ON r.id = i.task_item_id"
+            " JOIN data_template_data d ON d.local_data_id = r.local_data_id"
+            f" WHERE h.host_id = {number} AND d.local_data_id > 0 ORDER BY h.item;"
+        )
+        self.cacti.act("pause", [row[1] for row in rows if row[0] in absent and row[2]])
+        self.cacti.act("resume", [row[1] for row in rows if row[0] not in absent and not row[2]])
+        self.report["pending"] += [f"{name} {item}" for item in sorted(absent)]
+
+    def items(
+        self, number: str, device: Mapping[str, Any], have: Mapping[str, str]
+    ) -> tuple[dict[str, list[str]], set[str]]:
+        """What a device is to show: name -> the words that make ``add_graphs.php`` add it; what it lacks."""
         plain = "--graph-type=cg"
         items = {"load": [plain], "memory": [plain]}
         for instance, oid in sorted(device["sessions"].items()):
@@ -187,11 +207,10 @@ class Sync:
             # Forced, as this template serves several graphs of one device.
             items[f"sessions {instance}"] = [plain, "--force", title, f"--input-fields=oid={oid}"]
         address, paths = device["address"], list(device["partitions"])
-        answers = self.ask(number, INTERFACES, "ifIP", [] if "traffic" in have else [address])
+        answers = self.ask(number, INTERFACES, "ifIP", [address])
         items["traffic"] = self.indexed(INTERFACES, "traffic", "In/Out Bits (64-bit)", "ifIP", address)
-        missing = [path for path in paths if f"partition {path}" not in have]
         # Who does not answer one question will not answer the next, and each costs seconds.
-        shown = self.ask(number, DISKS, "dskPath", missing, always=not paths) if answers else []
+        shown = self.ask(number, DISKS, "dskPath", paths, always=not paths) if answers else []
         if not paths:
             # What is there stays, though its file system may not be mounted at the moment.
             old = [item.split(" ", 1)[1] for item in have if item.startswith("partition ")]
@@ -200,7 +219,11 @@ class Sync:
                 self.report["pending"].append(f"{device['name']} partitions")
         for path in paths:
             items[f"partition {path}"] = self.indexed(DISKS, "partition", "Disk Space", "dskPath", path)
-        return items
+        absent = {f"partition {path}" for path in paths} - {f"partition {row[0]}" for row in shown}
+        if not any(row[0] == address for row in answers):
+            absent.add("traffic")
+        # Who never answered has nothing to be paused.
+        return items, absent if answers and shown else set()
 
     def indexed(self, query: str, graph: str, kind: str, field: str, value: str) -> list[str]:
         number = self.queries[query]
