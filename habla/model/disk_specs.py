@@ -94,7 +94,8 @@ class AlertsSpec(Spec):
     to, smtp: by mail. command: instead of mail, a program that gets the subject as its last argument and the
     text on its standard input. warning, critical: use in percent, of space and of inodes.
     trend_hours: told when a partition would be full that soon, at the rate of the last ``trend_minutes``.
-    every_seconds: how often each host looks. silent_seconds: told when a host, or the monitor, has given no
+    every_seconds: how often each host looks. settle_seconds: how long a log may be without a rule untold, as
+    deployments write a log before its rule. silent_seconds: told when a host, or the monitor, has given no
     sign of life for so long.
     """
 
@@ -107,6 +108,7 @@ class AlertsSpec(Spec):
     trend_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
     trend_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
     every_seconds: Annotated[int, Field(ge=5, le=300)] = 20
+    settle_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
     silent_seconds: Annotated[int, Field(ge=90, le=3600)] = 300
 
     @model_validator(mode="after")

@@ -58,16 +58,25 @@ class CactiPages:
 
     def open_tree(self, name: str, count: int) -> list[dict[str, Any]]:
         """Click on a tree and wait for its graphs: the width and the coloured part of each picture."""
-        # The last half hour: a new graph has nothing to show of the day before.
-        self._driver.get(f"{self._base}graph_view.php?action=tree&predefined_timespan=1")
+        self._driver.get(f"{self._base}graph_view.php?action=tree")
         self._until(lambda driver: self._entry(name))
         self._entry(name)[0].click()
         self._until(lambda driver: len(self._pictures()) >= count and all(map(_loaded, self._pictures())))
+        # A new graph has nothing to show of the day before: the preset "Last Half Hour".
+        before = self._sources()
+        self._driver.execute_script("$('#predefined_timespan').val('1'); applyGraphTimespan();")
+        self._until(lambda driver: len(self._sources()) >= count and not self._sources() & before)
+        self._until(lambda driver: all(map(_loaded, self._pictures())))
         return self._pictures()
 
     def save(self, path: Path) -> None:
         """A picture of the page."""
         assert self._driver.save_screenshot(str(path))
+
+    def _sources(self) -> set[str]:
+        """What each picture is, to see when there are others."""
+        script = "return [...document.querySelectorAll('img.graphimage')].map(image => image.src)"
+        return set(self._driver.execute_script(script))
 
     def _pictures(self) -> list[dict[str, Any]]:
         return list(self._driver.execute_script(_PICTURES))

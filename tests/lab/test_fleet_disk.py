@@ -25,6 +25,7 @@ CHANGES = {
     "logs.check_seconds": 10,
     "logs.rules": {"habla-rpc": {"size": "1M", "keep": 1, "rate": "180M"}},
     "alerts.every_seconds": 5,
+    "alerts.settle_seconds": 10,
 }
 ROGUE = "/var/log/rogue.log"
 

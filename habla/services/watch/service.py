@@ -57,8 +57,7 @@ class Watch:
 
     partitions: mount points that must be there. log_directories: where logs are. data: directories whose
     files may grow. exempt: globs of files that need no rule; ``*`` spans directories. peers: the hosts it
-    asks, with the credentials of ``snmp``. guards: the monitors it asks. settle_seconds: how long a log may
-    lack a rule before somebody is told.
+    asks, with the credentials of ``snmp``. guards: the monitors it asks.
     """
 
     spec: AlertsSpec
@@ -70,7 +69,6 @@ class Watch:
     peers: tuple[Peer, ...] = ()
     guards: tuple[Guard, ...] = ()
     snmp: SnmpSpec | None = None
-    settle_seconds: int = 120
     name: str = "watch"
     kind: str = "watch"
     stability: Stability = field(default=Stability.STABLE)
@@ -144,7 +142,7 @@ class Watch:
             "directories": sorted(self.log_directories),
             "data": sorted({*self.data, *_DATA}),
             "exempt": sorted(self.exempt),
-            "settle_seconds": self.settle_seconds,
+            "settle_seconds": self.spec.settle_seconds,
             "mail": self._mail(site),
             "command": list(self.spec.command),
             "peers": asked,

@@ -83,9 +83,12 @@ def install() -> None:
     sql(f"DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE} {charset};", "mysql")
     sql((CACTI / "conf_templates/cacti.sql").read_text("utf-8"))
     found = re.search(r"RRDtool (\d+\.\d+\.\d+)", run(["rrdtool", "--version"]))
+    sql(settings({**SETTINGS, "rrdtool_version": found[1] if found else "1.7.2"}))
     # All partitions of the fleet on one page, not ten.
-    fresh = {"rrdtool_version": found[1] if found else "1.7.2", "treeview_graphs_per_page": "100"}
-    sql(settings({**SETTINGS, **fresh}))
+    sql(
+        "REPLACE INTO settings_user (user_id, name, value)"
+        " SELECT id, 'treeview_graphs_per_page', '100' FROM user_auth WHERE username = 'admin';"
+    )
     sql(f"UPDATE data_source_profiles SET `default` = IF(step = {SECONDS}, 'on', '');")
     sql(" ".join(f"UPDATE {table} SET enabled = '';" for table in AUTOMATION))
     # The programs will not run, nor the pages show, before the version is the right one.
