@@ -18,14 +18,14 @@ from habla.services.budget import size_text
 from habla.services.watch import PROGRAM
 from habla.stack import load_plan
 
-__all__ = ["add_verb"]
+__all__ = ["Answer", "add_verb", "ask", "bounds_table", "crowded", "uncovered_table"]
 
 _UNCOVERED = ("host", "partition", "size", "file", "what is wrong", "open in")
 _BOUNDS = ("host", "partition", "at most", "rule", "log")
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     """What one host said. document: as the watcher prints it; empty when it could not be asked (fault)."""
 
     host: str
@@ -79,27 +79,27 @@ def _run(root: Path, options: argparse.Namespace) -> int:
     return 1 if faults or any(answer.uncovered for answer in answers) else 0
 
 
-def ask(reached: Shells, plan: FleetPlan) -> list[_Answer]:
+def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:
     """Ask all hosts that are not given up (``unreachable``), at once."""
 
-    def one(host: str) -> _Answer:
+    def one(host: str) -> Answer:
         # Its exit status says whether it found any; whether it could look, its document.
         command = f"{PROGRAM} --logs 2>&1 || true"
         try:
             text = reached.run(host, command)
         except UnreachableError as error:
-            return _Answer(host, {}, str(error).removeprefix(f"{host}: "))
+            return Answer(host, {}, str(error).removeprefix(f"{host}: "))
         try:
-            return _Answer(host, json.loads(text))
+            return Answer(host, json.loads(text))
         except ValueError:
-            return _Answer(host, {}, (text.strip().splitlines() or ["no answer"])[-1])
+            return Answer(host, {}, (text.strip().splitlines() or ["no answer"])[-1])
 
     hosts = [name for name in plan.hosts if not plan.settings.hosts[name].unreachable]
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(one, hosts))
 
 
-def crowded(plan: FleetPlan, answers: Sequence[_Answer]) -> list[str]:
+def crowded(plan: FleetPlan, answers: Sequence[Answer]) -> list[str]:
     """Globs that match more files than their bounds count."""
     found = []
     for answer in answers:
@@ -115,7 +115,7 @@ def crowded(plan: FleetPlan, answers: Sequence[_Answer]) -> list[str]:
     return found
 
 
-def uncovered_table(answers: Sequence[_Answer]) -> list[str]:
+def uncovered_table(answers: Sequence[Answer]) -> list[str]:
     """The files, and how to mend each kind; or that there are none."""
     found = [(answer.host, log) for answer in answers for log in answer.uncovered]
     covered = sum(len(answer.document.get("covered", ())) for answer in answers)
@@ -143,6 +143,8 @@ def bounds_table(plan: FleetPlan) -> list[str]:
 def _bound_rows(plan: FleetPlan) -> Iterator[tuple[str, ...]]:
     for name, host in plan.hosts.items():
         for budget in host.budgets:
+            if not budget.bounds:
+                continue
             for bound in budget.bounds:
                 yield name, budget.mount, size_text(bound.bytes), bound.rule, bound.path
             share = budget.needed * 100 // budget.size

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 _SECONDS = 30
-# Of each picture of a graph: its number, its width as loaded, and which part of its pixels is not grey.
+# What was there a moment ago is drawn anew.
+_NOT_YET = (StaleElementReferenceException, ElementNotInteractableException)
+# Of each picture of a graph: what it is, its width as loaded, and which part of its pixels is not grey.
 _PICTURES = """
 return [...document.querySelectorAll('img.graphimage')].map(image => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-    if (!canvas.width) return {width: 0, coloured: 0};
+    if (!canvas.width) return {source: image.src, width: 0, coloured: 0};
     const context = canvas.getContext('2d');
     context.drawImage(image, 0, 0);
     const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
@@ -25,7 +29,7 @@ return [...document.querySelectorAll('img.graphimage')].map(image => {
         const [red, green, blue] = pixels.slice(at, at + 3);
         coloured += Math.max(red, green, blue) - Math.min(red, green, blue) > 60;
     }
-    return {width: canvas.width, coloured: coloured / (pixels.length / 4)};
+    return {source: image.src, width: canvas.width, coloured: coloured / (pixels.length / 4)};
 });
 """
 
@@ -59,36 +63,30 @@ class CactiPages:
     def open_tree(self, name: str, count: int) -> list[dict[str, Any]]:
         """Click on a tree and wait for its graphs: the width and the coloured part of each picture."""
         self._driver.get(f"{self._base}graph_view.php?action=tree")
-        self._until(lambda driver: self._entry(name))
-        self._entry(name)[0].click()
-        self._until(lambda driver: len(self._pictures()) >= count and all(map(_loaded, self._pictures())))
+        self._until(lambda driver: self._click(name))
+        old = self._until(lambda driver: self._pictures(count, ()))
         # A new graph has nothing to show of the day before: the preset "Last Half Hour".
-        before = self._sources()
         self._driver.execute_script("$('#predefined_timespan').val('1'); applyGraphTimespan();")
-        self._until(lambda driver: len(self._sources()) >= count and not self._sources() & before)
-        self._until(lambda driver: all(map(_loaded, self._pictures())))
-        return self._pictures()
+        return self._until(lambda driver: self._pictures(count, [picture["source"] for picture in old]))
 
     def save(self, path: Path) -> None:
         """A picture of the page."""
         assert self._driver.save_screenshot(str(path))
 
-    def _sources(self) -> set[str]:
-        """What each picture is, to see when there are others."""
-        script = "return [...document.querySelectorAll('img.graphimage')].map(image => image.src)"
-        return set(self._driver.execute_script(script))
+    def _pictures(self, count: int, old: Sequence[str]) -> list[dict[str, Any]]:
+        """All pictures, once there are so many, all loaded and none of them an old one; else none."""
+        found: list[dict[str, Any]] = self._driver.execute_script(_PICTURES)
+        whole = all(picture["width"] and picture["source"] not in old for picture in found)
+        return found if len(found) >= count and whole else []
 
-    def _pictures(self) -> list[dict[str, Any]]:
-        return list(self._driver.execute_script(_PICTURES))
-
-    def _entry(self, name: str) -> list[Any]:
-        return [
+    def _click(self, name: str) -> bool:
+        """Whether the entry of the list of trees was there; the page draws it anew now and then."""
+        found = [
             entry for entry in self._driver.find_elements(By.CSS_SELECTOR, "#jstree a") if entry.text == name
         ]
+        for entry in found[:1]:
+            entry.click()
+        return bool(found)
 
-    def _until(self, condition: Any) -> None:
-        WebDriverWait(self._driver, _SECONDS).until(condition)
-
-
-def _loaded(picture: dict[str, Any]) -> bool:
-    return bool(picture["width"])
+    def _until(self, condition: Any) -> Any:
+        return WebDriverWait(self._driver, _SECONDS, ignored_exceptions=_NOT_YET).until(condition)

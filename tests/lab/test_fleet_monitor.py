@@ -104,7 +104,8 @@ def test_the_tree_disk_space_shows_every_partition_with_values(
     finally:
         fleet.ssh(WATCHED, "rm -f /var/log/filling")
     assert len(pictures) == len(expected)
-    assert all(picture["width"] > 300 and picture["coloured"] > 0.01 for picture in pictures), pictures
+    shown = [(picture["width"], picture["coloured"]) for picture in pictures]
+    assert all(width > 300 and coloured > 0.01 for width, coloured in shown), shown
     assert not subjects(mails, "does not answer"), mails.events
 
 

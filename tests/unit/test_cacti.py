@@ -88,7 +88,9 @@ def test_the_database_is_there_before_cacti_and_cacti_before_its_devices() -> No
 def test_the_packages_own_rules_of_rotation_are_replaced() -> None:
     """By ours of the same names."""
     rules = {path for path in compose("monitor", SITE, [SERVICE]).files if "/logrotate.d/" in path}
-    assert rules == {f"/etc/logrotate.d/{name}" for name in ("apache2", "cacti", "mariadb")}
+    assert rules == {
+        f"/etc/logrotate.d/{name}" for name in ("apache2", "cacti", "dbconfig-common", "mariadb")
+    }
 
 
 def test_a_changed_program_or_device_runs_the_sync_again() -> None:
