@@ -198,6 +198,16 @@ class Fleet:
         finally:
             started.end()
 
+    @contextlib.contextmanager
+    def mail_server(self) -> Iterator[Program]:
+        """Where the stack's alerts go; each mail is an event."""
+        server = Program(self.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")
+        try:
+            server.expect(10, event="started")
+            yield server
+        finally:
+            server.end()
+
     def _leave_out(self, host: str) -> None:
         """Cacti takes minutes to install: the tests of the monitor add it."""
         stack = yaml.safe_load(self._stack.read_text())

@@ -34,12 +34,10 @@ ROGUE = "/var/log/rogue.log"
 def mails(fleet: Fleet) -> Iterator[Program]:
     """The fleet with small bounds, a look at it every five seconds, and a mail server."""
     fleet.up(CHANGES)
-    mails = Program(fleet.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")
     try:
-        mails.expect(10, event="started")
-        yield mails
+        with fleet.mail_server() as mails:
+            yield mails
     finally:
-        mails.end()
         fleet.up()
 
 

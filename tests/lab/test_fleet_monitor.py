@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cacti_browser import CactiPages
 from clients import Program
-from fleet import HERE, Fleet
+from fleet import Fleet
 from hosts import wait_for
 
 pytestmark = pytest.mark.lab
@@ -42,12 +42,10 @@ PICTURE = os.environ.get("HABLA_PICTURE", "")
 def mails(fleet: Fleet) -> Iterator[Program]:
     """The fleet with a monitor, and a mail server."""
     fleet.up(CHANGES)
-    mails = Program(fleet.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")
     try:
-        mails.expect(10, event="started")
-        yield mails
+        with fleet.mail_server() as mails:
+            yield mails
     finally:
-        mails.end()
         fleet.up()
 
 
