@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import pulumi
 
 from habla import (
+    AlertsSpec,
     CacheDbNode,
     CacheDbNodeArgs,
     ExistingHost,
     HaproxySpec,
     Host,
     HostArgs,
+    HostWatch,
+    HostWatchArgs,
     InternalSubnet,
     InternalSubnetArgs,
     JabberSpec,
@@ -30,6 +33,8 @@ from habla import (
     StableServiceNodeArgs,
 )
 
+_NOBODY = AlertsSpec()
+
 
 @dataclass(frozen=True)
 class Chat:
@@ -39,6 +44,7 @@ class Chat:
     cache: CacheDbNode
     jabber: StableServiceNode
     balancer: LoadBalancerPair
+    watches: tuple[HostWatch, ...]
 
 
 def chat(
@@ -46,8 +52,12 @@ def chat(
     stable: ExistingHost | LabHost,
     outside_address: str,
     cookie: pulumi.Input[str],
+    alerts: AlertsSpec = _NOBODY,
 ) -> Chat:
-    """Declare the service. cookie: a secret of the Jabber cluster, any long random text."""
+    """Declare the service.
+
+    cookie: a secret of the Jabber cluster, any long random text. alerts: who is told before a disk is full.
+    """
     front_host = Host("front1", HostArgs(front, outside_address))
     stable_host = Host("stable1", HostArgs(stable, secrets={"jabber/cookie": cookie}))
     subnet = InternalSubnet(
@@ -63,4 +73,8 @@ def chat(
         "balancer",
         LoadBalancerPairArgs(front_host, subnet, [jabber], HaproxySpec(dialect="2.x")),
     )
-    return Chat(subnet, cache, jabber, balancer)
+    watches = tuple(
+        HostWatch(f"watch-{host.name}", HostWatchArgs(host, subnet, nodes, alerts=alerts))
+        for host, nodes in ((front_host, [cache, balancer]), (stable_host, [jabber]))
+    )
+    return Chat(subnet, cache, jabber, balancer, watches)

@@ -54,8 +54,8 @@ def test_every_host_gets_one_command_per_component(recorder: Recorder) -> Any:
     def check(_: Any) -> None:
         front = {"front1-agent", "internal-front1", "cache-state", "balancer-state"}
         stable = {"stable1-agent", "stable1-secrets", "internal-stable1", "jabber-state"}
-        assert recorder.commands == front | stable
+        watches = {"watch-front1-state", "watch-stable1-state"}
+        assert recorder.commands == front | stable | watches
 
-    return pulumi.Output.all(service.balancer.report, service.cache.report, service.jabber.report).apply(
-        check
-    )
+    nodes = (service.balancer, service.cache, service.jabber, *service.watches)
+    return pulumi.Output.all(*(node.report for node in nodes)).apply(check)

@@ -21,6 +21,7 @@ from habla.stack import load_plan
 __all__ = ["Answer", "add_verb", "ask", "bounds_table", "crowded", "uncovered_table"]
 
 _UNCOVERED = ("host", "partition", "size", "file", "what is wrong", "open in")
+_ABSENT = "it has no watcher yet: deploy the stack first"
 _BOUNDS = ("host", "partition", "at most", "rule", "log")
 
 
@@ -84,7 +85,7 @@ def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:
 
     def one(host: str) -> Answer:
         # Its exit status says whether it found any; whether it could look, its document.
-        command = f"{PROGRAM} --logs 2>&1 || true"
+        command = f"if [ -x {PROGRAM} ]; then {PROGRAM} --logs 2>&1; else echo {_ABSENT}; fi || true"
         try:
             text = reached.run(host, command)
         except UnreachableError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -123,6 +124,14 @@ def test_what_the_program_left_out_is_not_there(program: Program, machines: Lab)
     assert machines.run("front1", state).split() == ["active", "active", "inactive"]
 
 
+def test_every_log_on_the_machines_has_a_rule_by_size(program: Program, machines: Lab) -> None:
+    """The watch of the library's user knows the nodes that it was given."""
+    for host in ("front1", "stable1"):
+        # Fails where it finds one without.
+        found = json.loads(machines.run(host, "sudo -n /usr/local/lib/habla/watch --logs"))
+        assert found["host"] == host and found["covered"]
+
+
 def test_no_secret_is_in_the_state_in_the_clear(program: Program, machines: Lab) -> None:
     """Neither the cookie nor the private key, which did reach the host and the connection."""
     assert machines.run("stable1", "sudo -n cat /var/lib/ejabberd/.erlang.cookie") == COOKIE
@@ -148,6 +157,7 @@ def test_destroy_takes_everything_of_habla_off_the_machines(program: Program, ma
     assert "haproxy@.service" not in left
     assert "habla-internal.service" not in left
     assert "/var/lib/habla" not in left
+    assert "habla-watch" not in left
     assert "192.168.2" not in machines.run("front1", "cat /etc/hosts /etc/memcached.conf; ip rule")
     # networkd takes a moment to let go of the address.
     wait_for(lambda: "192.168.2" not in machines.run("front1", "ip -4 address"), what="the address to go")

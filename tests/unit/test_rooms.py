@@ -34,6 +34,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HOST_SIDE = [
     *(PACKAGE / "services" / f"{name}.py" for name in ("haproxy_sessions", "jabber_cluster", "snmp_user")),
     *sorted((PACKAGE / "services/cacti/onhost").glob("*.py")),
+    *sorted((PACKAGE / "services/watch/program").glob("*.py")),
     *sorted((PACKAGE / "agent").glob("*.py")),
 ]
 
