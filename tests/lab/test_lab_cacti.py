@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -185,30 +184,6 @@ def test_programs_data_and_logs_are_not_served(fleet_of_two: Monitored) -> None:
     paths = [f"{root}/{name}/" for root in ("", "/cacti") for name in ("log", "rra", "cli", "resource")]
     answers = fleet_of_two.host("stable1").run(code + "; ".join(f"curl {path}" for path in paths))
     assert set(answers.split()) == {"403"}
-
-
-def test_values_are_stored_and_shown_after_two_polls(fleet_of_two: Monitored) -> None:
-    """The used space is what df says; the picture is one; the poll leaves its time."""
-    host = fleet_of_two.host("monitor1")
-    fetch = "rrdtool fetch /var/lib/cacti/rra/monitor1_hdd_free_*.rrd AVERAGE -s -300 | grep -v nan | tail -1"
-    path = fleet_of_two.sql(
-        "SELECT DISTINCT SUBSTRING_INDEX(d.data_source_path, '/', -1) FROM data_template_data d"
-        " JOIN data_local l ON l.id = d.local_data_id JOIN graph_local g ON g.host_id = l.host_id"
-        " AND g.snmp_index = l.snmp_index AND g.snmp_query_id = l.snmp_query_id"
-        f" WHERE g.id = {fleet_of_two.graphs()['monitor1 partition /']};"
-    )[0][0]
-    fetch = fetch.replace("monitor1_hdd_free_*.rrd", path)
-    line = wait_for(
-        lambda: (found := host.run(f"{fetch} || true")).count("e+") == 2 and found, 200, "two polls"
-    )
-    used = int(host.run("df --block-size=1K --output=used / | tail -1"))
-    assert abs(float(line.split()[2]) - used) < 0.05 * used
-    title, kind, start = fleet_of_two.browse(
-        SECRETS["cacti/admin"], fleet_of_two.graphs()["monitor1 partition /"]
-    )
-    assert title.startswith("Console") and (kind, start) == ("image/png", "\x89PNG")
-    alive = int(host.run("cat /var/lib/habla-cacti/alive"))
-    assert time.time() - alive < 130
 
 
 def test_changed_secrets_take_effect_and_the_old_ones_end(fleet_of_two: Monitored) -> None:

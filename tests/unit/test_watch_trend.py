@@ -23,7 +23,7 @@ def watched(
     for minute in range(minutes):
         now, value, logs = 1e9 + minute * 60, int(used(minute)), int(bounded(minute))
         history = remember(history, now, value, logs, window, 24)
-        found.append(trend(history, now, value - logs, SIZE - value, window))
+        found.append(trend(history, now, value - logs, SIZE - value, window, 24))
     return found
 
 
@@ -64,6 +64,19 @@ def test_a_single_jump_is_no_trend() -> None:
 def test_growth_below_rotation_is_a_trend() -> None:
     """The lowest use rises although use goes up and down."""
     assert soon(watched(lambda minute: 10 * MIB * minute + 50 * MIB * (minute % 5), 100))
+
+
+def test_growth_that_begins_after_hours_of_rest_is_a_trend_within_minutes() -> None:
+    """20 MiB a minute, full in three hours: no need to wait until all of the window rises."""
+    found = watched(lambda minute: 100 * MIB + 20 * MIB * max(minute - 180, 0), 240)
+    assert not soon(found[:180])
+    assert soon(found[:198])
+
+
+def test_a_short_look_says_nothing_of_a_far_day() -> None:
+    """1 MiB a minute for twenty minutes, full in two days and a half."""
+    found = watched(lambda minute: 100 * MIB + 1 * MIB * max(minute - 180, 0), 200)
+    assert not soon(found)
 
 
 def test_a_use_that_stays_is_no_trend() -> None:

@@ -66,6 +66,7 @@ def run(settings: Settings, places: Places, now: float) -> Report:
             partition.used - bounded.get(partition.mount, 0),
             partition.available,
             settings.trend_minutes,
+            settings.trend_hours,
         )
         conditions.update(events.of_partition(partition, settings, state["events"], rising))
         rate = trend.rate(history["samples"], now, partition.used, _RATE_SECONDS)

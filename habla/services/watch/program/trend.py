@@ -15,6 +15,7 @@ from typing import Any, Sequence
 _SAMPLES = 60
 _PEAKS = 100
 _PARTS = 4
+_SHARES = (0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,41 @@ def rate(samples: Sequence[Sequence[float]], now: float, used: int, seconds: flo
     return (used - recent[0][2]) / ((now - recent[0][0]) / 60)
 
 
-def trend(history: dict[str, Any], now: float, used: int, available: int, minutes: int) -> Trend | None:
+def trend(
+    history: dict[str, Any], now: float, used: int, available: int, minutes: int, hours: int
+) -> Trend | None:
     """When the partition is full if it goes on like this; None when nothing says that it will be.
 
-    used: without bounded logs.
+    used: without bounded logs. The window is looked at as a whole, its last half and its last quarter: what
+    has just begun shows in the shorter ones. A shorter look allows but a shorter forecast: its share of
+    ``hours``.
     """
     samples = [*history["samples"], [now, used, 0]]
-    start = samples[0][0]
+    peaks = [value for _, value in history["peaks"]]
+    found = _rise(samples, peaks, minutes * 60.0 / _PARTS, available)
+    for share in _SHARES:
+        begins = now - minutes * 60.0 * share
+        before = [value for at, value, _ in samples if at < begins]
+        if before and (found is None or found.seconds >= hours * 3600.0):
+            recent = [sample for sample in samples if sample[0] >= begins]
+            rising = _rise(recent, [*peaks, *before], minutes * 60.0 / _PARTS * share, available)
+            if rising is not None and rising.seconds < hours * 3600.0 * share:
+                found = rising
+    return found
+
+
+def _rise(
+    samples: Sequence[Sequence[float]], peaks: Sequence[float], least: float, available: int
+) -> Trend | None:
+    """The trend of these samples, which span ``least`` seconds or more; peaks: what was used before them."""
+    start, now, used = samples[0][0], samples[-1][0], samples[-1][1]
     length = (now - start) / _PARTS
-    if now - start < minutes * 60.0 / _PARTS:
+    if now - start < least:
         return None
     lowest = []
     for part in range(_PARTS):
         begins, ends = start + part * length, start + (part + 1) * length
-        values = [value for at, value, _ in samples if begins <= at <= ends]
+        values = [sample[1] for sample in samples if begins <= sample[0] <= ends]
         if not values:
             return None
         lowest.append(min(values))
@@ -79,8 +101,7 @@ def trend(history: dict[str, Any], now: float, used: int, available: int, minute
     # A step of its share gives or takes: one of a few jumps is no rise from end to end.
     if rise <= 0 or min(steps) < rise / 10:
         return None
-    peak = max((value for _, value in history["peaks"]), default=0)
-    if used - peak < rise / 2:
+    if used - max(peaks, default=0) < rise / 2:
         return None
     each = rise / (length * (_PARTS - 1))
     return Trend(each * 60, available / each)
