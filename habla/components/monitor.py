@@ -45,7 +45,13 @@ class MonitoringNode(ServiceNode):
     ) -> None:
         more = [Cacti(args.cacti, args.snmp, _devices(args))] if args.cacti else []
         super().__init__(name, args, opts, more)
-        self.endpoints += watched(self.endpoints, args.subnet.plan.hosts)
+        given_up = {
+            member.host.name for member in args.subnet.args.members if member.host.connection.unreachable
+        }
+        hosts = args.subnet.plan.hosts.items()
+        self.endpoints += watched(
+            self.endpoints, {host: address for host, address in hosts if host not in given_up}
+        )
 
 
 def _devices(args: MonitoringNodeArgs) -> tuple[Device, ...]:

@@ -68,7 +68,8 @@ def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive:
         for service in services
         for offer in service.offers()
     )
-    endpoints += watched(endpoints, addresses.hosts)
+    reachable = {name: addresses.hosts[name] for name, host in settings.hosts.items() if not host.unreachable}
+    endpoints += watched(endpoints, reachable)
     faults += vrrp_faults(settings, endpoints)
     hosts = {}
     for name, services in sorted(placed.items()):

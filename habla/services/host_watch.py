@@ -33,7 +33,7 @@ class Watching:
 
 
 def watched(endpoints: Endpoints, hosts: Mapping[str, IPv4Address]) -> Endpoints:
-    """The snmpd of every host, if there is a monitor to ask it."""
+    """The snmpd of every host, if there is a monitor to ask it. hosts: without those that are given up."""
     if not endpoints.named("cacti"):
         return Endpoints()
     offers = Snmp().offers()
