@@ -70,6 +70,8 @@ def notes(settings: Settings, endpoints: Endpoints) -> Iterator[str]:
     )
     if open_ended:
         yield f"no partitions are declared for {', '.join(open_ended)}: nobody knows whether their logs fit"
+    if not settings.alerts.told:
+        yield "nobody is told before a partition fills (habla:alerts); hosts write it to their journals only"
     vrrp, fronts = settings.load_balancer.vrrp, endpoints.named(FRONT)
     if vrrp is not None and len(fronts) == 1:
         yield f"one host, {fronts[0].host}, has the shared address {vrrp.address.ip}: nobody takes it over"

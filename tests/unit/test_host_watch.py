@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from habla.errors import Fault
 from habla.model.specs import ArchiveSpec
 from habla.model.state import Archive
 from habla.plan import FleetPlan, make_plan
@@ -20,7 +19,7 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 def plan(hosts: dict[str, dict[str, Any]]) -> FleetPlan:
     def no_archive(spec: ArchiveSpec) -> Archive:
-        raise OSError(Fault("", "none is needed"))
+        raise OSError("none is needed")
 
     raw = {"lab": {}, "hosts": hosts, "load_balancer": {"dialect": "2.x"}}
     return make_plan(load_settings("lab", raw), {}, no_archive)
@@ -63,3 +62,8 @@ def test_data_that_grows_is_no_log() -> None:
     """Of each service that stands beside the watcher."""
     config = plan(HOSTS).hosts["front1"].states["watch"].files["/etc/habla/watch.json"].text
     assert {"/var/lib/mysql", "/var/lib/beanstalkd"} <= set(json.loads(config)["data"])
+
+
+def test_alerts_to_nobody_are_said() -> None:
+    """A fleet may do without, but not by oversight."""
+    assert any("nobody is told" in note for note in plan(HOSTS).notes)
