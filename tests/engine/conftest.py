@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sshd import SSHD, Sshd, running_sshd
 from throwaway import STAMP, Stack
-
-
-@pytest.fixture(autouse=True)
-def _event_loop() -> None:
-    """Pulumi's mocks take the thread's event loop, which a test before may have ended (``asyncio.run``)."""
-    try:
-        asyncio.get_event_loop_policy().get_event_loop()
-    except RuntimeError:
-        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 @pytest.fixture

@@ -206,6 +206,8 @@ def test_what_goes_leaves_nothing_and_what_stays_keeps_its_graphs(fleet_of_two: 
     """A partition, then a device; both come back as new ones."""
     before = fleet_of_two.graphs()
     files = "ls /var/lib/cacti/rra | wc -l"
+    # The first poll of all of them makes the files.
+    wait_for(lambda: int(fleet_of_two.host("monitor1").run(files)) >= len(before), 200, "files of all graphs")
     had = int(fleet_of_two.host("monitor1").run(files))
     assert fleet_of_two.apply("monitor1", (Device("monitor1", "192.168.2.20", ("/",)),)).status == 0
     left = fleet_of_two.graphs()

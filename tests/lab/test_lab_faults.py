@@ -199,9 +199,9 @@ def test_deleted_lab_leaves_nothing(fresh_lab: Lab) -> None:
 
     def traces() -> dict[str, str]:
         mounts = Path("/proc/self/mountinfo").read_text()
-        loops = "".join(
-            sorted(path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file"))
-        )
+        # Other labs' come and go meanwhile.
+        files = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
+        loops = "".join(sorted(file for file in files if str(fresh_lab.directory) in file))
         links = subprocess.check_output(["ip", "-oneline", "link"], text=True)
         return {"mounts": mounts, "loops": loops, "links": links}
 
