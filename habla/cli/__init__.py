@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Faults as error:
         print(f"habla: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read it has seen enough. Else Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (HablaError, OSError) as error:
         print(f"habla: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,11 @@ def test_a_lab_that_is_not_there_is_an_error_for_each_host(
     said = capsys.readouterr()
     assert "habla: web1: no host web1 to reach" in said.err
     assert "0 logs on 0 hosts have a rule by size" in said.out
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    """As in ``habla render | head -1``."""
+    script = "import sys; from habla.cli import main; sys.exit(main())"
+    command = f"{sys.executable} -c '{script}' -C {ROOT} render -s lab | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == "" and done.stdout.startswith("--- front1:")
