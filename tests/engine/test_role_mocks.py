@@ -1,0 +1,62 @@
+"""Roles of a user's own under Pulumi's mocks: what is planned for their hosts is deployed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from habla.fleet import deploy_fleet
+from habla.model.specs import ArchiveSpec
+from habla.model.state import Archive
+from habla.plan import make_plan
+from habla.settings.loading import load_settings
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps the inputs of resources, and answers as the lab would."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.inputs[args.name] = args.inputs
+        answer: dict[str, Any] = {"private_key": "key"}
+        if args.name.endswith("-machine"):
+            answer = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
+        return f"{args.name}-id", {**args.inputs, "stdout": json.dumps(answer)}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+def no_archive(spec: ArchiveSpec) -> Archive:
+    raise OSError("none is needed")
+
+
+def test_jabber_and_cacti_are_deployed_on_roles_of_any_name() -> None:
+    """Each component is handed the very state that the plan shows."""
+    roles = {
+        "chat": {"ranges": ["192.168.2.50-192.168.2.59"], "services": ["jabber"], "defaults": ["jabber"]},
+        "eyes": {"ranges": ["192.168.2.60-192.168.2.69"], "services": ["cacti"], "defaults": ["cacti"]},
+    }
+    hosts = {"chat1": {"role": "chat"}, "eyes1": {"role": "eyes"}}
+    settings = load_settings("lab", {"lab": {}, "roles": roles, "hosts": hosts})
+    plan = make_plan(settings, {}, no_archive)
+    mocks = Recorder()
+    pulumi.runtime.set_mocks(mocks, project="habla", stack="lab", preview=False)
+
+    @pulumi.runtime.test
+    def declare() -> Any:
+        names = {name for host in plan.hosts.values() for name in host.secrets}
+        made = deploy_fleet(plan, dict.fromkeys(names, "x"), Path("/nowhere"))
+        return pulumi.Output.all(*(host.address for host in made.values()))
+
+    declare()
+    for host in plan.hosts.values():
+        for component, state in host.states.items():
+            name = f"internal-{host.name}" if component == "network" else f"{host.name}-{component}-state"
+            assert mocks.inputs[name]["stdin"] == state.canonical(), name
+    assert "ejabberd" in plan.hosts["chat1"].packages
