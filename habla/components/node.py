@@ -15,7 +15,7 @@ from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Endpoint, Endpoints, Service
 from habla.model.state import HostState
 from habla.placement import placement_faults
-from habla.services.compose import Standing, compose, standing
+from habla.services.compose import Standing, composed
 
 __all__ = ["Node"]
 
@@ -66,9 +66,9 @@ class Node(pulumi.ComponentResource):
         self.states, self.standing = {}, {}
         for item in hosts:
             with collected(faults):
-                site = subnet.site(item, known)
-                self.states[item.name] = compose(component, site, services)
-                self.standing[item.name] = standing(site, services)
+                self.states[item.name], self.standing[item.name] = composed(
+                    component, subnet.site(item, known), services
+                )
         raise_faults(PlacementError, faults)
         super().__init__(token, name, None, opts)
         reports: dict[str, pulumi.Output[str]] = {}

@@ -10,14 +10,11 @@ import pulumi
 from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
-from habla.errors import SettingsError, raise_faults
 from habla.model.disk_specs import AlertsSpec, PartitionSpec, SnmpSpec
 from habla.model.service import Endpoints
 from habla.plan import WATCH
-from habla.services.budget import budget_faults, budgets
-from habla.services.compose import Standing, standing
-from habla.services.host_watch import Watching, watchers
-from habla.services.rotation import bounds
+from habla.services.compose import Standing, composed
+from habla.services.host_watch import Watching, proved_budgets, watchers
 
 __all__ = ["HostWatch", "HostWatchArgs"]
 
@@ -49,12 +46,9 @@ class HostWatch(Node):
         host, subnet = args.host, args.subnet
         site = subnet.site(host, args.endpoints)
         stands = sum((node.standing.get(host.name, Standing()) for node in args.nodes), Standing())
-        services = watchers(
-            site, stands, Watching(pulumi.get_stack(), args.alerts, args.snmp, args.partitions)
-        )
-        logs = (stands + standing(site, services)).logs
-        found = budgets(args.partitions, bounds(logs, site.logs), args.alerts.warning)
-        raise_faults(SettingsError, budget_faults(host.name, args.partitions, found))
+        how = Watching(pulumi.get_stack(), args.alerts, args.snmp, args.partitions)
+        services = watchers(site, stands, how)
+        proved_budgets(site, stands + composed(WATCH, site, services)[1], how)
         super().__init__(
             "habla:index:HostWatch",
             name,

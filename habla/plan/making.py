@@ -17,18 +17,16 @@ from habla.plan.addresses import plan_stack_addresses, stack_roles
 from habla.plan.faults import notes, rule_faults, vrrp_faults
 from habla.plan.model import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
 from habla.services.app import App
-from habla.services.budget import budget_faults, budgets
 from habla.services.cacti import Cacti, Device
-from habla.services.compose import Standing, compose, standing
+from habla.services.compose import Standing, composed
 from habla.services.haproxy import Haproxy, built
-from habla.services.host_watch import Watching, watched, watchers
+from habla.services.host_watch import Watching, proved_budgets, watched, watchers
 from habla.services.jabber import Jabber
 from habla.services.memcached import Memcached
 from habla.services.memqd import Memqd
 from habla.services.mysql import Mysql
 from habla.services.network import COMPONENT as NETWORK
 from habla.services.network import network_state
-from habla.services.rotation import bounds
 from habla.services.static import Static
 from habla.settings.models import Settings
 
@@ -173,19 +171,18 @@ def _host_plan(
     states: dict[str, HostState] = {}
     stands = Standing()
     for name in order:
-        stands += standing(site, parts[name])
         for service in parts[name]:
             if isinstance(service, Haproxy):
                 states |= {state.component: state for state in service.releases(site.host)}
-        states[name] = compose(name, site, parts[name])
-    partitions = settings.partitions_of(site.host)
-    how = Watching(settings.environment, settings.alerts, settings.services.snmp, partitions)
+        states[name], kept = composed(name, site, parts[name])
+        stands += kept
+    how = Watching(
+        settings.environment, settings.alerts, settings.services.snmp, settings.partitions_of(site.host)
+    )
     parts[WATCH] = watchers(site, stands, how)
     order.append(WATCH)
-    states[WATCH] = compose(WATCH, site, parts[WATCH])
-    stands += standing(site, parts[WATCH])
-    found = budgets(partitions, bounds(stands.logs, site.logs), settings.alerts.warning)
-    raise_faults(SettingsError, budget_faults(site.host, partitions, found))
+    states[WATCH], kept = composed(WATCH, site, parts[WATCH])
+    found = proved_budgets(site, stands + kept, how)
     packages = tuple(sorted({package for state in states.values() for package in state.packages}))
     network = network_state(
         site.host, addresses.network, settings.network.interface, addresses.hosts, packages, site.logs

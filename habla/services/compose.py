@@ -20,26 +20,9 @@ from habla.services.keepalived import Keepalived
 from habla.services.network import READY_UNIT
 from habla.services.rotation import rotation_rules
 
-__all__ = ["Standing", "compose", "port_faults", "standing"]
+__all__ = ["Standing", "compose", "composed", "port_faults"]
 
 _MERGED = ("users", "directories", "files", "archives", "units", "checks", "actions", "health")
-
-
-def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
-    """What ``services`` together make of a host. Raises Faults with every fault of every service."""
-    faults: list[Fault] = []
-    states = _states(site, services, faults)
-    raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
-    merged = {part: _merged(site.host, states, part) for part in _MERGED}
-    merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
-    merged["files"] |= rotation_rules((log for state in states.values() for log in state.logs), site.logs)
-    return HostState(
-        host=site.host,
-        component=component,
-        packages=tuple(sorted({name for state in states.values() for name in state.packages})),
-        stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
-        **{part: dict(sorted(items.items())) for part, items in merged.items()},
-    )
 
 
 @dataclass(frozen=True)
@@ -57,14 +40,40 @@ class Standing:
         return Standing(self.logs + other.logs, self.data + other.data, self.haproxy + other.haproxy)
 
 
-def standing(site: Site, services: Sequence[Service]) -> Standing:
-    """What ``services`` keep on a host. Raises Faults as ``compose`` does."""
+def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
+    """What ``services`` together make of a host. Raises Faults with every fault of every service."""
+    return composed(component, site, services)[0]
+
+
+def composed(component: str, site: Site, services: Sequence[Service]) -> tuple[HostState, Standing]:
+    """The same, and what of it those who watch the host must know."""
+    states: dict[str, ServiceState] = {}
     faults: list[Fault] = []
-    states = _states(site, services, faults).values()
-    raise_faults(PlacementError, faults)
+    for service in sorted([*services, *_derived(services)], key=lambda service: service.name):
+        with collected(faults):
+            states[service.name] = service.state(site)
+    raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
+    return _host_state(component, site, states), _standing(site, services, states.values())
+
+
+def _host_state(component: str, site: Site, states: Mapping[str, ServiceState]) -> HostState:
+    merged = {part: _merged(site.host, states, part) for part in _MERGED}
+    merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
+    merged["files"] |= rotation_rules((log for state in states.values() for log in state.logs), site.logs)
+    return HostState(
+        host=site.host,
+        component=component,
+        packages=tuple(sorted({name for state in states.values() for name in state.packages})),
+        stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
+        **{part: dict(sorted(items.items())) for part, items in merged.items()},
+    )
+
+
+def _standing(site: Site, services: Iterable[Service], states: Iterable[ServiceState]) -> Standing:
+    kept = list(states)
     return Standing(
-        tuple(log for state in states for log in state.logs),
-        tuple(sorted({directory for state in states for directory in state.data})),
+        tuple(log for state in kept for log in state.logs),
+        tuple(sorted({directory for state in kept for directory in state.data})),
         tuple(
             (instance.name, instance.stats_port)
             for service in services
@@ -72,15 +81,6 @@ def standing(site: Site, services: Sequence[Service]) -> Standing:
             for instance in service.instances(site)
         ),
     )
-
-
-def _states(site: Site, services: Sequence[Service], faults: list[Fault]) -> dict[str, ServiceState]:
-    """Service name -> what it is here, with what is derived from them; the faults of all are added."""
-    states: dict[str, ServiceState] = {}
-    for service in sorted([*services, *_derived(services)], key=lambda service: service.name):
-        with collected(faults):
-            states[service.name] = service.state(site)
-    return states
 
 
 def _derived(services: Sequence[Service]) -> Iterable[Service]:

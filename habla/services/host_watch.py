@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
+from habla.errors import SettingsError, raise_faults
 from habla.model.disk_specs import AlertsSpec, PartitionSpec, SnmpSpec
 from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.services.budget import Budget, budget_faults, budgets
 from habla.services.cacti import ALIVE_PATH
 from habla.services.compose import Standing
 from habla.services.partitions import Partitions
+from habla.services.rotation import bounds
 from habla.services.snmp import Snmp
 from habla.services.system_logs import SystemLogs
 from habla.services.watch import Guard, Peer, Watch
 
-__all__ = ["Watching", "watched", "watchers"]
+__all__ = ["Watching", "proved_budgets", "watched", "watchers"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ def watched(endpoints: Endpoints, hosts: Mapping[str, IPv4Address]) -> Endpoints
         return Endpoints()
     offers = Snmp().offers()
     return Endpoints.of(Endpoint(offer, host, address) for host, address in hosts.items() for offer in offers)
+
+
+def proved_budgets(site: Site, stands: Standing, how: Watching) -> tuple[Budget, ...]:
+    """What the logs of a host take of its partitions. stands: all of it, what watches it included.
+
+    Raises SettingsError where they can fill one.
+    """
+    found = budgets(how.partitions, bounds(stands.logs, site.logs), how.alerts.warning)
+    raise_faults(SettingsError, budget_faults(site.host, how.partitions, found))
+    return found
 
 
 def watchers(site: Site, stands: Standing, how: Watching) -> tuple[Service, ...]:
