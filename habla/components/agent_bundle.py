@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from importlib import resources
+
+from habla.services.programs import package_texts
 
 __all__ = ["AGENT_PATH", "agent_sources", "install_command"]
 
@@ -40,11 +41,7 @@ fi
 
 def agent_sources() -> str:
     """The agent's sources as JSON: ``{"files": {name: text}}``."""
-    sources = {
-        f"agent/{item.name}": item.read_text("utf-8")
-        for item in resources.files("habla.agent").iterdir()
-        if item.name.endswith(".py")
-    }
+    sources = {f"agent/{name}": text for name, text in package_texts("habla.agent").items()}
     return json.dumps({"files": {"__main__.py": _MAIN, **sources}}, sort_keys=True)
 
 

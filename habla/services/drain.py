@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from habla.model.service import (
@@ -24,6 +23,7 @@ from habla.model.service import (
     XmppCheck,
 )
 from habla.model.state import File, Health, Unit
+from habla.services.programs import program_text
 
 __all__ = ["BY_HAND", "BY_SETTING", "Drain", "drain_flag"]
 
@@ -62,7 +62,7 @@ class Drain:
             packages=("python3",),
             files={
                 _CONFIG: File(json.dumps(config, indent=2, sort_keys=True) + "\n"),
-                _PROGRAM: File(_program(), "0755"),
+                _PROGRAM: File(program_text("drain_responder"), "0755"),
                 unit_path: File(_UNIT_TEXT),
                 **drain_flag(site),
             },
@@ -87,10 +87,6 @@ def _check(offer: Offer, site: Site) -> dict[str, Any]:
             return {"kind": "xmpp", "port": offer.port, "domain": site.domain, "namespace": namespace}
         case None:
             return {"kind": "tcp", "port": offer.port}
-
-
-def _program() -> str:
-    return resources.files("habla.services").joinpath("drain_responder.py").read_text("utf-8")
 
 
 _UNIT_TEXT = f"""\

@@ -8,11 +8,11 @@ database is emptied once before ours starts; ``ERL_DIST_PORT`` makes the nodes t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 
 from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability, XmppCheck
 from habla.model.specs import JabberSpec
 from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.services.programs import program_text
 
 __all__ = ["Jabber"]
 
@@ -52,7 +52,7 @@ class Jabber:
             _CONTROL: File(self._control(site)),
             _COOKIE: File(secret(self.spec.cookie), "0400", "ejabberd", "ejabberd"),
             _UNIT: File(_unit(own_certificate, site.domain)),
-            _TOOL: File(_tool(), "0755"),
+            _TOOL: File(program_text("jabber_cluster"), "0755"),
             f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
             f"/etc/systemd/system/{_HEAL}.timer": File(_HEAL_TIMER),
         }
@@ -278,7 +278,3 @@ ProtectSystem=full
 [Install]
 WantedBy=multi-user.target
 """
-
-
-def _tool() -> str:
-    return resources.files("habla.services").joinpath("jabber_cluster.py").read_text("utf-8")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 
 from habla.model.disk_specs import SnmpSpec
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
 from habla.model.state import File, Health, Unit, secret
+from habla.services.programs import program_text
 
 __all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
 
@@ -70,11 +70,11 @@ class Snmp:
             _CONFIG: File(self._config(site), "0640", "root", _DAEMON),
             _ALLOWED: File(_allowed(site)),
             _USER: File(json.dumps(private if self.spec.version == "3" else {}, indent=2) + "\n", "0600"),
-            _USER_PROGRAM: File(_program("snmp_user.py"), "0755"),
+            _USER_PROGRAM: File(program_text("snmp_user"), "0755"),
             _DROP_IN: File(_drop_in()),
         }
         if self.haproxy:
-            files[_SESSIONS] = File(_program("haproxy_sessions.py"), "0755")
+            files[_SESSIONS] = File(program_text("haproxy_sessions"), "0755")
         listens = f"ss -Hlun src {site.address}:{self.spec.port} | grep -q ."
         return ServiceState(
             packages=("python3", "snmpd"),
@@ -120,7 +120,3 @@ def _drop_in() -> str:
 ExecStartPre={_USER_PROGRAM} {_USER} {_STATE} {_DAEMON}
 BindReadOnlyPaths={_ALLOWED}:/etc/hosts.allow
 """
-
-
-def _program(name: str) -> str:
-    return resources.files("habla.services").joinpath(name).read_text("utf-8")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from habla.model.disk_specs import CactiSpec, SnmpSpec
@@ -24,6 +23,7 @@ from habla.services.cacti.texts import (
     timer,
     worker,
 )
+from habla.services.programs import package_texts
 from habla.services.snmp import sessions_oid
 
 __all__ = ["ALIVE_PATH", "Cacti", "Device"]
@@ -45,7 +45,7 @@ _SITE = "/etc/apache2/sites-enabled/000-default.conf"
 _CRON = "/etc/cron.d/cacti"
 _SNMP_CLASS = "/usr/local/lib/habla/cacti-snmp-class.php"
 _PROGRAMS = "/usr/local/lib/habla/cacti"
-_MODULES = ("__init__", "client", "poll", "setup", "sync", "trees")
+_SOURCES = "habla.services.cacti.onhost"
 _POLL, _SYNC = "habla-cacti-poll", "habla-cacti-sync"
 _MYSQL_LOGS = "/var/log/mysql"
 _SYSTEMD = "/etc/systemd/system"
@@ -78,7 +78,7 @@ class Cacti:
 
     def state(self, site: Site) -> ServiceState:
         """All of it on one host; pages on the internal address, the database on loopback."""
-        modules = {f"{_PROGRAMS}/{name}.py": File(_module(name)) for name in _MODULES}
+        modules = {f"{_PROGRAMS}/{name}": File(text) for name, text in package_texts(_SOURCES).items()}
         files = {
             _WANTED: File(self._wanted(), "0600"),
             _SETUP: File(_json({"password": secret(self.spec.password, "json")}), "0600"),
@@ -181,10 +181,6 @@ class Cacti:
 def _command(module: str, *words: str) -> tuple[str, ...]:
     # From a directory of programs, where Python would otherwise leave its compiled files.
     return ("env", "PYTHONPATH=/usr/local/lib/habla", "python3", "-B", "-m", f"cacti.{module}", *words)
-
-
-def _module(name: str) -> str:
-    return resources.files("habla.services.cacti.onhost").joinpath(f"{name}.py").read_text("utf-8")
 
 
 def _json(value: Any) -> str:

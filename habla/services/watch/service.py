@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from importlib import resources
 from ipaddress import IPv4Address
 from typing import Any
 
 from habla.model.disk_specs import AlertsSpec, SnmpSpec
 from habla.model.service import Offer, ServiceState, Site, Stability
 from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.services.programs import package_texts
 from habla.services.snmp_user import AUTH, PRIVACY
 
 __all__ = ["PROGRAM", "Guard", "Peer", "Watch"]
@@ -222,12 +222,8 @@ sys.exit(main())
 
 def _sources() -> dict[str, File]:
     """The program: a launcher, and a package beside it that Python finds because it is there."""
-    package = resources.files("habla.services.watch.program")
-    modules = {
-        f"{_LIBRARY}/habla_watch/{item.name}": File(item.read_text("utf-8"))
-        for item in package.iterdir()
-        if item.name.endswith(".py")
-    }
+    texts = package_texts("habla.services.watch.program")
+    modules = {f"{_LIBRARY}/habla_watch/{name}": File(text) for name, text in texts.items()}
     return {PROGRAM: File(_LAUNCHER, "0755"), **modules}
 
 
