@@ -6,12 +6,15 @@ process, and looking things up.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 
 CACTI = "/usr/share/cacti"
+DATABASE = "cacti"
 # The user that its files belong to; runuser would have PAM write two lines into the journal each time.
 AS_CACTI = ("setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", "--")
 _ACT = """
@@ -37,13 +40,20 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"([\\'])", r"\\\1", value) + "'"
 
 
+def hold(lock: str) -> None:
+    """Wait until no other program here works on Cacti, and keep them away until this one ends."""
+    # Opened to read, so that it may belong to either user.
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 class Cacti:
     """Cacti's database, and its programs."""
 
-    def sql(self, text: str) -> list[Row]:
+    def sql(self, text: str, database: str = DATABASE) -> list[Row]:
         """Run SQL as root; the rows. NULL is an empty string."""
         words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", "--user=root"]
-        output = self._run(["mariadb", *words, "--protocol=socket", "cacti"], text)
+        output = self._run(["mariadb", *words, "--protocol=socket", database], text)
         return [[plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
 
     def php(self, program: str, *words: str) -> str:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from .client import hold
 
 POLLER = ("php", "/usr/share/cacti/site/poller.php")
 # Cacti gives up by itself after 58.
@@ -54,9 +55,7 @@ def wait_for_children(seconds: float) -> None:
 
 
 def main(alive: str, lock: str) -> int:
-    # Opened to read, so that it may belong to either user.
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    hold(lock)
     adopt()
     started = int(time.time())
     done = subprocess.run(

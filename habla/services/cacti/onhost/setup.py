@@ -12,19 +12,15 @@ Written to the host that runs Cacti; Python 3.9 and its standard library only.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-CACTI = Path("/usr/share/cacti")
-DATABASE = "cacti"
-# The user that its files belong to; runuser would have PAM write two lines into the journal each time.
-AS_CACTI = ("setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", "--")
+from .client import AS_CACTI, CACTI, DATABASE, Cacti, hold
+
 # All that the sync uses: disks, load, memory, traffic; and a graph of any one number.
 TEMPLATES = ("NetSNMP_Device", "Generic_SNMP_Device")
 # Every minute, not every five: a partition that fills is seen in time, and new graphs show something soon.
@@ -48,11 +44,7 @@ api_duplicate_graph(0, $argv[1], $argv[2]);
 """
 
 
-def sql(text: str, database: str = DATABASE) -> list[list[str]]:
-    """Run SQL as root; the rows. Only for values without tabs, line ends and backslashes."""
-    command = ["mariadb", "--batch", "--skip-column-names", "--user=root", "--protocol=socket", database]
-    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+sql = Cacti().sql
 
 
 def run(command: Sequence[str], stdin: str = "") -> str:
@@ -61,8 +53,8 @@ def run(command: Sequence[str], stdin: str = "") -> str:
 
 
 def php(script: str, *words: str) -> str:
-    """A program of Cacti's, as the user that its files belong to."""
-    return run([*AS_CACTI, "php", "-q", str(CACTI / script), *words])
+    """A program of Cacti's, as the user that its files belong to; unlike the sync's, it must succeed."""
+    return run([*AS_CACTI, "php", "-q", f"{CACTI}/{script}", *words])
 
 
 def settings(wanted: dict[str, str]) -> str:
@@ -81,7 +73,7 @@ def install() -> None:
     """From nothing, or from what a run that was cut off left, which holds nothing of anybody's."""
     charset = "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
     sql(f"DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE} {charset};", "mysql")
-    sql((CACTI / "conf_templates/cacti.sql").read_text("utf-8"))
+    sql(Path(CACTI, "conf_templates/cacti.sql").read_text("utf-8"))
     found = re.search(r"RRDtool (\d+\.\d+\.\d+)", run(["rrdtool", "--version"]))
     sql(settings({**SETTINGS, "rrdtool_version": found[1] if found else "1.7.2"}))
     # All partitions of the fleet on one page, not ten.
@@ -92,7 +84,7 @@ def install() -> None:
     sql(f"UPDATE data_source_profiles SET `default` = IF(step = {SECONDS}, 'on', '');")
     sql(" ".join(f"UPDATE {table} SET enabled = '';" for table in AUTOMATION))
     # The programs will not run, nor the pages show, before the version is the right one.
-    version = (CACTI / "site/include/cacti_version").read_text("utf-8").strip()
+    version = Path(CACTI, "site/include/cacti_version").read_text("utf-8").strip()
     sql(f"CREATE TABLE habla_setup (done INT); UPDATE version SET cacti = '{version}';")
     for name in TEMPLATES:
         php("cli/import_package.php", f"--filename={CACTI}/site/install/templates/{name}.xml.gz")
@@ -135,8 +127,7 @@ def set_password(password: str) -> bool:
 
 def main(wanted_file: str, lock: str, ready: str) -> None:
     wanted = json.loads(Path(wanted_file).read_text("utf-8"))
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    hold(lock)
     changed = []
     if not installed():
         install()

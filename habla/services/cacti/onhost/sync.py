@@ -17,16 +17,14 @@ Written to the host that runs Cacti; Python 3.9 and its standard library only.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .client import Cacti, Row, quoted
+from .client import Cacti, Row, hold, quoted
 from .trees import plant
 
 FILES = Path("/var/lib/cacti/rra")
@@ -264,8 +262,7 @@ class Sync:
 
 def main(wanted_file: str, lock: str) -> None:
     wanted = json.loads(Path(wanted_file).read_text("utf-8"))
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    hold(lock)
     print(json.dumps(Sync(Cacti(), wanted).run(), sort_keys=True))
 
 
