@@ -22,7 +22,6 @@ READY_UNIT = "habla-internal.service"
 
 _RULES = "/usr/local/lib/habla/internal-rules"
 _UNIT = f"/etc/systemd/system/{READY_UNIT}"
-_DEFAULT_LOGS = LogsSpec()
 _KEEP_RULES = "/etc/systemd/networkd.conf.d/habla.conf"
 
 
@@ -32,7 +31,7 @@ def network_state(
     interface: str,
     hosts: Mapping[str, IPv4Address],
     packages: tuple[str, ...] = (),
-    logs: LogsSpec = _DEFAULT_LOGS,
+    logs: LogsSpec = LogsSpec(),
 ) -> HostState:
     """What makes ``host`` a member of the internal network.
 

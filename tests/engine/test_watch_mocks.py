@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from mocks import Recorder
 
 from habla import (
     AlertsSpec,
@@ -29,28 +30,14 @@ from habla import (
 from habla.errors import SettingsError
 
 
-class Machines(pulumi.runtime.Mocks):
-    """Answers as agents would, and keeps what was made."""
-
-    def __init__(self) -> None:
-        self.made: list[str] = []
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.made.append(args.name)
-        return f"{args.name}-id", {**args.inputs, "stdout": "{}"}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
-
-
 @pytest.fixture
-def machines() -> Machines:
-    mocks = Machines()
+def machines() -> Recorder:
+    mocks = Recorder()
     pulumi.runtime.set_mocks(mocks, project="chat", stack="test", preview=False)
     return mocks
 
 
-def hosts(logs: LogsSpec = LogsSpec()) -> tuple[Host, Host, InternalSubnet]:  # noqa: B008
+def hosts(logs: LogsSpec = LogsSpec()) -> tuple[Host, Host, InternalSubnet]:
     """A front host and a monitor."""
     front, monitor = (
         Host(name, HostArgs(ExistingHost(address, "ssh-ed25519 A", private_key="key"), outside))
@@ -64,7 +51,7 @@ def hosts(logs: LogsSpec = LogsSpec()) -> tuple[Host, Host, InternalSubnet]:  # 
 
 
 @pulumi.runtime.test
-def test_a_watch_knows_the_logs_of_the_nodes_beside_it_and_who_asks_whom(machines: Machines) -> Any:
+def test_a_watch_knows_the_logs_of_the_nodes_beside_it_and_who_asks_whom(machines: Recorder) -> Any:
     """snmpd is there for the monitor; the monitor asks the front host, and the front host the monitor."""
     front, monitor, subnet = hosts()
     pair = LoadBalancerPair("pair", LoadBalancerPairArgs(front, subnet, haproxy=HaproxySpec(dialect="2.x")))
@@ -92,7 +79,7 @@ def test_a_watch_knows_the_logs_of_the_nodes_beside_it_and_who_asks_whom(machine
 
 
 @pulumi.runtime.test
-def test_without_a_monitor_there_is_no_snmpd(machines: Machines) -> Any:
+def test_without_a_monitor_there_is_no_snmpd(machines: Recorder) -> Any:
     """Nobody would ask it."""
     front, _, subnet = hosts()
     watch = HostWatch("watch", HostWatchArgs(front, subnet))
@@ -104,11 +91,11 @@ def test_without_a_monitor_there_is_no_snmpd(machines: Machines) -> Any:
     return watch.report.apply(check)
 
 
-def test_logs_that_can_fill_a_partition_are_refused_before_any_resource(machines: Machines) -> None:
+def test_logs_that_can_fill_a_partition_are_refused_before_any_resource(machines: Recorder) -> None:
     """A plain exception, which names partition and logs."""
     front, _, subnet = hosts(LogsSpec(rate="4M"))
     pair = LoadBalancerPair("pair", LoadBalancerPairArgs(front, subnet, haproxy=HaproxySpec(dialect="2.x")))
-    before = list(machines.made)
+    before = list(machines.inputs)
     with pytest.raises(SettingsError, match=r"partitions\./var/log: logs can fill it"):
         HostWatch(
             "watch",
@@ -120,4 +107,4 @@ def test_logs_that_can_fill_a_partition_are_refused_before_any_resource(machines
                 AlertsSpec(command=("/usr/local/bin/page",)),
             ),
         )
-    assert not [name for name in machines.made if name.startswith("watch")], before
+    assert not [name for name in machines.inputs if name.startswith("watch")], before
