@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mocks
 import pulumi
 import pytest
 from pulumi.runtime.mocks import MockMonitor
@@ -32,26 +33,13 @@ VRRP = {"address": "203.0.113.20/24", "interface": "eth0"}
 HAPROXY = HaproxySpec(dialect="2.x", vrrp=VrrpSpec.model_validate_json(json.dumps(VRRP)))
 
 
-class Recorder(pulumi.runtime.Mocks):
-    """Keeps the inputs of resources, which others each waits for, and its former names."""
+class Recorder(mocks.Recorder):
+    """Keeps also which others each resource waits for, and its former names."""
 
     def __init__(self) -> None:
-        self.inputs: dict[str, dict[str, Any]] = {}
+        super().__init__()
         self.waits: dict[str, set[str]] = {}
         self.aliases: dict[str, list[str]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.inputs[args.name] = args.inputs
-        stdout = "{}"
-        if args.name.endswith("-machine"):
-            made = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
-            stdout = json.dumps(made)
-        elif args.name == "lab-network":
-            stdout = json.dumps({"private_key": "key"})
-        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
 
 
 class Monitor(MockMonitor):
@@ -67,9 +55,9 @@ class Monitor(MockMonitor):
 
 @pytest.fixture
 def recorder() -> Recorder:
-    mocks = Recorder()
-    pulumi.runtime.set_mocks(mocks, project="habla", stack="test", preview=False, monitor=Monitor(mocks))
-    return mocks
+    made = Recorder()
+    pulumi.runtime.set_mocks(made, project="habla", stack="test", preview=False, monitor=Monitor(made))
+    return made
 
 
 def fronts(count: int) -> tuple[list[Host], InternalSubnet]:

@@ -7,25 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from mocks import Recorder
 
 from habla.components.host import Host, HostArgs, Lab, LabArgs, LabHost
-
-
-class Recorder(pulumi.runtime.Mocks):
-    """Keeps what each lab host asks for, and answers as the lab would."""
-
-    def __init__(self) -> None:
-        self.wanted: dict[str, dict[str, Any]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        answer: dict[str, Any] = {"private_key": "key"}
-        if args.name.endswith("-machine"):
-            self.wanted[args.name] = json.loads(args.inputs["stdin"])
-            answer = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
-        return f"{args.name}-id", {**args.inputs, "stdout": json.dumps(answer)}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
 
 
 def test_partitions_are_asked_for_only_when_there_are_any() -> None:
@@ -41,5 +25,6 @@ def test_partitions_are_asked_for_only_when_there_are_any() -> None:
         return pulumi.Output.all(plain.address, parted.address)
 
     declare()
-    assert mocks.wanted["a1-machine"].keys() == {"name", "outside_address", "forwards", "user"}
-    assert mocks.wanted["b1-machine"]["partitions"] == {"/": "4G", "/var/log": "512M"}
+    wanted = {name: json.loads(mocks.inputs[f"{name}-machine"]["stdin"]) for name in ("a1", "b1")}
+    assert wanted["a1"].keys() == {"name", "outside_address", "forwards", "user"}
+    assert wanted["b1"]["partitions"] == {"/": "4G", "/var/log": "512M"}

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pulumi
+from mocks import Recorder
 
 from habla.fleet import deploy_fleet
 from habla.model.specs import ArchiveSpec
 from habla.model.state import Archive
 from habla.plan import make_plan
 from habla.settings.loading import load_settings
-
-
-class Recorder(pulumi.runtime.Mocks):
-    """Keeps the inputs of resources, and answers as the lab would."""
-
-    def __init__(self) -> None:
-        self.inputs: dict[str, dict[str, Any]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.inputs[args.name] = args.inputs
-        answer: dict[str, Any] = {"private_key": "key"}
-        if args.name.endswith("-machine"):
-            answer = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
-        return f"{args.name}-id", {**args.inputs, "stdout": json.dumps(answer)}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
 
 
 def no_archive(spec: ArchiveSpec) -> Archive:

@@ -199,6 +199,15 @@ class Fleet:
             started.end()
 
     @contextlib.contextmanager
+    def changed(self, changes: Mapping[str, Any]) -> Iterator[None]:
+        """Deployed with these changes, which are taken back at the end of the block."""
+        try:
+            self.up(changes)
+            yield
+        finally:
+            self.up()
+
+    @contextlib.contextmanager
     def mail_server(self) -> Iterator[Program]:
         """Where the stack's alerts go; each mail is an event."""
         server = Program(self.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")

@@ -33,12 +33,8 @@ ROGUE = "/var/log/rogue.log"
 @pytest.fixture(scope="module")
 def mails(fleet: Fleet) -> Iterator[Program]:
     """The fleet with small bounds, a look at it every five seconds, and a mail server."""
-    fleet.up(CHANGES)
-    try:
-        with fleet.mail_server() as mails:
-            yield mails
-    finally:
-        fleet.up()
+    with fleet.changed(CHANGES), fleet.mail_server() as mails:
+        yield mails
 
 
 def subjects(mails: Program, host: str, since: int = 0) -> list[str]:

@@ -41,12 +41,8 @@ PICTURE = os.environ.get("HABLA_PICTURE", "")
 @pytest.fixture(scope="module")
 def mails(fleet: Fleet) -> Iterator[Program]:
     """The fleet with a monitor, and a mail server."""
-    fleet.up(CHANGES)
-    try:
-        with fleet.mail_server() as mails:
-            yield mails
-    finally:
-        fleet.up()
+    with fleet.changed(CHANGES), fleet.mail_server() as mails:
+        yield mails
 
 
 def sql(fleet: Fleet, query: str) -> list[list[str]]:

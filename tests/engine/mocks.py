@@ -1,0 +1,27 @@
+"""Pulumi's mocks for tests of what is declared: they answer as the lab and the agents would."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps the inputs of every resource, by name, in the order in which they are made."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.inputs[args.name] = args.inputs
+        answer: dict[str, Any] = {}
+        if args.name.endswith("-machine"):
+            answer = {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": {}}
+        elif args.name == "lab-network":
+            answer = {"private_key": "key"}
+        return f"{args.name}-id", {**args.inputs, "stdout": json.dumps(answer)}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
