@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,7 +78,22 @@ def make_node(
     apps = {app: spec for app, spec in settings.apps.items() if app in names}
     static = services.static if "static" in kinds else None
     if component == MONITOR:
-        return _monitor(name, host, ServiceNodeArgs(machine, subnet, apps, static, endpoints, root), opts)
+        cacti = next((item for item in host.services[MONITOR] if isinstance(item, Cacti)), None)
+        return MonitoringNode(
+            name,
+            MonitoringNodeArgs(
+                machine,
+                subnet,
+                apps,
+                static,
+                endpoints,
+                root,
+                cacti=services.cacti if cacti else None,
+                snmp=services.snmp,
+                devices=cacti.devices if cacti else (),
+            ),
+            opts,
+        )
     if host.role.name == "stable" or "jabber" in kinds:
         jabber = services.jabber if "jabber" in kinds else None
         return StableServiceNode(
@@ -89,18 +103,4 @@ def make_node(
         )
     return _NODES.get(host.role.name, ServiceNode)(
         name, ServiceNodeArgs(machine, subnet, apps, static, endpoints, root), opts
-    )
-
-
-def _monitor(
-    name: str, host: HostPlan, common: ServiceNodeArgs, opts: pulumi.ResourceOptions
-) -> MonitoringNode:
-    cacti = next((item for item in host.services[MONITOR] if isinstance(item, Cacti)), None)
-    shared = {field.name: getattr(common, field.name) for field in dataclasses.fields(common)}
-    if cacti is None:
-        return MonitoringNode(name, MonitoringNodeArgs(**shared, cacti=None), opts)
-    return MonitoringNode(
-        name,
-        MonitoringNodeArgs(**shared, cacti=cacti.spec, snmp=cacti.snmp, devices=cacti.devices),
-        opts,
     )

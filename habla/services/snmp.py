@@ -17,7 +17,7 @@ from habla.services.programs import program_text
 
 __all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
 
-# Two words of the host's own watcher of partitions: how it is, and the age of what it knows.
+# A text that changes with every good run of the host's own watcher.
 WATCH_ALIVE = "/run/habla-watch/alive"
 _MONITOR = "cacti"
 _CONFIG = "/etc/snmp/snmpd.conf"

@@ -14,6 +14,7 @@ from habla.model.disk_specs import AlertsSpec, SnmpSpec
 from habla.model.service import Offer, ServiceState, Site, Stability
 from habla.model.state import Action, Directory, File, Health, Unit, secret
 from habla.services.programs import package_texts
+from habla.services.snmp import WATCH_ALIVE
 from habla.services.snmp_user import AUTH, PRIVACY
 
 __all__ = ["PROGRAM", "Guard", "Peer", "Watch"]
@@ -26,7 +27,6 @@ _SNMP = "/etc/habla/watch-snmp"
 _NAME = "habla-watch"
 _SERVICE = f"/etc/systemd/system/{_NAME}.service"
 _TIMER = f"/etc/systemd/system/{_NAME}.timer"
-_ALIVE = f"/run/{_NAME}/alive"
 # apt and dpkg write there while they work, and clean up themselves.
 _DATA = ("/var/cache", "/var/lib/apt", "/var/lib/dpkg", f"/var/lib/{_NAME}", "/var/lib/habla")
 
@@ -110,7 +110,7 @@ class Watch:
                 )
             },
             # systemd starts it within seconds of a boot; what it leaves is in memory.
-            health={_NAME: Health(timer, command=("test", "-s", _ALIVE), deadline=60)},
+            health={_NAME: Health(timer, command=("test", "-s", WATCH_ALIVE), deadline=60)},
             data=(f"/var/lib/{_NAME}",),
         )
 

@@ -41,8 +41,8 @@ def sizes(seen: Seen) -> dict[str, int]:
 
 def kept(looks: list[dict[str, Any]], now: float, current: Mapping[str, int]) -> list[dict[str, Any]]:
     """The looks to keep: this one, and the newest that is old enough to compare the next with."""
-    older = [look for look in looks if look["time"] <= now - LEAST_SECONDS]
-    return [*older[-1:], {"time": now, "sizes": dict(current)}]
+    before = baseline(looks, now)
+    return [*([before] if before else []), {"time": now, "sizes": dict(current)}]
 
 
 def baseline(looks: list[dict[str, Any]], now: float) -> dict[str, Any] | None:
