@@ -11,7 +11,10 @@ import aiohttp
 
 DOMAIN = "hab.la"
 PORT = 5280
+# BOSH: how long the client waits for something to send before it asks what came, and how long the server may
+# hold that question.
 IDLE_SECONDS = 0.05
+WAIT_SECONDS = 1
 HTTPBIND = "http://jabber.org/protocol/httpbind"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 
@@ -77,71 +80,69 @@ class Websocket(HttpStream):
 
 
 class Bosh(HttpStream):
-    """XEP-0124 and XEP-0206: one request waits at the server, a second one carries what is sent.
+    """XEP-0124 and XEP-0206, one request at a time.
 
-    ejabberd 23.01 does not go on when two requests overtake each other, which those of different connections
-    may. So nothing is asked for at once after an answer: what there is to send goes first, as browsers do it.
+    A second request could be under way while the server holds the first one. They would go by connections of
+    their own and might overtake each other, and ejabberd 23.01 then keeps the later one until it has more to
+    send. Hence the server answers within a second here, and the next request takes what there is by then.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Attributes and stanzas of requests to come.
+        self._outgoing: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._talking: asyncio.Task[None] | None = None
 
     async def open(self, address: str) -> None:
         self._url = f"http://{address}:{PORT}/bosh"
-        self._sid, self._rid, self._waiting = "", random.randrange(1, 1 << 40), 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = False
-        attributes = "ver='1.6' wait='20' hold='1' content='text/xml; charset=utf-8' xmpp:version='1.0'"
-        await self._post(f"to='{DOMAIN}' {attributes}", "")
+        self._sid, self._rid = "", random.randrange(1, 1 << 40)
+        terms = f"ver='1.6' wait='{WAIT_SECONDS}' hold='1' content='text/xml; charset=utf-8'"
+        await self._post(f"to='{DOMAIN}' {terms} xmpp:version='1.0'", "")
         if not self._sid:
             raise ConnectionError("BOSH gave no session")
+        self._talking = asyncio.create_task(self._talk())
 
     async def restart(self) -> None:
-        self._start(f"to='{DOMAIN}' xmpp:restart='true'", "")
+        self._outgoing.put_nowait((f"to='{DOMAIN}' xmpp:restart='true'", ""))
 
     async def send(self, xml: str) -> None:
-        self._start("", xml)
+        self._outgoing.put_nowait(("", xml))
 
     async def close(self) -> None:
-        self._ended = True
-        with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._post("type='terminate'", ""), 1)
-        for task in self._tasks:
-            task.cancel()
-        self.elements.put_nowait(None)
+        self._outgoing.put_nowait(("type='terminate'", ""))
+        if self._talking is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._talking, 2 * WAIT_SECONDS)
         await super().close()
 
-    def _ask(self) -> None:
-        if self._waiting == 0 and not self._ended:
-            self._start("", "")
+    async def _talk(self) -> None:
+        """Requests until the session ends."""
+        try:
+            goes_on = True
+            while goes_on:
+                attributes = stanzas = ""
+                with contextlib.suppress(asyncio.TimeoutError):
+                    attributes, stanzas = await asyncio.wait_for(self._outgoing.get(), IDLE_SECONDS)
+                goes_on = await self._post(attributes, stanzas)
+        except (aiohttp.ClientError, ConnectionError):
+            pass
+        finally:
+            self.elements.put_nowait(None)
 
-    def _start(self, attributes: str, xml: str) -> None:
-        task = asyncio.create_task(self._post(attributes, xml))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _post(self, attributes: str, xml: str) -> None:
+    async def _post(self, attributes: str, stanzas: str) -> bool:
+        """One request; whether the session goes on after it."""
         self._rid += 1
-        self._waiting += 1
         sid = f"sid='{self._sid}'" if self._sid else ""
         body = (
             f"<body xmlns='{HTTPBIND}' xmlns:xmpp='urn:xmpp:xbosh' rid='{self._rid}' {sid} {attributes}>"
-            f"{xml}</body>"
+            f"{stanzas}</body>"
         )
-        try:
-            headers = {"Content-Type": "text/xml; charset=utf-8", "Host": DOMAIN}
-            async with self.session.post(self._url, data=body, headers=headers) as answer:
-                if answer.status != 200:
-                    raise ConnectionError(f"BOSH answered {answer.status}")
-                document = ElementTree.fromstring(await answer.text())
-        except (aiohttp.ClientError, ConnectionError):
-            self._ended = True
-            self.elements.put_nowait(None)
-            return
-        finally:
-            self._waiting -= 1
+        headers = {"Content-Type": "text/xml; charset=utf-8", "Host": DOMAIN}
+        async with self.session.post(self._url, data=body, headers=headers) as answer:
+            if answer.status != 200:
+                raise ConnectionError(f"BOSH answered {answer.status}")
+            document = ElementTree.fromstring(await answer.text())
         self._sid = document.get("sid", self._sid)
         for element in document:
             self.elements.put_nowait(element)
-        if document.get("type") == "terminate":
-            self._ended = True
-            self.elements.put_nowait(None)
-        if self._waiting == 0 and not self._ended:
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._ask)
+        return document.get("type") != "terminate"
