@@ -98,4 +98,7 @@ def _export(plan: FleetPlan, hosts: Mapping[str, Host]) -> None:
         {name: list(host.serves) for name, host in plan.hosts.items()},
     )
     pulumi.export("ssh", {name: {"address": host.address, "port": host.port} for name, host in hosts.items()})
-    pulumi.export("forwards", {name: host.forwards for name, host in hosts.items() if host.outside_address})
+    forwards = pulumi.Output.all(**{name: host.forwards for name, host in hosts.items()})
+    pulumi.export(
+        "forwards", forwards.apply(lambda found: {name: ports for name, ports in found.items() if ports})
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -101,6 +102,14 @@ def test_the_tree_disk_space_shows_every_partition_with_values(
     shown = [(picture["width"], picture["coloured"]) for picture in pictures]
     assert all(width > 300 and coloured > 0.01 for width, coloured in shown), shown
     assert not subjects(mails, "does not answer"), mails.events
+
+
+@pytest.mark.usefixtures("mails")
+def test_the_stack_tells_where_its_pages_are(fleet: Fleet) -> None:
+    """Its output has the loopback ports of the website and of Cacti."""
+    told = json.loads(fleet.pulumi("stack", "output", "--stack", "lab", "--json"))["forwards"]
+    assert told == {name: host["forwards"] for name, host in fleet.lab.hosts.items() if host["forwards"]}
+    assert "www" in told["front1"] and "cacti" in told[MONITOR]
 
 
 @pytest.mark.usefixtures("mails")
