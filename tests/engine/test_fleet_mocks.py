@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+from mocks import Recorder
 
 from habla.fleet import deploy_fleet
 from habla.plan import FleetPlan, missing_secrets
@@ -20,29 +20,6 @@ POISON = "poison-7c1d"
 SECRET_KEY = "4dabf18193072939515e22adb298388d"
 
 
-class Recorder(pulumi.runtime.Mocks):
-    """Keeps every resource's type and inputs, and answers as the lab and the agent would."""
-
-    def __init__(self) -> None:
-        self.made: dict[str, tuple[str, dict[str, Any]]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.made[args.name] = (args.typ, args.inputs)
-        stdout = "{}"
-        if args.name.endswith("-machine"):
-            wanted = json.loads(args.inputs["stdin"])
-            forwards = dict.fromkeys(wanted["forwards"], 20000)
-            stdout = json.dumps(
-                {"address": "127.0.0.1", "port": 22, "host_key": "ssh-ed25519 A", "forwards": forwards}
-            )
-        elif args.name == "lab-network":
-            stdout = json.dumps({"private_key": POISON})
-        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
-
-
 @pytest.fixture(scope="module")
 def plan() -> FleetPlan:
     return load_plan(ROOT, "lab")
@@ -51,7 +28,7 @@ def plan() -> FleetPlan:
 @pytest.fixture(scope="module")
 def recorder(plan: FleetPlan) -> Iterator[Recorder]:
     """The lab's fleet, declared once, every secret of it poisoned."""
-    mocks = Recorder()
+    mocks = Recorder(private_key=POISON)
     pulumi.runtime.set_mocks(mocks, project="habla", stack="lab", preview=False)
 
     @pulumi.runtime.test
@@ -84,33 +61,34 @@ def test_every_component_of_the_plan_becomes_one_command_with_its_state(
     for host in plan.hosts.values():
         for component, state in host.states.items():
             name = f"internal-{host.name}" if component == "network" else f"{host.name}-{component}-state"
-            kind, inputs = recorder.made[name]
-            assert kind == "command:remote:Command"
-            assert inputs["stdin"] == state.canonical()
+            assert recorder.types[name] == "command:remote:Command"
+            assert recorder.inputs[name]["stdin"] == state.canonical()
 
 
 def test_no_secret_is_in_any_input_that_is_not_secret(recorder: Recorder) -> None:
     """The poison is found nowhere but inside values that the engine keeps secret."""
-    for name, (_, inputs) in recorder.made.items():
+    for name, inputs in recorder.inputs.items():
         assert not [text for text in plain(inputs) if POISON in text], name
 
 
 def test_the_search_for_the_poison_can_find_it(recorder: Recorder) -> None:
     """The poison did reach the commands that deliver secrets, and the search sees into plain values."""
-    wrapped = recorder.made["front1-secrets"][1]["stdin"]
+    wrapped = recorder.inputs["front1-secrets"]["stdin"]
     assert POISON in str(wrapped)
     assert [text for text in plain({"a": [{"b": POISON}]}) if POISON in text]
 
 
 def test_each_host_is_given_only_the_secrets_it_needs(recorder: Recorder) -> None:
     """web1 has no use for the Jabber cookie."""
-    assert "jabber/cookie" in str(recorder.made["stable1-secrets"][1]["stdin"])
-    assert "jabber/cookie" not in str(recorder.made["web1-secrets"][1]["stdin"])
+    assert "jabber/cookie" in str(recorder.inputs["stable1-secrets"]["stdin"])
+    assert "jabber/cookie" not in str(recorder.inputs["web1-secrets"]["stdin"])
 
 
 def test_every_command_has_the_defaults_of_the_wrapper(recorder: Recorder) -> None:
     """Every remote command has an update, bounded dialling, no logging, no triggers and no environment."""
-    commands = [inputs for kind, inputs in recorder.made.values() if kind == "command:remote:Command"]
+    commands = [
+        recorder.inputs[name] for name, kind in recorder.types.items() if kind == "command:remote:Command"
+    ]
     assert commands
     for inputs in commands:
         assert inputs["update"] == inputs["create"]
