@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pulumi
 
+from habla.components.stack import deploy_stack
 from habla.errors import Faults
-from habla.fleet import deploy_stack
 
 try:
     deploy_stack(Path(__file__).resolve().parent)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         VolatileServiceNode,
         WebNode,
     )
-    from habla.model.disk_specs import (
+    from habla.model.disk import (
         AlertsSpec,
         CactiSpec,
         LogRuleSpec,
@@ -46,16 +46,7 @@ if TYPE_CHECKING:
         SmtpSpec,
         SnmpSpec,
     )
-    from habla.model.haproxy_specs import (
-        CookiesSpec,
-        HaproxyInstanceSpec,
-        HaproxySpec,
-        ReleaseSpec,
-        TimeoutsSpec,
-        TlsSpec,
-        VrrpSpec,
-    )
-    from habla.model.specs import (
+    from habla.model.spec import (
         AppSpec,
         ArchiveSpec,
         HealthSpec,
@@ -65,6 +56,15 @@ if TYPE_CHECKING:
         MysqlSpec,
         RouteSpec,
         StaticSpec,
+    )
+    from habla.services.haproxy.haproxy_spec import (
+        CookiesSpec,
+        HaproxyInstanceSpec,
+        HaproxySpec,
+        ReleaseSpec,
+        TimeoutsSpec,
+        TlsSpec,
+        VrrpSpec,
     )
 
 __all__ = [
@@ -122,6 +122,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes: tuple[str, ...] = ("habla.components",)
     if name.endswith("Spec"):
-        homes = ("habla.model.specs", "habla.model.disk_specs", "habla.model.haproxy_specs")
+        homes = ("habla.model.spec", "habla.model.disk", "habla.services.haproxy.haproxy_spec")
     modules = map(importlib.import_module, homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from habla.cli import addresses, drain, lab, logs, render, status
+from habla.cli import addresses_verb, drain_verb, lab_verb, logs_verb, render_verb, status_verb
 from habla.errors import Faults, HablaError
-from habla.stack import find_root
+from habla.plan.stack_files import find_root
 
 __all__ = ["main"]
 
@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-s", "--stack", required=True, metavar="ENV", help="lab, staging, production …")
-    for module in (render, addresses, status, logs, lab):
+    for module in (render_verb, addresses_verb, status_verb, logs_verb, lab_verb):
         module.add_verb(verbs, common)
-    drain.add_verbs(verbs, common)
+    drain_verb.add_verbs(verbs, common)
     options = parser.parse_args(arguments)
     run: Callable[[Path, argparse.Namespace], int] = options.run
     try:

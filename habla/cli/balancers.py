@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
-from habla.model.haproxy_specs import INSTANCES, HaproxySpec
 from habla.plan import FleetPlan
+from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
 
 __all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats"]
 

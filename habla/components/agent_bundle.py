@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import shlex
 
-from habla.services.programs import package_texts
+from habla.model.programs import package_texts
 
 __all__ = ["AGENT_PATH", "agent_sources", "install_command"]
 
 AGENT_PATH = "/usr/local/lib/habla/agent.pyz"
-_MAIN = "import sys\n\nfrom agent.cli import main\n\nsys.exit(main())\n"
+_MAIN = "import sys\n\nfrom onhost.agent.cli import main\n\nsys.exit(main())\n"
 # Python on the host: sources from standard input into a zip that Python runs, put in place in one step and
 # only after it has run once.
 _PACK = """\
@@ -41,7 +41,11 @@ fi
 
 def agent_sources() -> str:
     """The agent's sources as JSON: ``{"files": {name: text}}``."""
-    sources = {f"agent/{name}": text for name, text in package_texts("habla.agent").items()}
+    sources = {
+        f"{directory}/{name}": text
+        for directory, package in (("onhost", "habla.onhost"), ("onhost/agent", "habla.onhost.agent"))
+        for name, text in package_texts(package).items()
+    }
     return json.dumps({"files": {"__main__.py": _MAIN, **sources}}, sort_keys=True)
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pulumi
 
-from habla.archives import read_archive
 from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.haproxy_specs import HaproxySpec
 from habla.model.service import Endpoints
 from habla.plan import BALANCER
+from habla.plan.archive_files import read_archive
 from habla.services.haproxy import Haproxy, built
+from habla.services.haproxy.haproxy_spec import HaproxySpec
 from habla.services.keepalived import vrrp_faults
 
 __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]

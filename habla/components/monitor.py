@@ -9,11 +9,11 @@ import pulumi
 
 from habla.components.node import Node
 from habla.components.nodes import ServiceNode, ServiceNodeArgs
-from habla.model.disk_specs import CactiSpec, SnmpSpec
+from habla.hosts.watch_settings import watched
+from habla.model.disk import CactiSpec, SnmpSpec
 from habla.plan import MONITOR
+from habla.plan.component import Standing
 from habla.services.cacti import Cacti, Device
-from habla.services.compose import Standing
-from habla.services.host_watch import watched
 
 __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 import pulumi
 from pulumi_command import remote
 
-from habla.components.archives import deliver_archives
+from habla.components.archive_delivery import deliver_archives
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Endpoint, Endpoints, Service
 from habla.model.state import HostState
-from habla.placement import placement_faults
-from habla.services.compose import Standing, composed
+from habla.plan.component import Standing, composed
+from habla.plan.placement import placement_faults
 
 __all__ = ["Node"]
 

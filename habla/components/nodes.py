@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pulumi
 
-from habla.archives import read_archive
 from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.model.service import Endpoint, Endpoints, Service
-from habla.model.specs import (
+from habla.model.spec import (
     AppSpec,
     ArchiveSpec,
     JabberSpec,
@@ -24,6 +23,7 @@ from habla.model.specs import (
 )
 from habla.model.state import Archive
 from habla.plan import CACHE_DB
+from habla.plan.archive_files import read_archive
 from habla.services.app import App
 from habla.services.jabber import Jabber
 from habla.services.memcached import Memcached

@@ -8,14 +8,14 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
 
-from habla.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
-from habla.model.disk_specs import LogsSpec
+from habla.hosts.network import COMPONENT, network_state
+from habla.model.disk import LogsSpec
 from habla.model.roles import DEFAULT_ROLES, Role
 from habla.model.service import Endpoints, Site
-from habla.services.network import COMPONENT, network_state
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
 
 __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member"]
 

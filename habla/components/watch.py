@@ -10,11 +10,11 @@ import pulumi
 from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
-from habla.model.disk_specs import AlertsSpec, PartitionSpec, SnmpSpec
+from habla.hosts.watch_settings import Watching, proved_budgets, watchers
+from habla.model.disk import AlertsSpec, PartitionSpec, SnmpSpec
 from habla.model.service import Endpoints
 from habla.plan import WATCH
-from habla.services.compose import Standing, composed
-from habla.services.host_watch import Watching, proved_budgets, watchers
+from habla.plan.component import Standing, composed
 
 __all__ = ["HostWatch", "HostWatchArgs"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import LabError
-from habla.lab.partitions import checked
+from habla.lab.lab_partitions import checked
 from habla.lab.paths import LabPaths
 
 __all__ = [

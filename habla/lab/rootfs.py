@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from habla.lab.image import OPERATOR
-from habla.lab.network import host_address
+from habla.lab.lab_network import host_address
 from habla.lab.records import HostRecord, LabConfig
 
 __all__ = ["furnish"]

@@ -19,10 +19,10 @@ from typing import Any
 from habla.errors import LabError
 from habla.lab import children, records, volumes
 from habla.lab.forward import Forward, Network, listen
-from habla.lab.host import LabHost, empty_trash
 from habla.lab.keys import ensure_key
-from habla.lab.network import LabNetwork
-from habla.lab.partitions import grown
+from habla.lab.lab_host import LabHost, empty_trash
+from habla.lab.lab_network import LabNetwork
+from habla.lab.lab_partitions import grown
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord, LabConfig, Port
 

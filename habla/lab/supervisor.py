@@ -19,7 +19,7 @@ from pathlib import Path
 
 from habla.errors import LabError
 from habla.lab import cgroups, namespaces, records
-from habla.lab.network import LabNetwork
+from habla.lab.lab_network import LabNetwork
 from habla.lab.paths import LabPaths
 from habla.lab.server import Server
 

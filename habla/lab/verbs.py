@@ -13,7 +13,7 @@ from habla.lab import cgroups, namespaces, records, requirements, volumes
 from habla.lab.control import connect, ensure_supervisor, request, supervisor_pid
 from habla.lab.image import ensure_base, ensure_root, image_directory
 from habla.lab.keys import ensure_key
-from habla.lab.partitions import checked
+from habla.lab.lab_partitions import checked
 from habla.lab.paths import LabPaths, locked
 from habla.lab.pool import ensure_pool, publish
 from habla.lab.records import LabConfig

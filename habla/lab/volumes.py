@@ -15,9 +15,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from habla.errors import LabError
-from habla.lab import children, loops, namespaces, partitions
+from habla.lab import children, lab_partitions, loops, namespaces
 from habla.lab.image import MKFS, image_directory, root_image
-from habla.lab.partitions import size_in_bytes
+from habla.lab.lab_partitions import size_in_bytes
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
 
@@ -55,7 +55,7 @@ def refuse_loss(directory: Path, record: HostRecord, wanted: Mapping[str, str]) 
     directory: the host's place in the lab. record: the host as it is.
     """
     made = _made(directory)
-    partitions.refuse_loss(record.name, made, wanted, record.prepared and "/" not in made)
+    lab_partitions.refuse_loss(record.name, made, wanted, record.prepared and "/" not in made)
 
 
 async def mount(directory: Path, root: Path, record: HostRecord) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
-from habla.model.disk_specs import LogsSpec
+from habla.model.disk import LogsSpec
 from habla.model.state import Parts
 
 __all__ = [

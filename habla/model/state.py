@@ -1,6 +1,6 @@
 """The host state: what one component must be on one host, as a canonical JSON document with a digest.
 
-The document is what the agent takes on its standard input (``habla/agent/document.py`` reads it) and what
+The document is what the agent takes on its standard input (``habla/onhost/document.py`` reads it) and what
 ``pulumi preview`` shows a reviewer, so it is keyed by name and path, not positional, and holds plain text.
 Secrets are never in it: a file names them (see ``secret``) and the agent fills them in on the host.
 """

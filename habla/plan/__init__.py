@@ -3,10 +3,10 @@
 ``habla render`` prints it and ``fleet`` deploys it, so what a reviewer reads is what a host gets.
 """
 
-from habla.plan.addresses import plan_stack_addresses, stack_ranges, stack_roles
-from habla.plan.faults import missing_secrets
+from habla.plan.fleet_plan import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
 from habla.plan.making import make_plan
-from habla.plan.model import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
+from habla.plan.plan_faults import missing_secrets
+from habla.plan.stack_addresses import plan_stack_addresses, stack_ranges, stack_roles
 
 __all__ = [
     "BALANCER",

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
-from habla.addressing import AddressPlan
 from habla.errors import Fault, PlacementError, SettingsError, collected, raise_faults
-from habla.model.haproxy_specs import INSTANCES
+from habla.hosts.network import COMPONENT as NETWORK
+from habla.hosts.network import network_state
+from habla.hosts.watch_settings import Watching, proved_budgets, watched, watchers
 from habla.model.roles import APP, Role
 from habla.model.service import Endpoint, Endpoints, Service, Site
-from habla.model.specs import ArchiveSpec
+from habla.model.spec import ArchiveSpec
 from habla.model.state import Archive, HostState
-from habla.placement import placement_faults
-from habla.plan.addresses import plan_stack_addresses, stack_roles
-from habla.plan.faults import notes, rule_faults, vrrp_faults
-from habla.plan.model import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
+from habla.plan.addressing import AddressPlan
+from habla.plan.component import Standing, composed
+from habla.plan.fleet_plan import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
+from habla.plan.placement import placement_faults
+from habla.plan.plan_faults import notes, rule_faults, vrrp_faults
+from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
 from habla.services.app import App
 from habla.services.cacti import Cacti, Device
-from habla.services.compose import Standing, composed
 from habla.services.haproxy import Haproxy, built
-from habla.services.host_watch import Watching, proved_budgets, watched, watchers
+from habla.services.haproxy.haproxy_spec import INSTANCES
 from habla.services.jabber import Jabber
 from habla.services.memcached import Memcached
 from habla.services.memqd import Memqd
 from habla.services.mysql import Mysql
-from habla.services.network import COMPONENT as NETWORK
-from habla.services.network import network_state
 from habla.services.static import Static
 from habla.settings.models import Settings
 

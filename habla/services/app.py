@@ -19,7 +19,7 @@ from habla.model.service import (
     Site,
     Stability,
 )
-from habla.model.specs import AppSpec
+from habla.model.spec import AppSpec
 from habla.model.state import Archive, Directory, File, Health, Unit, User, secret
 
 __all__ = ["App"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from habla.model.programs import program_text
 from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability, XmppCheck
-from habla.model.specs import JabberSpec
+from habla.model.spec import JabberSpec
 from habla.model.state import Action, Directory, File, Health, Unit, secret
-from habla.services.programs import program_text
 
 __all__ = ["Jabber"]
 

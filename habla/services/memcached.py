@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.specs import MemcachedSpec
+from habla.model.spec import MemcachedSpec
 from habla.model.state import File, Health, Unit
 
 __all__ = ["Memcached"]

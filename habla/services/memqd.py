@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.specs import MemqdSpec
+from habla.model.spec import MemqdSpec
 from habla.model.state import Directory, File, Health, Unit
 
 __all__ = ["Memqd"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from habla.model.service import Log, Offer, Port, ServiceState, Site, Stability
-from habla.model.specs import MysqlSpec
+from habla.model.spec import MysqlSpec
 from habla.model.state import Action, Check, File, Health, Unit, secret
 
 __all__ = ["Mysql"]

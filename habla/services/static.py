@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from habla.model.service import HttpCheck, Log, Offer, Port, Route, ServiceState, Site, Stability
-from habla.model.specs import StaticSpec
+from habla.model.spec import StaticSpec
 from habla.model.state import Archive, Check, File, Health, Unit
 
 __all__ = ["Static"]

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.disk_specs import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.haproxy_specs import HaproxySpec
+from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName, ServiceName
 from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
-from habla.model.specs import AppSpec
+from habla.model.spec import AppSpec
+from habla.services.haproxy.haproxy_spec import HaproxySpec
 from habla.settings.models import (
     HostSettings,
     LabSettings,

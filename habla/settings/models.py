@@ -9,11 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from habla.model.disk_specs import AlertsSpec, CactiSpec, LogsSpec, MountPoint, PartitionSpec, SnmpSpec
-from habla.model.haproxy_specs import HaproxySpec
+from habla.model.disk import AlertsSpec, CactiSpec, LogsSpec, MountPoint, PartitionSpec, SnmpSpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.roles import SERVICE_KINDS
-from habla.model.specs import (
+from habla.model.spec import (
     AppSpec,
     Interface,
     JabberSpec,
@@ -24,6 +23,7 @@ from habla.model.specs import (
     Spec,
     StaticSpec,
 )
+from habla.services.haproxy.haproxy_spec import HaproxySpec
 
 __all__ = [
     "BastionSettings",

@@ -23,8 +23,8 @@ from habla import (
     Member,
     VrrpSpec,
 )
+from habla.components.fleet import deploy_fleet
 from habla.errors import Faults
-from habla.fleet import deploy_fleet
 from habla.plan import make_plan
 from habla.settings.loading import load_settings
 

@@ -22,7 +22,7 @@ def providers(home: Path) -> set[int]:
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"PULUMI_HOME={home}".encode() in environment and b"command_provider" in command:
+        if f"PULUMI_HOME={home}".encode() in environment and b"from standin" in command:
             found.add(int(process.name))
     return found
 

@@ -10,9 +10,9 @@ import pulumi
 import pytest
 from mocks import Recorder
 
-from habla.fleet import deploy_fleet
+from habla.components.fleet import deploy_fleet
 from habla.plan import FleetPlan, missing_secrets
-from habla.stack import load_plan
+from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
 POISON = "poison-7c1d"

@@ -13,7 +13,7 @@ from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks
 
 from habla import ExistingHost, Host, HostArgs, InternalSubnet, InternalSubnetArgs, LoadBalancerPair
 from habla.components import LoadBalancerPairArgs, Member
-from habla.model.haproxy_specs import HaproxyInstanceSpec, HaproxySpec, ReleaseSpec
+from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec, ReleaseSpec
 
 ARCHIVES, STATE = "balancer-archives", "balancer-state"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 from mocks import Recorder
 
-from habla.fleet import deploy_fleet
-from habla.model.specs import ArchiveSpec
+from habla.components.fleet import deploy_fleet
+from habla.model.spec import ArchiveSpec
 from habla.model.state import Archive
 from habla.plan import make_plan
 from habla.settings.loading import load_settings

@@ -10,7 +10,7 @@ import pytest
 from throwaway import Stack
 
 from habla.plan import missing_secrets
-from habla.stack import load_plan
+from habla.plan.stack_files import load_plan
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from habla.cli.render import rendered
-from habla.stack import load_plan
+from habla.cli.render_verb import rendered
+from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "stacks"
@@ -62,7 +62,7 @@ def test_a_rendered_file_is_as_it_was_approved(stack: str, path: str) -> None:
 def test_the_same_bytes_come_out_with_any_hash_seed(tmp_path: Path) -> None:
     """Nothing rendered or put into a host state depends on the order of a set."""
     program = (
-        "import pathlib, sys; from habla.stack import load_plan\n"
+        "import pathlib, sys; from habla.plan.stack_files import load_plan\n"
         "plan = load_plan(pathlib.Path(sys.argv[1]), 'lab')\n"
         "for host in plan.hosts.values():\n"
         "    for state in host.states.values(): print(state.canonical())\n"

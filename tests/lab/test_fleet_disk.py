@@ -12,7 +12,7 @@ from clients import Jabber, Program
 from fleet import HERE, STABLE, Fleet
 from hosts import wait_for
 
-from habla.stack import load_plan
+from habla.plan.stack_files import load_plan
 
 pytestmark = pytest.mark.lab
 

@@ -11,12 +11,12 @@ import pytest
 from agent import AgentHost, Done
 from hosts import Lab, wait_for
 
-from habla.model.disk_specs import CactiSpec, SnmpSpec
+from habla.hosts.network import network_state
+from habla.hosts.snmp import Snmp
+from habla.model.disk import CactiSpec, SnmpSpec
 from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.plan.component import compose
 from habla.services.cacti import Cacti, Device
-from habla.services.compose import compose
-from habla.services.network import network_state
-from habla.services.snmp import Snmp
 
 pytestmark = pytest.mark.lab
 

@@ -10,10 +10,10 @@ import pytest
 from agent import AgentHost
 from hosts import REPOSITORY, Lab, wait_for
 
-from habla.model.disk_specs import AlertsSpec, SmtpSpec
+from habla.hosts.watch import Watch
+from habla.model.disk import AlertsSpec, SmtpSpec
 from habla.model.service import Site
-from habla.services.compose import compose
-from habla.services.watch import Watch
+from habla.plan.component import compose
 
 pytestmark = pytest.mark.lab
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habla.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
 from habla.errors import AddressError
+from habla.plan.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
 
 ROLES = ("front", "stable", "web")
 Ranges = dict[str, tuple[AddressRange, ...]]

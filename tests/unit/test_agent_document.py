@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from habla.agent import failure
-from habla.agent.document import canonical, digest, escaped, from_json
-from habla.agent.failure import Failure, hide, readable
 from habla.model.state import (
     Action,
     Archive,
@@ -24,6 +21,9 @@ from habla.model.state import (
     secret,
     secret_names,
 )
+from habla.onhost import failure
+from habla.onhost.document import canonical, digest, escaped, from_json
+from habla.onhost.failure import Failure, hide, readable
 
 _STATE = HostState(
     host="front1",

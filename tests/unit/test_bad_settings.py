@@ -9,7 +9,7 @@ import yaml
 
 from habla.cli import main
 from habla.errors import Faults
-from habla.stack import load_plan
+from habla.plan.stack_files import load_plan
 
 CASES = sorted((Path(__file__).parent / "bad_settings").glob("*.yaml"))
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from habla.agent.document import from_json
-from habla.model.disk_specs import CactiSpec, SnmpSpec
+from habla.hosts.snmp import Snmp, sessions_oid
+from habla.model.disk import CactiSpec, SnmpSpec
 from habla.model.service import Scope, Site
 from habla.model.state import secret_names
+from habla.onhost.cacti import client, poll, setup, sync
+from habla.onhost.document import from_json
+from habla.plan.component import compose
 from habla.services.cacti import Cacti, Device
-from habla.services.cacti.onhost import client, poll, setup, sync
-from habla.services.compose import compose
-from habla.services.snmp import Snmp, sessions_oid
 
 SITE = Site("monitor1", IPv4Address("192.168.2.20"), IPv4Network("192.168.2.0/24"), "hab.la")
 DEVICES = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from habla.services.drain_responder import Responder
+from habla.onhost.programs.drain_responder import Responder
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

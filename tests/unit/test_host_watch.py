@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from habla.model.specs import ArchiveSpec
+from habla.model.spec import ArchiveSpec
 from habla.model.state import Archive
 from habla.plan import FleetPlan, make_plan
 from habla.settings.loading import load_settings

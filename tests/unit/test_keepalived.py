@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from habla.errors import SettingsError
-from habla.model.haproxy_specs import HaproxySpec, VrrpSpec
 from habla.model.service import Endpoint, Endpoints, Site
-from habla.model.specs import AppSpec
+from habla.model.spec import AppSpec
 from habla.model.state import HostState
 from habla.plan import FleetPlan, make_plan
+from habla.plan.component import compose
 from habla.services.app import App
-from habla.services.compose import compose
 from habla.services.haproxy import Haproxy
+from habla.services.haproxy.haproxy_spec import HaproxySpec, VrrpSpec
 from habla.services.keepalived import vrrp_faults
 from habla.settings.loading import load_settings
 

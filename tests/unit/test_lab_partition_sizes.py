@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from habla.errors import LabError
-from habla.lab.partitions import checked, grown, refuse_loss, size_in_bytes
+from habla.lab.lab_partitions import checked, grown, refuse_loss, size_in_bytes
 
 M = 2**20
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from habla.cli import main
-from habla.cli.logs import Answer, bounds_table, crowded, uncovered_table
-from habla.stack import load_plan
+from habla.cli.logs_verb import Answer, bounds_table, crowded, uncovered_table
+from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
 ROGUE = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from ipaddress import IPv4Address, IPv4Network
 
-from habla.model.disk_specs import PartitionSpec
+from habla.hosts.declared_partitions import Partitions
+from habla.model.disk import PartitionSpec
 from habla.model.service import Site
-from habla.services.partitions import Partitions
 
 SITE = Site("a1", IPv4Address("192.168.2.10"), IPv4Network("192.168.2.0/24"), "hab.la")
 

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habla.model.disk_specs import LogRuleSpec, LogsSpec, PartitionSpec
+from habla.hosts.budget import budget_faults, budgets, size_text
+from habla.hosts.rotation import Bound, bounds, rotation_rules, timer_text, worst_case
+from habla.model.disk import LogRuleSpec, LogsSpec, PartitionSpec
 from habla.model.service import Log
-from habla.services.budget import budget_faults, budgets, size_text
-from habla.services.rotation import Bound, bounds, rotation_rules, timer_text, worst_case
 from habla.settings.loading import load_settings
 
 MINUTE = LogsSpec(check_seconds=60, rate="600k")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from habla.model.disk_specs import SnmpSpec
+from habla.hosts.snmp import WATCH_ALIVE, Snmp, sessions_oid
+from habla.model.disk import SnmpSpec
 from habla.model.service import Endpoint, Endpoints, Offer, Site
 from habla.model.state import secret_names
-from habla.services import haproxy_sessions, snmp_user
-from habla.services.compose import compose
-from habla.services.snmp import WATCH_ALIVE, Snmp, sessions_oid
+from habla.onhost.programs import haproxy_sessions, snmp_user
+from habla.plan.component import compose
 
 ADDRESS = IPv4Address("192.168.2.100")
 MONITORS = Endpoints.of(

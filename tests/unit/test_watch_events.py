@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habla.services.watch.program import events, peers
-from habla.services.watch.program.events import Condition
-from habla.services.watch.program.logs import Uncovered
-from habla.services.watch.program.partitions import Partition
-from habla.services.watch.program.settings import Peer, Settings
-from habla.services.watch.program.trend import Trend
+from habla.onhost.watch import events, peers
+from habla.onhost.watch.events import Condition
+from habla.onhost.watch.logs import Uncovered
+from habla.onhost.watch.partitions import Partition
+from habla.onhost.watch.settings import Peer, Settings
+from habla.onhost.watch.trend import Trend
 
 SETTINGS = Settings("stable1", "lab", partitions=("/", "/var/log"))
 PEERS = (

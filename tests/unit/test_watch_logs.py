@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from habla.services.watch.program import growth, logs, openfiles, rules
-from habla.services.watch.program.logs import Seen, Uncovered
-from habla.services.watch.program.openfiles import Opener, OpenFile
-from habla.services.watch.program.settings import Settings
+from habla.onhost.watch import growth, logs, openfiles, rules
+from habla.onhost.watch.logs import Seen, Uncovered
+from habla.onhost.watch.openfiles import Opener, OpenFile
+from habla.onhost.watch.settings import Settings
 
 # What logrotate 3.21 of Debian 12 printed of a configuration with one of everything.
 RULES = rules.parse((Path(__file__).parent / "logrotate-debug.txt").read_text())

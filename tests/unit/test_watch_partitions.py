@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from habla.services.watch.program.partitions import Partition, devices_in_memory, holder, mounts, read, real
+from habla.onhost.watch.partitions import Partition, devices_in_memory, holder, mounts, read, real
 
 # A lab host with two partitions, seen from the watcher's own sandbox, and what other machines have.
 MOUNTINFO = r"""

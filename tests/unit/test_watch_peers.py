@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from habla.services.watch.program import peers
-from habla.services.watch.program.settings import Peer
+from habla.onhost.watch import peers
+from habla.onhost.watch.settings import Peer
 
 PAGES = {"/alive": (200, b"1764000000\n"), "/empty": (200, b""), "/broken": (500, b"no")}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from habla.model.disk_specs import AlertsSpec, SmtpSpec, SnmpSpec
+from habla.hosts.watch import Guard, Peer, Watch
+from habla.model.disk import AlertsSpec, SmtpSpec, SnmpSpec
 from habla.model.service import ServiceState, Site
-from habla.services.compose import compose
-from habla.services.watch import Guard, Peer, Watch
-from habla.services.watch.program import settings
+from habla.onhost.watch import settings
+from habla.plan.component import compose
 
 SITE = Site("stable1", IPv4Address("192.168.2.100"), IPv4Network("192.168.2.0/24"), "hab.la")
 SMTP = SmtpSpec(host="mail.hab.la", port=587, starttls=True, user="habla", password="smtp/habla")
@@ -122,7 +122,7 @@ def test_what_is_installed_runs(tmp_path: Path) -> None:
 
 
 SOURCES = sorted(
-    (item for item in resources.files("habla.services.watch.program").iterdir() if item.name.endswith(".py")),
+    (item for item in resources.files("habla.onhost.watch").iterdir() if item.name.endswith(".py")),
     key=lambda item: item.name,
 )
 

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from smtp_sink import Sink
 
-from habla.services.watch.program import look, message, partitions, rules, tell
-from habla.services.watch.program.events import Notice
-from habla.services.watch.program.growth import Growth
-from habla.services.watch.program.logs import Uncovered
-from habla.services.watch.program.openfiles import Opener
-from habla.services.watch.program.partitions import Partition
-from habla.services.watch.program.settings import Mail, Settings
-from habla.services.watch.program.state import Places, empty
-from habla.services.watch.program.tell import Message
+from habla.onhost.watch import look, message, partitions, rules, tell
+from habla.onhost.watch.events import Notice
+from habla.onhost.watch.growth import Growth
+from habla.onhost.watch.logs import Uncovered
+from habla.onhost.watch.openfiles import Opener
+from habla.onhost.watch.partitions import Partition
+from habla.onhost.watch.settings import Mail, Settings
+from habla.onhost.watch.state import Places, empty
+from habla.onhost.watch.tell import Message
 
 MIB = 1 << 20
 LETTER = Message("[habla lab] a1: /x 91 % full (critical)", "a1 is full.\n.\nLong: " + "/x" * 200 + "\n")
@@ -257,7 +257,7 @@ def test_a_full_disk_does_not_stop_it(tmp_path: Path) -> None:
     """The state in memory is enough; no half of a file is left on disk, and the older copy stays whole."""
     script = (
         "import json, os, sys\nfrom pathlib import Path\n"
-        "from habla.services.watch.program.state import Places, empty\n"
+        "from habla.onhost.watch.state import Places, empty\n"
         "disk, memory = Path(sys.argv[1]), Path(sys.argv[2])\n"
         "places = Places(memory, disk)\n"
         "assert places.save(empty(), 1.0, True) == ''\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from habla.services.watch.program.trend import Trend, rate, remember, trend
+from habla.onhost.watch.trend import Trend, rate, remember, trend
 
 MIB = 1 << 20
 SIZE = 4096 * MIB

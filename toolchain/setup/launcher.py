@@ -54,8 +54,7 @@ exec {python} -c '{code}' {clone} "$@"
 
 
 _STAND_IN_CODE = (
-    "import sys; sys.path[0] = sys.argv.pop(1); "
-    "from toolchain.command_provider.__main__ import main; main(sys.argv[1:])"
+    "import sys; sys.path[0] = sys.argv.pop(1); from standin.__main__ import main; main(sys.argv[1:])"
 )
 
 

@@ -1,6 +1,6 @@
 """HAProxy: one typed model of a load balancer, lowered to the dialects 1.3.14 and 2.x."""
 
+from habla.services.haproxy.haproxy import Haproxy
 from habla.services.haproxy.release import built
-from habla.services.haproxy.service import Haproxy
 
 __all__ = ["Haproxy", "built"]

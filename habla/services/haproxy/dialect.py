@@ -11,8 +11,8 @@ from typing import assert_never
 
 from habla.errors import DialectError, raise_faults
 from habla.services.haproxy.cookies import cookie_rules
-from habla.services.haproxy.faults import line_faults, name_faults, option_faults, raw_faults
 from habla.services.haproxy.model import Backend, Bind, Check, Dialect, Frontend, Instance, Mode, Server
+from habla.services.haproxy.proxy_faults import line_faults, name_faults, option_faults, raw_faults
 
 __all__ = ["LOG_SOCKET", "render"]
 

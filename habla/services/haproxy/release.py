@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from habla.errors import Fault
-from habla.model.haproxy_specs import DISTRIBUTION, INSTANCES, DialectName, HaproxySpec, InstanceName
-from habla.model.specs import ArchiveSpec
+from habla.model.spec import ArchiveSpec
 from habla.model.state import Action, Archive, File, HostState
+from habla.services.haproxy.haproxy_spec import (
+    DISTRIBUTION,
+    INSTANCES,
+    DialectName,
+    HaproxySpec,
+    InstanceName,
+)
 
 __all__ = ["binary", "built", "release_faults", "release_states"]
 

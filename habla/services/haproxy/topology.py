@@ -7,8 +7,8 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
-from habla.model.haproxy_specs import HaproxyInstanceSpec, HaproxySpec
 from habla.model.service import DRAIN_PORT, Endpoint, HttpCheck, Route, Site, XmppCheck
+from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec
 from habla.services.haproxy.model import (
     Acl,
     Backend,

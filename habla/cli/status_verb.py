@@ -1,0 +1,80 @@
+"""``habla status``: the servers behind both HAProxy instances, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from habla.cli.balancers import Answer, ask
+from habla.cli.ssh import add_identity, shells
+from habla.cli.table import table
+from habla.plan.stack_files import load_plan
+
+__all__ = ["add_verb", "servers_table"]
+
+_HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue", "last check")
+
+
+def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "status",
+        parents=[common],
+        help="what HAProxy says of its servers",
+        description="Asks the HAProxy instances of all front hosts over SSH and prints each server's state, "
+        "sessions, queue and last check. Exit status 1 when an instance does not answer or a backend has no "
+        "server left.",
+    )
+    add_identity(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(root: Path, options: argparse.Namespace) -> int:
+    plan = load_plan(root, options.stack)
+    with shells(root, plan, options.identity) as reached:
+        answers = ask(reached, plan)
+    for line in servers_table(answers):
+        print(line)
+    vrrp = plan.settings.load_balancer.vrrp
+    if vrrp is not None:
+        holders = [answer.host for answer in answers if str(vrrp.address.ip) in answer.addresses]
+        print(f"shared address {vrrp.address.ip}: {', '.join(holders) or 'nobody'}")
+    faults = list(_faults(answers))
+    for fault in faults:
+        print(f"habla: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def servers_table(answers: Sequence[Answer]) -> list[str]:
+    """One line a server, columns as wide as they need to be."""
+    rows = [
+        (
+            answer.host,
+            item.instance,
+            item.backend,
+            item.server,
+            item.state,
+            str(item.sessions),
+            str(item.queue),
+            item.check,
+        )
+        for answer in answers
+        for item in answer.servers
+    ]
+    return table(_HEAD, rows)
+
+
+def _faults(answers: Sequence[Answer]) -> Iterator[str]:
+    for answer in answers:
+        for instance, words in (answer.faults or {}).items():
+            yield f"{answer.host}: {instance} {words}" if instance else words
+        backends: dict[tuple[str, str], bool] = {}
+        for item in answer.servers:
+            key = item.instance, item.backend
+            backends[key] = backends.get(key, False) or not item.drained
+        for (instance, backend), served in backends.items():
+            if not served:
+                yield f"{answer.host}: backend {backend} of {instance} has no server left"

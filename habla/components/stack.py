@@ -1,0 +1,56 @@
+"""The stack that Pulumi works on: its config, its plan, its resources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi.runtime.config
+
+from habla.components.fleet import deploy_fleet
+from habla.errors import SettingsError, raise_faults
+from habla.plan import make_plan, missing_secrets
+from habla.plan.archive_files import archive_reader
+from habla.plan.stack_files import read_held, write_held
+from habla.settings.loading import load_settings
+from habla.settings.stackfile import PROJECT
+
+__all__ = ["deploy_stack"]
+
+
+def deploy_stack(root: Path) -> None:
+    """Deploy the stack that Pulumi works on, from its config. Faults come before any host is touched."""
+    environment = pulumi.get_stack()
+    raw, secrets = _config()
+    settings = load_settings(environment, raw)
+    held = read_held(root, environment)
+    plan = make_plan(settings, held, archive_reader(root))
+    raise_faults(SettingsError, missing_secrets(plan))
+    for note in plan.notes:
+        pulumi.log.info(note)
+    if not pulumi.runtime.is_dry_run():
+        write_held(root, environment, plan.addresses.hosts)
+    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root)
+
+
+def _config() -> tuple[dict[str, Any], dict[str, str]]:
+    """The stack's sections as plain values, and the secrets apart from them.
+
+    Pulumi hands a config of objects over as JSON text.
+    """
+    raw: dict[str, Any] = {}
+    values = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    for key, text in values.items():
+        if key.startswith(f"{PROJECT}:"):
+            section = key.removeprefix(f"{PROJECT}:")
+            try:
+                raw[section] = json.loads(text)
+            except ValueError:
+                raw[section] = text
+    secrets = raw.get("secrets") or {}
+    if not isinstance(secrets, dict):
+        return raw, {}
+    raw["secrets"] = dict.fromkeys(secrets)
+    return raw, {str(name): str(value) for name, value in secrets.items()}

@@ -1,0 +1,1 @@
+"""What every host gets because of the services on it."""

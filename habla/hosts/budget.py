@@ -1,0 +1,118 @@
+"""Whether the logs of a host fit its partitions at the worst moment, from the settings alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from habla.errors import Fault
+from habla.hosts.rotation import Bound
+from habla.model.disk import PartitionSpec, size_bytes
+
+__all__ = ["USABLE", "Budget", "budget_faults", "budgets", "size_text"]
+
+_LOG_DIRECTORY = PurePosixPath("/var/log")
+# Percent of a partition that are left for files by its file system, at the least.
+USABLE = 90
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One partition of a host, in bytes.
+
+    bounds: what its logs take at most, the largest first. reserved: what all else takes. allowed: what both
+    may take together, so that no alert is ever due to logs that behave.
+    """
+
+    mount: str
+    size: int
+    reserved: int
+    allowed: int
+    bounds: tuple[Bound, ...]
+
+    @property
+    def logs(self) -> int:
+        """What all logs take at most."""
+        return sum(bound.bytes for bound in self.bounds)
+
+    @property
+    def needed(self) -> int:
+        """What is used at the worst moment."""
+        return self.logs + self.reserved
+
+    @property
+    def fits(self) -> bool:
+        """Whether the partition holds it."""
+        return self.needed <= self.allowed
+
+
+def budgets(
+    partitions: Mapping[str, PartitionSpec], bounds: Iterable[Bound], warning: int
+) -> tuple[Budget, ...]:
+    """The budget of each partition. warning: the use, in percent, from which somebody is told."""
+    logs: dict[str, list[Bound]] = {mount: [] for mount in partitions}
+    for bound in bounds:
+        mount = _partition_of(bound.path, partitions)
+        if mount is not None:
+            logs[mount].append(bound)
+    return tuple(
+        Budget(
+            mount,
+            size_bytes(spec.size),
+            size_bytes(spec.reserved) if spec.reserved else 0,
+            size_bytes(spec.size) * USABLE * warning // 10_000,
+            tuple(logs[mount]),
+        )
+        for mount, spec in partitions.items()
+    )
+
+
+def budget_faults(
+    host: str, partitions: Mapping[str, PartitionSpec], all_of: Sequence[Budget]
+) -> list[Fault]:
+    """Partitions that do not hold their logs, and those of which nobody can know."""
+    faults = []
+    for budget in all_of:
+        path = f"hosts.{host}.partitions.{budget.mount}"
+        mixed = not PurePosixPath(budget.mount).is_relative_to(_LOG_DIRECTORY)
+        if budget.bounds and mixed and partitions[budget.mount].reserved is None:
+            rule = f"{budget.bounds[0].path} and other logs share it, so the rest of it has a bound too"
+            fix = "add reserved: SIZE, or give the host a partition /var/log"
+            faults.append(Fault(path, "reserved is missing", "", rule, fix))
+        elif not budget.fits:
+            faults.append(_too_small(path, budget))
+    return faults
+
+
+def size_text(count: int) -> str:
+    """Bytes as people read them: ``1.5 GiB``."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def _too_small(path: str, budget: Budget) -> Fault:
+    largest = ", ".join(
+        f"{bound.rule} {size_text(bound.bytes)} ({bound.path})" for bound in budget.bounds[:3]
+    )
+    needed = f"logs {size_text(budget.logs)}"
+    if budget.reserved:
+        needed += f" and {size_text(budget.reserved)} reserved"
+    return Fault(
+        path,
+        "logs can fill it",
+        size_text(budget.size),
+        f"at the worst moment it holds {needed}, and {size_text(budget.allowed)} are allowed "
+        f"(alerts.warning); the largest: {largest or 'none'}",
+        "make it larger, or lower size, keep or rate in logs.rules.RULE, or logs.check_seconds",
+    )
+
+
+def _partition_of(path: str, partitions: Mapping[str, PartitionSpec]) -> str | None:
+    """The mount point that holds a path; None where none is declared."""
+    holding = [mount for mount in partitions if PurePosixPath(path).is_relative_to(mount)]
+    return max(holding, key=len, default=None)

@@ -1,0 +1,108 @@
+"""Drain: how a host tells HAProxy to send it nothing new. Derived: every host with balanced services has it.
+
+The host itself says so, to every HAProxy that asks, so that no config changes, nothing is reloaded, and two
+front hosts agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from habla.model.programs import program_text
+from habla.model.service import (
+    DRAIN_PORT,
+    HttpCheck,
+    Offer,
+    Port,
+    Service,
+    ServiceState,
+    Site,
+    Stability,
+    XmppCheck,
+)
+from habla.model.state import File, Health, Unit
+
+__all__ = ["BY_HAND", "BY_SETTING", "Drain", "drain_flag"]
+
+# The host is drained while one of these is there: by the stack's settings, or by `habla drain`.
+BY_SETTING = "/etc/habla/drained"
+BY_HAND = "/etc/habla/drained-by-hand"
+_CONFIG = "/etc/habla/drain.json"
+_PROGRAM = "/usr/local/lib/habla/drain-responder"
+_UNIT = "habla-drain.service"
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Answers for the balanced services of a host."""
+
+    services: Sequence[Service]
+    name: str = "drain"
+    kind: str = "drain"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Nothing that is balanced."""
+        return ()
+
+    def state(self, site: Site) -> ServiceState:
+        """A small daemon on the internal address."""
+        offers = [offer for service in self.services for offer in service.offers() if offer.balancer]
+        config = {
+            "address": str(site.address),
+            "port": DRAIN_PORT,
+            "flags": [BY_SETTING, BY_HAND],
+            "services": {offer.name: _check(offer, site) for offer in offers},
+        }
+        unit_path = f"/etc/systemd/system/{_UNIT}"
+        return ServiceState(
+            packages=("python3",),
+            files={
+                _CONFIG: File(json.dumps(config, indent=2, sort_keys=True) + "\n"),
+                _PROGRAM: File(program_text("drain_responder"), "0755"),
+                unit_path: File(_UNIT_TEXT),
+                **drain_flag(site),
+            },
+            units={_UNIT: Unit(restart_on=(_CONFIG, _PROGRAM, unit_path))},
+            health={"drain": Health(_UNIT, address=str(site.address), port=DRAIN_PORT)},
+            ports=(Port(DRAIN_PORT),),
+        )
+
+
+def drain_flag(site: Site) -> dict[str, File]:
+    """The flag file of a host that the settings drain."""
+    if not site.drained:
+        return {}
+    return {BY_SETTING: File(f"hosts.{site.host}.drained is true in the stack's settings\n")}
+
+
+def _check(offer: Offer, site: Site) -> dict[str, Any]:
+    match offer.check:
+        case HttpCheck(path, expect, host):
+            return {"kind": "http", "port": offer.port, "path": path, "host": host, "expect": expect}
+        case XmppCheck(namespace):
+            return {"kind": "xmpp", "port": offer.port, "domain": site.domain, "namespace": namespace}
+        case None:
+            return {"kind": "tcp", "port": offer.port}
+
+
+_UNIT_TEXT = f"""\
+[Unit]
+Description=habla: tells HAProxy whether this host is drained
+
+[Service]
+ExecStart={_PROGRAM} {_CONFIG}
+DynamicUser=yes
+Restart=always
+RestartSec=1
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""

@@ -1,0 +1,122 @@
+"""The internal network of a host: its address, its name, the names of all the others, and nobody else in.
+
+A Linux host answers for each of its addresses on every interface. So somebody beside the outside interface
+who sends packets for 192.168.2.10 there would reach what is bound to that address. Routing rules end that:
+packets for the internal network count only when they come from this host or by the internal interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+from habla.hosts.rotation import TIMER, timer_text
+from habla.model.disk import LogsSpec
+from habla.model.state import Action, File, Health, HostState, Unit
+
+__all__ = ["COMPONENT", "READY_UNIT", "network_state"]
+
+COMPONENT = "network"
+# Up once the internal address is there and closed to others; what binds to that address starts after it.
+READY_UNIT = "habla-internal.service"
+
+_RULES = "/usr/local/lib/habla/internal-rules"
+_UNIT = f"/etc/systemd/system/{READY_UNIT}"
+_KEEP_RULES = "/etc/systemd/networkd.conf.d/habla.conf"
+
+
+def network_state(
+    host: str,
+    network: IPv4Network,
+    interface: str,
+    hosts: Mapping[str, IPv4Address],
+    packages: tuple[str, ...] = (),
+    logs: LogsSpec = LogsSpec(),
+) -> HostState:
+    """What makes ``host`` a member of the internal network.
+
+    hosts: all hosts of the fleet with their addresses. packages: installed now, so that the components that
+    follow one host at a time do not wait for downloads. logs: how often they are looked at.
+    """
+    link = f"/etc/systemd/network/10-{interface}.network"
+    online = f"systemd-networkd-wait-online@{interface}.service"
+    return HostState(
+        host=host,
+        component=COMPONENT,
+        packages=tuple(sorted({"iproute2", "logrotate", *packages})),
+        files={
+            link: File(
+                f"[Match]\nName={interface}\n\n[Network]\n"
+                f"Address={hosts[host]}/{network.prefixlen}\n"
+                "LinkLocalAddressing=no\nIPv6AcceptRA=no\nLLMNR=no\nMulticastDNS=no\n"
+            ),
+            # Else networkd removes the rules below when it starts.
+            _KEEP_RULES: File("[Network]\nManageForeignRoutingPolicyRules=no\n"),
+            _RULES: File(_rules(network, interface), mode="0755"),
+            _UNIT: File(
+                "[Unit]\nDescription=habla: the internal network, for this fleet alone\n"
+                f"After=systemd-networkd.service {online}\nRequires={online}\n\n"
+                "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+                f"ExecStart={_RULES} up\nExecStop={_RULES} down\n\n"
+                "[Install]\nWantedBy=multi-user.target\n"
+            ),
+            "/etc/hostname": File(f"{host}\n"),
+            "/etc/hosts": File(_hosts_file(hosts)),
+            TIMER: File(timer_text(logs)),
+        },
+        units={
+            "systemd-networkd.service": Unit(reload_on=(link,)),
+            online: Unit(restart_on=(link,)),
+            READY_UNIT: Unit(restart_on=(link, _RULES)),
+            "logrotate.timer": Unit(restart_on=(TIMER,)),
+        },
+        actions={"hostname": Action(("hostname", "-F", "/etc/hostname"), inputs=("/etc/hostname",))},
+        health={
+            "address": Health(
+                # Fails unless the address is this host's own, on this interface.
+                command=("sh", "-c", f"ip -4 -o address show dev {interface} | grep -qF ' {hosts[host]}/'"),
+                deadline=15,
+            ),
+            "rules": Health(command=(_RULES, "check"), deadline=5),
+        },
+    )
+
+
+def _rules(network: IPv4Network, interface: str) -> str:
+    """The kernel's first rule, "look into the table of local addresses", moves behind ours.
+
+    It is added behind before it is removed in front, so that at no moment the host has none.
+    """
+    return f"""\
+#!/bin/sh
+# Packets for {network} count only from this host and from {interface}.
+set -eu
+clear() {{
+    ip -4 rule show pref 0 | grep -q local || ip -4 rule add pref 0 lookup local
+    for pref in 1 2 3 10; do
+        while ip -4 rule del pref $pref 2>/dev/null; do :; done
+    done
+}}
+case $1 in
+up)
+    clear
+    ip -4 rule add pref 10 lookup local
+    ip -4 rule add pref 1 iif lo to {network} goto 10
+    ip -4 rule add pref 2 iif {interface} to {network} goto 10
+    ip -4 rule add pref 3 to {network} blackhole
+    ip -4 rule del pref 0 lookup local
+    ;;
+down) clear ;;
+check)
+    [ -z "$(ip -4 rule show pref 0)" ] || {{ echo "the first rule still is: all local addresses"; exit 1; }}
+    ip -4 rule show pref 3 | grep -q blackhole || {{ echo "no rule keeps others out"; exit 1; }}
+    ;;
+esac
+"""
+
+
+def _hosts_file(hosts: Mapping[str, IPv4Address]) -> str:
+    """Every node is named on every node: ejabberd's nodes and people find each other without a DNS."""
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ""]
+    lines += [f"{address}\t{name}" for name, address in sorted(hosts.items(), key=lambda item: item[1])]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,109 @@
+"""The logs of services -> rules in /etc/logrotate.d, and the most that each of them can ever take. Pure.
+
+Rotation is by size, so a bound exists; see ``worst_case`` for what it is made of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from habla.model.disk import LogsSpec, size_bytes
+from habla.model.service import Log
+from habla.model.state import File
+
+__all__ = [
+    "JOURNAL_FILES",
+    "RULES",
+    "TIMER",
+    "Bound",
+    "bounds",
+    "rotation_rules",
+    "timer_text",
+    "worst_case",
+]
+
+RULES = "/etc/logrotate.d/"
+TIMER = "/etc/systemd/system/logrotate.timer.d/habla.conf"
+# So many files make up the journal; one more exists while the oldest goes.
+JOURNAL_FILES = 8
+# Seconds that one run of logrotate takes at most, during which logs grow further.
+_RUN = 15
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one log takes at most. bytes: all its files together, old ones too, at the worst moment.
+
+    files: how many the glob ``path`` stands for.
+    """
+
+    rule: str
+    path: str
+    bytes: int
+    files: int = 1
+
+
+def rotation_rules(logs: Iterable[Log], spec: LogsSpec) -> dict[str, File]:
+    """Path -> rule file."""
+    rules: dict[str, list[str]] = defaultdict(list)
+    for log in sorted(_changed(logs, spec), key=lambda log: (log.rule, log.path)):
+        rules[log.rule] += [
+            f"{log.path} {{",
+            f"    size {log.size}",
+            f"    rotate {log.keep}",
+            "    compress",
+            "    missingok",
+            "    notifempty",
+            # Some log directories belong to their daemon's group; without this logrotate refuses them.
+            "    su root root",
+            *_how(log),
+            "}",
+        ]
+    return {f"{RULES}{rule}": File("\n".join(lines) + "\n") for rule, lines in rules.items()}
+
+
+def _how(log: Log) -> Sequence[str]:
+    """How the writer gets a new file, which has the old one's owner and mode or the ones that are given."""
+    lines = [f"    create {log.create}"] if log.create else []
+    if log.reopen:
+        lines += ["    sharedscripts", "    postrotate", f"        {log.reopen}", "    endscript"]
+    return lines or ["    copytruncate"]
+
+
+def bounds(logs: Iterable[Log], spec: LogsSpec) -> list[Bound]:
+    """The bound of each log and of the journal, the largest first."""
+    found = {Bound(log.rule, log.path, worst_case(log, spec), log.files) for log in _changed(logs, spec)}
+    journal = size_bytes(spec.journal)
+    found.add(Bound("journald", "/var/log/journal", journal + journal // JOURNAL_FILES))
+    return sorted(found, key=lambda bound: (-bound.bytes, bound.rule, bound.path))
+
+
+def worst_case(log: Log, spec: LogsSpec) -> int:
+    """The most bytes that the files of a log take.
+
+    A file is found too large at the latest one check after it has become so. Then there are, for a moment,
+    the old ones, the one that is in the making (the copy, then its compressed form) and the live one; what is
+    compressed may not get smaller.
+    """
+    rate = size_bytes(log.rate or spec.rate)
+    largest = size_bytes(log.size) + math.ceil(rate * (spec.check_seconds + _RUN) / 60)
+    return log.files * (log.keep + 2) * largest
+
+
+def timer_text(spec: LogsSpec) -> str:
+    """When logrotate looks: by size it must look often; Debian's once a day is enough to fill a partition."""
+    return (
+        f"[Timer]\nOnCalendar=\nOnActiveSec=10s\nOnUnitActiveSec={spec.check_seconds}s\n"
+        "AccuracySec=1s\nRandomizedDelaySec=0\n"
+    )
+
+
+def _changed(logs: Iterable[Log], spec: LogsSpec) -> Iterable[Log]:
+    """The logs as the stack wants their rules."""
+    for log in logs:
+        change = spec.rules.get(log.rule)
+        given = change.model_dump(exclude_none=True) if change else {}
+        yield replace(log, **given)

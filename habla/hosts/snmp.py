@@ -1,0 +1,122 @@
+"""snmpd, for the monitor alone: what a host has of space, load, memory and traffic.
+
+Two locks: the passphrases, and the monitor's address. The second is libwrap's, which Debian's snmpd asks for
+every packet before it reads it. Its rules are seen by snmpd alone, as they say nothing of other daemons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from habla.model.disk import SnmpSpec
+from habla.model.programs import program_text
+from habla.model.service import Offer, Port, ServiceState, Site, Stability
+from habla.model.state import File, Health, Unit, secret
+
+__all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
+
+# A text that changes with every good run of the host's own watcher.
+WATCH_ALIVE = "/run/habla-watch/alive"
+_MONITOR = "cacti"
+_CONFIG = "/etc/snmp/snmpd.conf"
+_ALLOWED = "/etc/snmp/habla-hosts.allow"
+_USER = "/etc/habla/snmp-user.json"
+_USER_PROGRAM = "/usr/local/lib/habla/snmp-user"
+_SESSIONS = "/usr/local/lib/habla/haproxy-sessions"
+_UNIT = "snmpd.service"
+_DROP_IN = f"/etc/systemd/system/{_UNIT}.d/20-habla.conf"
+_STATE = "/var/lib/snmp/snmpd.conf"
+_DAEMON = "Debian-snmp"
+# Included: MIB-2 with hrStorage and interfaces, UCD's disks, load and memory, the programs below.
+# Not: processes with their arguments, and installed packages.
+_VIEW = {
+    "included": (".1.3.6.1.2.1", ".1.3.6.1.4.1.2021", ".1.3.6.1.4.1.8072.1.3.2"),
+    "excluded": (".1.3.6.1.2.1.25.4", ".1.3.6.1.2.1.25.5", ".1.3.6.1.2.1.25.6"),
+}
+
+
+def sessions_oid(instance: str) -> str:
+    """Where snmpd tells the sessions of an HAProxy instance: nsExtendOutput1Line, indexed by name."""
+    name = _extend_name(instance).encode()
+    return ".".join([".1.3.6.1.4.1.8072.1.3.2.3.1.1", str(len(name)), *map(str, name)])
+
+
+def _extend_name(instance: str) -> str:
+    return f"haproxy-{instance}"
+
+
+@dataclass(frozen=True)
+class Snmp:
+    """snmpd with its settings. haproxy: instance -> port of its stats page, of those on this host."""
+
+    spec: SnmpSpec = SnmpSpec()
+    haproxy: Mapping[str, int] = field(default_factory=dict)
+    name: str = "snmp"
+    kind: str = "snmp"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Nothing by TCP; but the monitor must know who is there."""
+        return (Offer("snmp", 0),)
+
+    def state(self, site: Site) -> ServiceState:
+        """snmpd on the internal address; its user is made anew with each start."""
+        private = {"user": self.spec.user, "auth": secret(self.spec.auth, "json")}
+        private["privacy"] = secret(self.spec.privacy, "json")
+        files = {
+            # Of v2c it holds the secret.
+            _CONFIG: File(self._config(site), "0640", "root", _DAEMON),
+            _ALLOWED: File(_allowed(site)),
+            _USER: File(json.dumps(private if self.spec.version == "3" else {}, indent=2) + "\n", "0600"),
+            _USER_PROGRAM: File(program_text("snmp_user"), "0755"),
+            _DROP_IN: File(_drop_in()),
+        }
+        if self.haproxy:
+            files[_SESSIONS] = File(program_text("haproxy_sessions"), "0755")
+        listens = f"ss -Hlun src {site.address}:{self.spec.port} | grep -q ."
+        return ServiceState(
+            packages=("python3", "snmpd"),
+            files=files,
+            units={_UNIT: Unit(restart_on=(_CONFIG, _ALLOWED, _USER, _USER_PROGRAM))},
+            health={self.name: Health(_UNIT, command=("sh", "-c", listens))},
+            ports=(Port(self.spec.port),),
+        )
+
+    def _config(self, site: Site) -> str:
+        lines = [
+            f"agentaddress udp:{site.address}:{self.spec.port}",
+            f"sysName {site.host}",
+            "sysServices 72",
+        ]
+        lines += [f"view habla {how} {oid}" for how, oids in _VIEW.items() for oid in oids]
+        if self.spec.version == "3":
+            lines.append(f"rouser {self.spec.user} priv -V habla")
+        else:
+            community = secret(self.spec.community, "env")
+            lines += [f'rocommunity "{community}" {address} -V habla' for address in _monitors(site)]
+        lines += ["includeAllDisks 10%", "dontLogTCPWrappersConnects yes"]
+        lines += [
+            f"extend {_extend_name(name)} {_SESSIONS} http://127.0.0.1:{port}/;csv"
+            for name, port in sorted(self.haproxy.items())
+        ]
+        lines.append(f"extend habla-watch /bin/cat {WATCH_ALIVE}")
+        return "\n".join(lines) + "\n"
+
+
+def _monitors(site: Site) -> tuple[str, ...]:
+    return tuple(str(end.address) for end in site.endpoints.named(_MONITOR))
+
+
+def _allowed(site: Site) -> str:
+    lines = [f"snmpd : {address} : ALLOW" for address in _monitors(site)]
+    return "\n".join([*lines, "ALL : ALL : DENY"]) + "\n"
+
+
+def _drop_in() -> str:
+    return f"""\
+[Service]
+ExecStartPre={_USER_PROGRAM} {_USER} {_STATE} {_DAEMON}
+BindReadOnlyPaths={_ALLOWED}:/etc/hosts.allow
+"""

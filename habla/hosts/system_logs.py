@@ -1,0 +1,70 @@
+"""The logs that a distribution writes by itself: its journal, and the files of its package tools and logins.
+
+Debian rotates the latter once a month, whatever their size, and lets the journal take a tenth of the file
+system. What rsyslog writes belongs to the service that needs rsyslog.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from habla.hosts.rotation import JOURNAL_FILES
+from habla.model.disk import LogsSpec, size_bytes
+from habla.model.service import Log, Offer, ServiceState, Site, Stability
+from habla.model.state import Action, File
+
+__all__ = ["SystemLogs"]
+
+_JOURNAL = "/etc/systemd/journald.conf.d/habla.conf"
+# (rule, path, mode and owner of a new file). dpkg and apt open theirs for each run.
+_FILES = (
+    ("alternatives", "/var/log/alternatives.log", "0644 root root"),
+    ("apt", "/var/log/apt/history.log", "0644 root root"),
+    ("apt", "/var/log/apt/term.log", "0640 root adm"),
+    ("btmp", "/var/log/btmp", "0660 root utmp"),
+    ("dpkg", "/var/log/dpkg.log", "0644 root root"),
+    ("wtmp", "/var/log/wtmp", "0664 root utmp"),
+)
+
+
+@dataclass(frozen=True)
+class SystemLogs:
+    """Bounds on the distribution's logs."""
+
+    spec: LogsSpec = LogsSpec()
+    name: str = "system-logs"
+    kind: str = "system-logs"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Nothing."""
+        return ()
+
+    def state(self, site: Site) -> ServiceState:
+        """journald's limits, and rules in the place of the distribution's own."""
+        return ServiceState(
+            files={
+                _JOURNAL: File(
+                    "[Journal]\n"
+                    f"SystemMaxUse={self.spec.journal}\n"
+                    f"SystemMaxFileSize={size_bytes(self.spec.journal) // JOURNAL_FILES}\n"
+                    # On a tmpfs, as long as the partition is not there.
+                    "RuntimeMaxUse=16M\n"
+                )
+            },
+            # Not as a unit of ours: it starts before the network, and those wait for the internal address.
+            actions={
+                "journald": Action(("systemctl", "restart", "systemd-journald.service"), inputs=(_JOURNAL,))
+            },
+            logs=(
+                *(
+                    Log(path, size="256k", keep=2, create=create, rule=rule, rate="64k")
+                    for rule, path, create in _FILES
+                ),
+                *(
+                    Log(log.path, log.size, log.keep, rule=rule, rate=log.rate or "", files=log.files)
+                    for rule, logs in sorted(self.spec.extra.items())
+                    for log in logs
+                ),
+            ),
+        )

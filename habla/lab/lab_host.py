@@ -1,0 +1,223 @@
+"""One running host of the lab, seen from the supervisor: its namespace, file system, processes and ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from habla.errors import LabError
+from habla.lab import cgroups, namespaces, volumes
+from habla.lab.forward import connect
+from habla.lab.lab_network import LabNetwork, host_address
+from habla.lab.paths import LabPaths
+from habla.lab.records import HostRecord
+from habla.lab.rootfs import furnish
+
+__all__ = ["LabHost", "empty_trash"]
+
+_BOOT_SECONDS = 90.0
+_STOP_SECONDS = 40.0
+_PROBE_SECONDS = 2.0
+
+
+def empty_trash(paths: LabPaths) -> None:
+    """Begin to remove deleted hosts' files; forwards and other hosts do not wait for it."""
+    if paths.trash.is_dir():
+        subprocess.Popen(["rm", "-rf", str(paths.trash)], stdin=subprocess.DEVNULL)
+
+
+class LabHost:
+    """A host and what of it runs. One operation at a time: take lock around each.
+
+    record: the host as it is to be. pid: its systemd-nspawn, 0 when it does not run.
+    """
+
+    def __init__(self, paths: LabPaths, network: LabNetwork, record: HostRecord) -> None:
+        self.lock = asyncio.Lock()
+        self.record = record
+        self.pid = 0
+        self.booted = record  # as it was when it booted
+        self.connected = True
+        self._paths = paths
+        self._network = network
+        self._namespace = -1
+        self._ended = asyncio.Event()
+        self._group = cgroups.ROOT / paths.identity / f"host-{record.name}"
+        self._directory = paths.host(record.name)
+
+    @property
+    def running(self) -> bool:
+        """Whether the host's processes live."""
+        return self.pid != 0
+
+    @property
+    def root(self) -> Path:
+        """Where the host's file system is mounted, in the supervisor's mount namespace alone."""
+        return self._directory / "root"
+
+    @property
+    def address(self) -> str:
+        """The host's management address."""
+        return str(host_address(self._network.config, self.record.index))
+
+    def own_network(self) -> int:
+        """A file descriptor of its network namespace. Raises OSError when it does not run."""
+        if self._namespace < 0:
+            raise ConnectionRefusedError(f"host {self.record.name} does not run")
+        return self._namespace
+
+    def ended(self) -> None:
+        """The supervisor found that this host's nspawn is gone."""
+        self.pid = 0
+        self._ended.set()
+
+    async def clear_away(self, reboot: bool) -> None:
+        """After an end that the lab did not ask for: a host's init outlives an nspawn that was killed.
+
+        reboot: the host asked to be started again.
+        """
+        async with self.lock:
+            if self.running:
+                return
+            self.cut()
+            if reboot:
+                try:
+                    await self.boot()
+                except LabError as error:
+                    print(error, file=sys.stderr, flush=True)
+
+    async def boot(self) -> float:
+        """Start the host and wait until SSH answers; returns seconds, 0 when it ran already.
+
+        Raises LabError with the end of the host's console when it does not come up in time.
+        """
+        begin = time.monotonic()
+        if self.running:
+            # Slow or without sshd, but alive: not ours to take down.
+            await self._wait_for_ssh(begin + _BOOT_SECONDS)
+            return 0.0
+        # Whatever is left of an earlier life goes first: two lives on one file system destroy it.
+        self.cut()
+        try:
+            self._namespace = self._network.attach(self.record)
+            self.connected = True
+            await volumes.mount(self._directory, self.root, self.record)
+            furnish(self.root, self._directory, self.record, self._network.config, self._public_key())
+            self._spawn()
+            self.booted = self.record
+            await self._wait_for_ssh(begin + _BOOT_SECONDS)
+        except (OSError, LabError) as error:
+            self.cut()
+            raise LabError(f"host {self.record.name} did not come up: {error}\n{self._console()}") from error
+        except BaseException:
+            self.cut()
+            raise
+        return time.monotonic() - begin
+
+    async def stop(self) -> None:
+        """Shut the host down cleanly; after 40 s without mercy."""
+        if self.running:
+            self._ended.clear()
+            os.kill(self.pid, signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await self._ended.wait()
+        self.cut()
+
+    def cut(self) -> None:
+        """Power cut: cables out first, so that no peer sees a goodbye, then every process at once."""
+        self._network.detach(self.record)
+        if self._namespace >= 0:
+            os.close(self._namespace)
+            self._namespace = -1
+        with suppress(FileNotFoundError):
+            cgroups.destroy(self._group)
+        self.pid = 0
+        while os.path.ismount(self.root):
+            namespaces.unmount(str(self.root))
+
+    def switch(self, up: bool) -> None:
+        """Pull, or plug in, the host's cables; it lives on. Raises LabError when it does not run."""
+        if not self.running:
+            raise LabError(f"host {self.record.name} does not run")
+        self._network.switch(self.booted, up)
+        self.connected = up
+
+    def remove(self) -> None:
+        """End the host and forget all of it."""
+        self.cut()
+        self._paths.trash.mkdir(exist_ok=True)
+        self._directory.rename(self._paths.trash / f"{self.record.name}-{time.time_ns()}")
+        empty_trash(self._paths)
+
+    def _public_key(self) -> str:
+        return (self._paths.keys / "id_ed25519.pub").read_text()
+
+    def _spawn(self) -> None:
+        cgroups.create(self._group)
+        name = self.record.name
+        command = [
+            *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--settings=no"),
+            *(f"--directory={self.root}", f"--machine={name}", f"--hostname={name}"),
+            *(f"--network-namespace-path=/proc/self/fd/{self._namespace}", "--capability=CAP_NET_ADMIN"),
+            *("--suppress-sync=yes", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
+            *(f"--bind-ro={self._paths.pool}:/srv/repo", "--console=pipe"),
+        ]
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        }
+        with (self._directory / "console.log").open("w") as console:
+            # A function between fork and exec is safe here: the supervisor has one thread.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                pass_fds=[self._namespace],
+                env=environment,
+                preexec_fn=lambda: cgroups.join(self._group),  # noqa: PLW1509
+            )
+        # The supervisor collects it: a Popen that nobody holds may do so first, and keep its status.
+        process.returncode = 0
+        self.pid = process.pid
+        self._ended.clear()
+
+    async def _answers(self) -> bool:
+        if not self.connected:
+            return True
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                client = await connect(self._network.inside, self.address, 22, _PROBE_SECONDS)
+                try:
+                    banner = await asyncio.get_running_loop().sock_recv(client, 8)
+                finally:
+                    client.close()
+        except (OSError, TimeoutError):
+            return False
+        return banner.startswith(b"SSH-")
+
+    async def _wait_for_ssh(self, deadline: float) -> None:
+        while not await self._answers():
+            if self._ended.is_set():
+                raise LabError("its init ended")
+            if time.monotonic() > deadline:
+                limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+                raise LabError(
+                    f"no answer from SSH within {_BOOT_SECONDS:.0f} s (a host takes about seven inotify "
+                    f"instances; fs.inotify.max_user_instances of this machine is {limit})"
+                )
+            await asyncio.sleep(0.05)
+
+    def _console(self) -> str:
+        try:
+            lines = (self._directory / "console.log").read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        return "\n".join(["the end of its console:", *lines[-10:]]) if lines else ""

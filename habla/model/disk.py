@@ -1,0 +1,153 @@
+"""The settings of what keeps partitions from filling: partitions, log rules, alerts, SNMP and Cacti.
+
+Sizes are texts, ``512k``, ``64M``, ``4G``, in powers of 1024 as logrotate takes them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from habla.model.names import AbsolutePath, DnsName, SecretName
+from habla.model.spec import Line, LogSize, LogSpec, PortNumber, Spec
+
+__all__ = [
+    "AlertsSpec",
+    "CactiSpec",
+    "LogRuleSpec",
+    "LogsSpec",
+    "MailAddress",
+    "MountPoint",
+    "PartitionSpec",
+    "SmtpSpec",
+    "SnmpSpec",
+    "size_bytes",
+]
+
+MountPoint = Annotated[AbsolutePath, Field(max_length=200)]
+MailAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")]
+RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Percent = Annotated[int, Field(ge=1, le=99)]
+_UNITS = {"k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def size_bytes(text: str) -> int:
+    """A size as bytes: ``512k`` is 524288."""
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+class PartitionSpec(Spec):
+    """A partition. size: of its file system. reserved: what everything but logs may take of it.
+
+    reserved may be left out where nothing else is: under /var/log.
+    """
+
+    size: LogSize
+    reserved: LogSize | None = None
+
+
+class LogRuleSpec(Spec):
+    """Changes one rule of /etc/logrotate.d. What is not given stays as the service says."""
+
+    size: LogSize | None = None
+    keep: Annotated[int, Field(ge=1, le=100)] | None = None
+    rate: LogSize | None = None
+
+
+class LogsSpec(Spec):
+    """Rotation on every host.
+
+    check_seconds: how often logrotate looks. rate: how much one log file grows in a minute at most, where its
+    service does not say. journal: what journald keeps at most. rules: rule in /etc/logrotate.d -> changes.
+    extra: rule -> logs of what habla does not deploy, on every host that has them.
+    """
+
+    check_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
+    rate: LogSize = "512k"
+    journal: LogSize = "64M"
+    rules: dict[RuleName, LogRuleSpec] = Field(default_factory=dict)
+    extra: dict[RuleName, tuple[LogSpec, ...]] = Field(default_factory=dict)
+
+
+class SmtpSpec(Spec):
+    """A mail server. user, password (the name of a secret): where it wants a login. starttls: encrypt."""
+
+    host: DnsName
+    port: PortNumber = 25
+    starttls: bool = False
+    user: Line | None = None
+    password: SecretName | None = None
+
+    @model_validator(mode="after")
+    def _login(self) -> SmtpSpec:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password go together")
+        if self.user is not None and not self.starttls:
+            raise ValueError("a password is sent encrypted only: set starttls")
+        return self
+
+
+class AlertsSpec(Spec):
+    """Who is told before a partition fills, and when.
+
+    to, smtp: by mail. command: instead of mail, a program that gets the subject as its last argument and the
+    text on its standard input. warning, critical: use in percent, of space and of inodes.
+    trend_hours: told when a partition would be full that soon, at the rate of the last ``trend_minutes``.
+    every_seconds: how often each host looks. settle_seconds: how long a log may be without a rule untold, as
+    deployments write a log before its rule. silent_seconds: told when a host, or the monitor, has given no
+    sign of life for so long.
+    """
+
+    to: tuple[MailAddress, ...] = ()
+    sender: MailAddress | None = None
+    smtp: SmtpSpec | None = None
+    command: tuple[Line, ...] = ()
+    warning: Percent = 80
+    critical: Percent = 90
+    trend_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
+    trend_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
+    every_seconds: Annotated[int, Field(ge=5, le=300)] = 20
+    settle_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+    silent_seconds: Annotated[int, Field(ge=90, le=3600)] = 300
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AlertsSpec:
+        if self.warning >= self.critical:
+            raise ValueError("warning is below critical")
+        if bool(self.to) != (self.smtp is not None):
+            raise ValueError("to and smtp go together")
+        if self.to and self.command:
+            raise ValueError("give either to and smtp, or command")
+        return self
+
+    @property
+    def told(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self.to or self.command)
+
+
+class SnmpSpec(Spec):
+    """snmpd on every host, for the monitor only.
+
+    version 3: a user with authentication and privacy; auth, privacy: the secrets that hold its passphrases,
+    of 8 characters or more. version 2c: community is the secret.
+    """
+
+    version: Literal["3", "2c"] = "3"
+    port: PortNumber = 161
+    user: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "habla"
+    auth: SecretName = "snmp/auth"
+    privacy: SecretName = "snmp/privacy"
+    community: SecretName = "snmp/community"
+
+
+class CactiSpec(Spec):
+    """Cacti on the monitor: its web server on the internal address, its database on loopback.
+
+    password: the secret that holds the password of ``admin``. database_password: of its database user.
+    """
+
+    port: PortNumber = 80
+    password: SecretName = "cacti/admin"
+    database_password: SecretName = "cacti/database"

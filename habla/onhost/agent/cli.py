@@ -1,0 +1,179 @@
+"""The agent's command line. One JSON line on standard output; a failure in words on standard error.
+
+Exit status: 0 done, 1 a step failed and the old state is back, 2 wrong usage, 3 ``diff`` found differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..document import FORMAT, escaped, from_json
+from ..failure import Failure, hide, readable
+from . import archives, places, system
+from .deletion import delete
+from .diff import compare
+from .rollback import roll_back
+from .transaction import Transaction
+
+_UNIT = Path("/etc/systemd/system/habla-recover.service")
+_UNIT_TEXT = """\
+[Unit]
+Description=habla: put the old state back after a deployment that a power cut ended
+DefaultDependencies=no
+After=local-fs.target systemd-tmpfiles-setup.service
+Before=network-pre.target sysinit.target
+ConditionPathExists={journal}
+
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+ExecStart=/usr/bin/python3 {agent} recover --boot
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run one verb."""
+    parser = argparse.ArgumentParser(prog="agent", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("apply", help="make this host as the document on standard input says")
+    verbs.add_parser("diff", help="say what apply would change, and change nothing")
+    verbs.add_parser("secrets", help="keep the secrets on standard input; apply again what asks for them")
+    verbs.add_parser("store", help="keep the archives on standard input")
+    recover_parser = verbs.add_parser("recover", help="put the old state back after a broken run")
+    recover_parser.add_argument("--boot", action="store_true", help="the units do not run yet")
+    delete_parser = verbs.add_parser("delete", help="undo a component")
+    delete_parser.add_argument("component")
+    delete_parser.add_argument("--purge", action="store_true", help="its data directories too")
+    install_parser = verbs.add_parser("install", help="let the boot of this host recover")
+    install_parser.add_argument("agent", help="the path of this program")
+    verbs.add_parser("uninstall", help="forget everything but data and packages")
+    options = parser.parse_args(arguments)
+    os.umask(0o022)
+    try:
+        if options.verb == "diff":
+            return _diff(_read())
+        with places.lock():
+            report = _verb(options)
+    except Failure as failure:
+        return _fail(failure.step, failure.subject, failure.reason)
+    except Exception as error:
+        # Never a traceback: nobody knows what is in it.
+        return _fail(options.verb, getattr(error, "filename", None) or type(error).__name__, str(error))
+    print(json.dumps(report, sort_keys=True))
+    return 0
+
+
+def _fail(step: str, subject: str, reason: str) -> int:
+    where = socket.gethostname()
+    print(f"habla: {where}: step {step}: {readable(subject)}: {readable(reason)}", file=sys.stderr)
+    return 1
+
+
+def _verb(options: Any) -> Dict[str, Any]:
+    hide(escaped(places.secrets()))
+    system.remove_policy()
+    if options.verb == "install":
+        return install(options.agent)
+    recovered = roll_back(boot=getattr(options, "boot", False))
+    report: Dict[str, Any] = {}
+    if options.verb == "apply":
+        report = Transaction(_read(), places.secrets()).run()
+    elif options.verb == "secrets":
+        report = deliver(_read())
+    elif options.verb == "store":
+        report = {"stored": archives.store(_read())}
+    elif options.verb == "delete":
+        report = delete(options.component, options.purge)
+    elif options.verb == "uninstall":
+        report = uninstall()
+    if recovered:
+        report["recovered"] = recovered
+    return report
+
+
+def _read() -> Any:
+    try:
+        raw = json.loads(sys.stdin.read())
+    except ValueError as error:
+        raise Failure("read", "standard input", f"not JSON: {error}") from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+        raise Failure("read", "standard input", f"this agent reads format {FORMAT}, not {found}")
+    return raw
+
+
+def _diff(raw: Any) -> int:
+    hide(escaped(places.secrets()))
+    document = from_json(raw)
+    record = places.read_json(places.record_path(document.component)) or {}
+    changes = compare(document, record, places.secrets())
+    print(json.dumps({"component": document.component, "changed": changes.report()}, sort_keys=True))
+    return 3 if changes else 0
+
+
+def deliver(raw: Any) -> Dict[str, Any]:
+    """Keep the secrets; apply every recorded component that asks for one. Raises Failure.
+
+    The new secrets are kept first: a component that refuses them is rolled back and says so, and the next
+    run tries it again.
+    """
+    secrets = raw.get("secrets", {})
+    if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
+        raise Failure("read", "secrets", "a mapping of names to strings is needed")
+    hide(escaped(secrets))
+    changed = places.secrets() != secrets
+    if changed:
+        places.SECRETS.parent.mkdir(mode=0o755, exist_ok=True)
+        places.write_json(places.SECRETS, secrets)
+    applied: List[str] = []
+    waiting: List[str] = []
+    for component, record in places.records().items():
+        wanted = from_json(record["document"]).secrets
+        if not set(wanted) <= set(secrets):
+            # It asks for a secret that is no more: its own next apply, or its deletion, comes after this.
+            waiting.append(component)
+        elif wanted and Transaction(record["document"], secrets).run()["changed"]:
+            applied.append(component)
+    return {"secrets": sorted(secrets), "changed": changed, "applied": applied, "waiting": waiting}
+
+
+def install(agent: str) -> Dict[str, Any]:
+    """Let systemd recover at boot. The program itself is already at ``agent``."""
+    text = _UNIT_TEXT.format(journal=places.JOURNAL, agent=agent).encode()
+    if not _UNIT.exists() or _UNIT.read_bytes() != text:
+        places.write(_UNIT, text, 0o644)
+        system.systemctl("install", "daemon-reload", [])
+    if not system.unit_states([_UNIT.name])[_UNIT.name].enabled:
+        system.systemctl("install", "enable", [_UNIT.name])
+    return {"agent": agent, "python": sys.version.split()[0]}
+
+
+def uninstall() -> Dict[str, Any]:
+    """Remove the agent and all that it kept. Refuses while a component is still there."""
+    left = sorted(places.records())
+    if left:
+        raise Failure("uninstall", ", ".join(left), "components are still on this host: delete them first")
+    if _UNIT.exists():
+        system.systemctl("uninstall", "disable", [_UNIT.name])
+        _UNIT.unlink()
+        system.systemctl("uninstall", "daemon-reload", [])
+    places.SECRETS.unlink(missing_ok=True)
+    shutil.rmtree(str(places.STATE), ignore_errors=True)
+    program = Path(sys.argv[0])
+    if program.suffix == ".pyz":
+        program.unlink(missing_ok=True)
+    for directory in (places.SECRETS.parent, program.parent):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+    return {"uninstalled": True}

@@ -1,0 +1,82 @@
+"""Undoes a component, from the record of its last apply."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ..document import from_json
+from ..failure import Failure
+from . import archives, files, places, system
+
+
+def delete(component: str, purge: bool) -> Dict[str, Any]:
+    """Undo a component: its units stop, its files go, what stood there and what ran before comes back.
+
+    Packages and users stay. Directories of data stay too, unless ``purge``. Raises Failure, with nothing
+    touched, while another component needs what this one unpacked.
+    """
+    record = places.read_json(places.record_path(component))
+    if record is None:
+        return {"component": component, "deleted": False}
+    document = from_json(record["document"])
+    for path in document.archives:
+        _refuse_if_used(path, component)
+    states = system.unit_states(sorted(document.units))
+    present = [name for name, state in states.items() if state.exists]
+    # Timers first, or they start what was just stopped.
+    ran = record.get("ran", ())
+    for name in sorted(present, key=lambda unit: not unit.endswith(".timer")):
+        if name not in ran:
+            system.systemctl("delete", "stop", [name])
+            system.systemctl("delete", "disable", [name])
+    paths = sorted({*record.get("files", ()), *document.archives})
+    for path in paths:
+        files.put_original(path)
+    files.settle([Path(path) for path in paths])
+    for path in document.archives:
+        archives.drop_others(path, "")
+    if document.stopped:
+        system.systemctl("delete", "unmask", document.stopped)
+    system.systemctl("delete", "daemon-reload", [])
+    system.systemctl("delete", "reload-or-restart", [name for name in present if name in ran])
+    kept = []
+    for path in sorted(document.directories, reverse=True):
+        if purge:
+            shutil.rmtree(path, ignore_errors=True)
+        elif Path(path).is_dir():
+            kept.append(path)
+    for path in sorted(record.get("made", ()), reverse=True):
+        with contextlib.suppress(OSError):
+            Path(path).rmdir()
+    _hand_on([path for path in record.get("made", ()) if Path(path).is_dir()], component)
+    # Only without the record are the kept originals of no use: until here, all of this can be done again.
+    places.record_path(component).unlink()
+    places.sync_directory(places.RECORDS)
+    for path in paths:
+        files.drop_original(path)
+    return {"component": component, "deleted": True, "kept": sorted(kept)}
+
+
+def _refuse_if_used(path: str, leaving: str) -> None:
+    """Who runs a program out of an archive must have left it: an apply that failed, or never came, has not.
+
+    The engine may delete a component although the change of its user failed (``--continue-on-error``).
+    """
+    for component, record in places.records().items():
+        if component != leaving and path + "/" in json.dumps(record.get("document", {})):
+            reason = "{} still uses it; it goes once that has left it".format(component)
+            raise Failure("delete", path, reason)
+
+
+def _hand_on(directories: List[str], leaving: str) -> None:
+    """Directories that another component has something in are that one's to remove."""
+    for component, record in places.records().items():
+        theirs = (*record.get("files", ()), *record.get("document", {}).get("archives", ()))
+        shared = {path for path in directories if any(other.startswith(path + "/") for other in theirs)}
+        if shared and component != leaving:
+            record["made"] = sorted({*record.get("made", ()), *shared})
+            places.write_json(places.record_path(component), record)

@@ -1,0 +1,198 @@
+"""Compares what a host must be with what it is. Only reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import hashlib
+import os
+import pwd
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Set
+
+from ..document import Document
+from ..failure import Failure
+from .places import records
+from .system import UnitState, missing_packages, unit_states
+
+_SYSTEM_UNITS = "/etc/systemd/system/"
+
+
+@dataclass
+class Changes:
+    """What has to be done, in the order in which it is done. Every list is sorted."""
+
+    packages: List[str] = field(default_factory=list)
+    users: List[str] = field(default_factory=list)
+    directories: List[str] = field(default_factory=list)
+    files: List[str] = field(default_factory=list)
+    removed: List[str] = field(default_factory=list)
+    archives: List[str] = field(default_factory=list)
+    retired: List[str] = field(default_factory=list)
+    stop: List[str] = field(default_factory=list)
+    release: List[str] = field(default_factory=list)
+    enable: List[str] = field(default_factory=list)
+    start: List[str] = field(default_factory=list)
+    restart: List[str] = field(default_factory=list)
+    reload: List[str] = field(default_factory=list)
+    actions: List[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any(dataclasses.astuple(self))
+
+    def report(self) -> Dict[str, List[str]]:
+        """What there is to do, without what there is not."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value}
+
+
+def compare(document: Document, record: Mapping[str, Any], secrets: Mapping[str, str]) -> Changes:
+    """What it takes to make this host as the document says.
+
+    record: of the last apply of this component, empty before the first. Raises Failure when two components
+    want the same file.
+    """
+    _refuse_shared(document)
+    changes = Changes()
+    old = record.get("document", {})
+    changes.packages = missing_packages(document.packages)
+    changes.users = sorted(name for name in document.users if not _user_exists(name))
+    changes.directories = sorted(path for path in document.directories if not _directory_is(document, path))
+    changes.files = sorted(path for path in document.files if not _file_is(document, path, secrets))
+    changes.removed = sorted(set(record.get("files", ())) - set(document.files))
+    changes.archives = sorted(
+        path for path, archive in document.archives.items() if not _link_is(path, archive.sha256)
+    )
+    changes.removed += sorted(set(old.get("archives", {})) - set(document.archives))
+    changes.retired = sorted(set(old.get("units", {})) - set(document.units))
+    # A package that is only now installed may bring units that are not known yet.
+    states = unit_states(sorted({*document.units, *document.stopped}))
+    changes.stop = sorted(unit for unit in document.stopped if not _stopped(states[unit]))
+    changes.release = sorted(set(old.get("stopped", ())) - set(document.stopped))
+    changed = {*changes.files, *changes.removed, *changes.archives}
+    _compare_units(document, changes, states, changed)
+    changes.actions = sorted(_due(document, record, changes, secrets))
+    return changes
+
+
+def _compare_units(
+    document: Document, changes: Changes, states: Mapping[str, UnitState], changed: Set[str]
+) -> None:
+    for name, unit in sorted(document.units.items()):
+        state = states[name]
+        if not state.enabled:
+            changes.enable.append(name)
+        own = {_SYSTEM_UNITS + name} & changed
+        if not state.running:
+            changes.start.append(name)
+        elif own or changed & set(unit.restart_on) or changed & _drop_ins(name, changed):
+            changes.restart.append(name)
+        elif changed & set(unit.reload_on):
+            changes.reload.append(name)
+
+
+def _drop_ins(unit: str, changed: Set[str]) -> Set[str]:
+    """Changed drop-ins of a unit: they decide how it runs, whether or not the document says so again."""
+    stem, _, suffix = unit.rpartition(".")
+    bases = {unit, "{}@.{}".format(stem.split("@")[0], suffix) if "@" in stem else unit}
+    return {path for path in changed for base in bases if path.startswith(_SYSTEM_UNITS + base + ".d/")}
+
+
+def inputs_digest(document: Document, name: str, secrets: Mapping[str, str]) -> str:
+    """What an action depends on, as a digest; kept on this host only, readable by root."""
+    action = document.actions[name]
+    total = hashlib.sha256(repr((action.command, action.stdin)).encode())
+    for path in sorted({*action.inputs, *([action.stdin] if action.stdin else [])}):
+        total.update(path.encode() + b"\0")
+        if path in document.files:
+            total.update(document.files[path].content(secrets))
+        elif path in document.archives:
+            total.update(document.archives[path].sha256.encode())
+    return total.hexdigest()
+
+
+def _due(
+    document: Document, record: Mapping[str, Any], changes: Changes, secrets: Mapping[str, str]
+) -> List[str]:
+    done = record.get("actions", {})
+    touched = {*changes.files, *changes.archives}
+    return [
+        name
+        for name, action in document.actions.items()
+        if touched & {*action.inputs, action.stdin}
+        or done.get(name) != inputs_digest(document, name, secrets)
+    ]
+
+
+def _refuse_shared(document: Document) -> None:
+    for other, record in records().items():
+        if other == document.component:
+            continue
+        theirs = {*record.get("files", ()), *record.get("document", {}).get("archives", ())}
+        shared = sorted(theirs & {*document.files, *document.archives})
+        if shared:
+            raise Failure("read", shared[0], "component {} of this host has it".format(other))
+
+
+def _stopped(state: UnitState) -> bool:
+    return state.masked and not state.running
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _owned(status: os.stat_result, mode: str, owner: str, group: str) -> bool:
+    """Whether a file has this mode and these owners. Owners that do not exist yet own nothing."""
+    try:
+        wanted = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+    except KeyError:
+        return False
+    return stat.S_IMODE(status.st_mode) == int(mode, 8) and (status.st_uid, status.st_gid) == wanted
+
+
+def _directory_is(document: Document, path: str) -> bool:
+    wanted = document.directories[path]
+    status = _status(path)
+    return (
+        status is not None
+        and stat.S_ISDIR(status.st_mode)
+        and _owned(status, wanted.mode, wanted.owner, wanted.group)
+    )
+
+
+def _file_is(document: Document, path: str, secrets: Mapping[str, str]) -> bool:
+    wanted = document.files[path]
+    status = _status(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return False
+    content = wanted.content(secrets)
+    return (
+        _owned(status, wanted.mode, wanted.owner, wanted.group)
+        and status.st_size == len(content)
+        and Path(path).read_bytes() == content
+    )
+
+
+def _link_is(path: str, sha256: str) -> bool:
+    try:
+        return os.readlink(path) == link_target(path, sha256) and Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def link_target(path: str, sha256: str) -> str:
+    """Where the link of an archive points: a directory beside it, named by digest."""
+    return "{}.d/{}".format(path, sha256)
+
+
+def _status(path: str) -> Optional[os.stat_result]:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

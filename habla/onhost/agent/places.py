@@ -1,0 +1,141 @@
+"""Where the agent keeps what it knows, and how it writes so that a power cut leaves old or new, not half."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+from ..failure import Failure
+
+STATE = Path("/var/lib/habla")
+RECORDS = STATE / "components"
+JOURNAL = STATE / "journal.json"
+BACKUP = STATE / "backup"
+# Configs as their checkers read them; there only while one does.
+CHECKED = STATE / "checked"
+ORIGINALS = STATE / "originals"
+ARCHIVES = STATE / "archives"
+SECRETS = Path("/etc/habla/secrets.json")
+LOCK = Path("/run/habla.lock")
+LOCK_DEADLINE = 900.0
+# Marks what the agent puts beside a file while it works; a left-over one belongs to a broken run.
+STAGED = ".habla-new"
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """One agent at a time on a host. Raises Failure when another one holds it for too long."""
+    descriptor = os.open(str(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_DEADLINE
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    reason = "another run holds it for over {:.0f} s".format(LOCK_DEADLINE)
+                    raise Failure("lock", str(LOCK), reason) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file in one step and on disk. Nothing is left beside it when that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + STAGED)
+    try:
+        write_plain(new, content, mode)
+        descriptor = os.open(str(new), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def write_plain(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a new file, over whatever an interrupted run left; not on disk for certain."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+    except OSError as error:
+        # A full disk does not say by itself which file it was.
+        error.filename = str(path)
+        raise
+
+
+def make_state() -> None:
+    """The agent's own directory, for root alone: what it keeps of files may hold secrets."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    if STATE.stat().st_mode & 0o077:
+        STATE.chmod(0o700)
+
+
+def sync_directory(path: Path) -> None:
+    """Put renames in a directory on disk."""
+    descriptor = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, readable by root only."""
+    write(path, json.dumps(value, sort_keys=True).encode())
+
+
+def read_json(path: Path) -> Optional[Any]:
+    """What ``write_json`` wrote, or None."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def record_path(component: str) -> Path:
+    """Where the record of a component stands."""
+    return RECORDS / (component + ".json")
+
+
+def records() -> Dict[str, Dict[str, Any]]:
+    """component -> its record, of all components on this host.
+
+    A record: ``document`` as applied, ``files`` (paths), ``made`` (directories made for them), ``ran``
+    (units that ran before), ``actions``
+    (name -> digest of the inputs of its last success).
+    """
+    if not RECORDS.is_dir():
+        return {}
+    return {path.stem: read_json(path) or {} for path in sorted(RECORDS.glob("*.json"))}
+
+
+def secrets() -> Dict[str, str]:
+    """The secrets that were delivered to this host."""
+    return read_json(SECRETS) or {}
+
+
+def original_of(path: str) -> Path:
+    """Where what stood at ``path`` before habla is kept."""
+    return ORIGINALS / path.lstrip("/")
+
+
+def backups(paths: List[str]) -> Dict[str, Path]:
+    """Where each path is kept during a transaction."""
+    return {path: BACKUP / path.lstrip("/") for path in paths}

@@ -1,0 +1,181 @@
+"""The host's own tools: commands, systemd, apt. Each call says what failed in that tool's own words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from ..failure import Failure, readable
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_POLICY_TEXT = """\
+#!/bin/sh
+# habla: a package's daemon starts once it is configured, not when it is unpacked
+exit 101
+"""
+_APT = ["-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=3", "-qq"]
+_KEEP = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+_TIMEOUT = 600
+
+
+def run(
+    step: str,
+    subject: str,
+    command: Sequence[str],
+    stdin: Optional[bytes] = None,
+    timeout: int = _TIMEOUT,
+    environment: Optional[Dict[str, str]] = None,
+) -> str:
+    """Run a command; its standard output. Raises Failure with its last lines when it fails."""
+    try:
+        done = subprocess.run(
+            list(command),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            env={**os.environ, "LC_ALL": "C", "PATH": _PATH, **(environment or {})},
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Failure(step, subject, "{} is not installed on this host".format(command[0])) from None
+    except subprocess.TimeoutExpired as error:
+        words = readable((error.output or b"").decode(errors="replace"))
+        raise Failure(step, subject, "no end after {} s\n{}".format(timeout, words)) from None
+    output = done.stdout.decode(errors="replace")
+    if done.returncode != 0:
+        reason = readable(output) or "exit status {}".format(done.returncode)
+        raise Failure(step, subject, reason)
+    return output
+
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+_STARTING = ("start", "restart", "reload-or-restart")
+
+
+class UnitState:
+    """What systemd says of a unit."""
+
+    def __init__(self, values: Dict[str, str]) -> None:
+        self.exists = values.get("LoadState") not in (None, "not-found")
+        self.masked = values.get("LoadState") == "masked" or values.get("UnitFileState") == "masked"
+        self.active = values.get("ActiveState") in ("active", "reloading")
+        self.running = self.active or values.get("ActiveState") == "activating"
+        self.enabled = values.get("UnitFileState") in ("enabled", "static", "indirect", "generated", "alias")
+        restarts = values.get("NRestarts", "0")
+        # Since it was last started by hand; it may well run at this moment.
+        self.starting_over = values.get("SubState") == "auto-restart" or restarts != "0"
+
+
+def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
+    """The states of units, in one call."""
+    if not units:
+        return {}
+    names = list(units)
+    properties = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts"
+    text = run("read", "systemd", ["systemctl", "show", properties, *names])
+    blocks = text.split("\n\n")
+    states = {}
+    for name, block in zip(names, blocks):
+        states[name] = UnitState(dict(line.split("=", 1) for line in block.splitlines() if "=" in line))
+    return states
+
+
+def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
+    """``systemctl VERB UNITS``. Raises Failure with the journal of the unit that failed."""
+    if not units and verb != "daemon-reload":
+        return
+    if verb in _STARTING:
+        # Whoever tries again and again must not be refused for trying too often.
+        forget_failures(units)
+    try:
+        run(step, " ".join(units) or verb, ["systemctl", verb, *units], timeout=300)
+    except Failure as failure:
+        failed = [name for name, state in unit_states(units).items() if not state.active]
+        words = [failure.reason]
+        for name in failed:
+            words.append(journal(name))
+        raise Failure(step, " ".join(failed or units) or verb, readable("\n".join(words))) from None
+
+
+def forget_failures(units: Sequence[str]) -> None:
+    """Let systemd take units that failed for units that never ran."""
+    _try(["systemctl", "reset-failed", *units])
+
+
+def offline(verb: str, unit: str) -> None:
+    """``systemctl VERB UNIT`` on the files alone, for a host that is booting. What fails is left to later."""
+    _try(["systemctl", "--root=/", verb, unit])
+
+
+def enqueue(units: Sequence[str]) -> None:
+    """Have units started in the course of the boot, in their order, without waiting."""
+    _try(["systemctl", "--no-block", "start", *units])
+
+
+def _try(command: Sequence[str]) -> None:
+    quiet = subprocess.DEVNULL
+    subprocess.run(list(command), stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+
+
+def journal(unit: str) -> str:
+    """The last lines that a unit wrote, without stamps."""
+    done = subprocess.run(
+        ["journalctl", "--no-pager", "--output=cat", "--lines=12", "--unit", unit],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.stdout.decode(errors="replace")
+
+
+def missing_packages(packages: Sequence[str]) -> List[str]:
+    """Those of the packages that are not installed."""
+    if not packages:
+        return []
+    done = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *packages],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    lines = done.stdout.decode().splitlines()
+    installed = {line.split()[0] for line in lines if line.endswith(" installed")}
+    return [name for name in packages if name not in installed]
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install packages without questions, keeping config files, starting nothing. Raises Failure."""
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical"}
+    subject = " ".join(packages)
+    own_policy = not _POLICY.exists()
+    if own_policy:
+        _POLICY.write_text(_POLICY_TEXT)
+        _POLICY.chmod(0o755)
+    try:
+        # A run that was cut off in the middle of an installation leaves packages half configured.
+        configure = ["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"]
+        run("packages", "dpkg", configure, environment=quiet)
+        command = ["apt-get", "install", "--yes", "--no-install-recommends", *_APT, *_KEEP, *packages]
+        try:
+            run("packages", subject, command, environment=quiet)
+        except Failure:
+            # The lists may be missing or older than the archive; that is worth one update, not one each time.
+            run("packages", "apt-get update", ["apt-get", "update", *_APT], environment=quiet)
+            run("packages", subject, command, environment=quiet)
+    finally:
+        if own_policy:
+            remove_policy()
+
+
+def remove_policy() -> None:
+    """Take our policy-rc.d away, if it is ours."""
+    if _POLICY.is_file() and _POLICY.read_text(errors="replace") == _POLICY_TEXT:
+        _POLICY.unlink()

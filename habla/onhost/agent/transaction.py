@@ -1,0 +1,267 @@
+"""Apply as a transaction: stage, check, swap, start, act, prove; or put back what was there.
+
+The journal says what is about to be touched before anything is. Whoever finds a journal, the next run or
+the boot of the host (``recover``), puts the old state back; a commit is the removal of the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from ..document import Document, digest, from_json
+from ..failure import Failure, readable
+from . import archives, files, health, places, system
+from .checks import run_checks
+from .diff import Changes, compare, inputs_digest, link_target
+from .rollback import roll_back
+
+Secrets = Mapping[str, str]
+# Seconds after which a unit that nothing asks for its health is taken to have started.
+_SETTLE = 0.3
+
+
+class Transaction:
+    """One apply of one document. ``steps`` in order; a subclass may watch or break them (tests do)."""
+
+    def __init__(self, raw: Any, secrets: Secrets) -> None:
+        self.raw = raw
+        self.document: Document = from_json(raw)
+        self.secrets = secrets
+        self.record: Dict[str, Any] = places.read_json(places.record_path(self.document.component)) or {}
+        self.changes = Changes()
+        self.seconds: Dict[str, float] = {}
+        self.made: List[str] = []
+        self.ran: List[str] = list(self.record.get("ran", ()))
+        self.journal: Dict[str, Any] = {}
+
+    def steps(self) -> List[Tuple[str, Callable[[], None]]]:
+        """name -> what it does."""
+        return [
+            ("begin", self.begin),
+            ("packages", self.install),
+            ("stage", self.stage),
+            ("check", self.check),
+            ("swap", self.swap),
+            ("units", self.units),
+            ("actions", self.act),
+            ("health", self.prove),
+            ("commit", self.commit),
+        ]
+
+    def run(self) -> Dict[str, Any]:
+        """Do it. What changed, as a short report. Raises Failure when the old state was put back."""
+        started = time.monotonic()
+        self.changes = compare(self.document, self.record, self.secrets)
+        unchanged = not self.changes and self.record.get("digest") == digest(self.raw)
+        if not unchanged:
+            for name, step in self.steps():
+                begun = time.monotonic()
+                try:
+                    step()
+                except Exception as error:
+                    self.undo(_as_failure(name, error))
+                self.seconds[name] = round(time.monotonic() - begun, 3)
+        self.tidy()
+        return {
+            "component": self.document.component,
+            "changed": self.changes.report(),
+            "seconds": {**self.seconds, "all": round(time.monotonic() - started, 3)},
+        }
+
+    def undo(self, failure: Failure) -> None:
+        """Put everything back and raise ``failure``, with what could not be put back."""
+        words = [readable(failure.reason)]
+        try:
+            roll_back()
+            words.append(
+                "what was there before is back" if self.journal.get("paths") else "nothing was changed"
+            )
+        except (Failure, OSError) as error:
+            words.append("the old state could not be put back: {}".format(error))
+            words.append("the next run, or the next boot, tries again")
+        raise Failure(failure.step, failure.subject, "\n".join(words)) from None
+
+    def begin(self) -> None:
+        """Leave word of what may be found half done, should this run end here."""
+        places.make_state()
+        record = str(places.record_path(self.document.component))
+        # What ran before habla had a say in it goes on when the component is deleted.
+        new = sorted(set(self.document.units) - set(self.record.get("document", {}).get("units", ())))
+        self.ran += [name for name, state in system.unit_states(new).items() if state.running]
+        self.journal = {
+            "component": self.document.component,
+            "staged": sorted({*self.document.files, *self.document.archives, record}),
+            "archives": sorted(self.document.archives),
+            "made": [],
+            "paths": {},
+            "units": {},
+        }
+        places.write_json(places.JOURNAL, self.journal)
+
+    def install(self) -> None:
+        """Packages, and users, whom files may belong to."""
+        if self.changes.packages:
+            system.install(self.changes.packages)
+        for name in self.changes.users:
+            user = self.document.users[name]
+            groups = ["--groups", ",".join(user.groups)] if user.groups else []
+            command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell=/usr/sbin/nologin"]
+            system.run("users", name, [*command, "--home-dir", user.home, *groups, name])
+        if self.changes.packages:
+            # What the packages brought (units, files, users) counts for what is left to do.
+            before = self.changes.packages, self.changes.users
+            self.changes = compare(self.document, self.record, self.secrets)
+            self.changes.packages, self.changes.users = before
+
+    def stage(self) -> None:
+        """Everything new beside its target. Directories of data are made for good: they do no harm."""
+        self._make_parents([*self.changes.directories, *self.changes.archives, *self.changes.files])
+        for path in self.changes.directories:
+            wanted = self.document.directories[path]
+            Path(path).mkdir(mode=0o700, exist_ok=True)
+            files.own(path, wanted.mode, wanted.owner, wanted.group)
+        for path in self.changes.archives:
+            archives.unpack(path, self.document.archives[path])
+        for path in self.changes.files:
+            wanted_file = self.document.files[path]
+            places.write_plain(files.staged(path), wanted_file.content(self.secrets))
+            files.own(str(files.staged(path)), wanted_file.mode, wanted_file.owner, wanted_file.group)
+        files.settle([*(files.staged(path) for path in self.changes.files), self._write_record()])
+
+    def check(self) -> None:
+        """Each daemon's own checker, on the staged files."""
+        run_checks(self.document.checks, self.changes.files)
+
+    def swap(self) -> None:
+        """Write the journal, keep what is there, rename into place."""
+        changes = self.changes
+        paths = sorted({*changes.files, *changes.removed, *changes.archives})
+        units = [*changes.retired, *changes.start, *changes.restart, *changes.reload]
+        states = system.unit_states(sorted({*units, *changes.stop, *changes.enable, *changes.release}))
+        files.clear(places.BACKUP)
+        # The record goes back with the files that it lists.
+        kept = places.backups([*paths, str(places.record_path(self.document.component))])
+        for path, backup in kept.items():
+            files.copy(Path(path), backup)
+        owned = {*self.record.get("files", ()), *self.record.get("document", {}).get("archives", ())}
+        taken = sorted(set(paths) - owned)
+        for path in taken:
+            files.keep_original(path)
+        files.settle([*kept.values(), *map(places.original_of, taken)])
+        self.journal["paths"] = {path: os.path.lexists(str(backup)) for path, backup in kept.items()}
+        self.journal["units"] = {
+            name: {
+                "running": state.running,
+                "enabled": state.enabled,
+                "masked": state.masked,
+                "restart": name in changes.restart,
+            }
+            for name, state in states.items()
+        }
+        places.write_json(places.JOURNAL, self.journal)
+        retired = [unit for unit in changes.retired if system.unit_states([unit])[unit].exists]
+        system.systemctl("units", "disable", retired)
+        system.systemctl("units", "stop", retired)
+        for path in changes.removed:
+            files.put_original(path)
+        for path in changes.archives:
+            files.link(path, link_target(path, self.document.archives[path].sha256))
+        for path in changes.files:
+            files.staged(path).replace(path)
+        files.settle([Path(path) for path in paths if not Path(path).is_dir()])
+
+    def units(self) -> None:
+        """Let systemd see the change; restart or reload what depends on it, start what does not run."""
+        changes = self.changes
+        system.systemctl("units", "unmask", changes.release)
+        for unit in changes.stop:
+            if system.unit_states([unit])[unit].exists:
+                system.systemctl("units", "stop", [unit])
+            system.systemctl("units", "mask", [unit])
+        if any(path.startswith("/etc/systemd/") for path in (*changes.files, *changes.removed)):
+            system.systemctl("units", "daemon-reload", [])
+        system.systemctl("units", "enable", changes.enable)
+        system.systemctl("units", "reload-or-restart", changes.reload)
+        system.systemctl("units", "restart", changes.restart)
+        system.systemctl("units", "start", changes.start)
+
+    def act(self) -> None:
+        """Commands that bring what is not a file to its state; they may run any number of times."""
+        for name in self.changes.actions:
+            action = self.document.actions[name]
+            stdin = Path(action.stdin).read_bytes() if action.stdin else None
+            system.run("actions", name, action.command, stdin=stdin, timeout=action.timeout)
+
+    def prove(self) -> None:
+        """Wait until everything answers, and see that what was started stays up."""
+        health.wait_for_all(self.document.health)
+        begun = {*self.changes.start, *self.changes.restart}
+        if begun - {check.unit for check in self.document.health.values()}:
+            # Nothing asks these units whether they are well: one that dies does so soon.
+            time.sleep(_SETTLE)
+        for name, state in system.unit_states(sorted(begun)).items():
+            if not state.running or state.starting_over:
+                words = "does not stay up; its last lines:\n" + system.journal(name)
+                raise Failure("units", name, readable(words))
+
+    def commit(self) -> None:
+        """Let the record be the new one; from here on the new state is the state."""
+        record = places.record_path(self.document.component)
+        files.staged(str(record)).replace(record)
+        places.sync_directory(record.parent)
+        places.JOURNAL.unlink()
+        places.sync_directory(places.STATE)
+
+    def _write_record(self) -> Path:
+        """What this component will own, beside its record: a full disk must not be found only at the end."""
+        path = places.record_path(self.document.component)
+        due = {name: inputs_digest(self.document, name, self.secrets) for name in self.changes.actions}
+        done = {**self.record.get("actions", {}), **due}
+        record = {
+            "document": self.raw,
+            "digest": digest(self.raw),
+            "files": sorted(self.document.files),
+            "ran": sorted(set(self.ran) & set(self.document.units)),
+            "made": sorted({*self.record.get("made", ()), *self.made}),
+            "actions": {name: value for name, value in done.items() if name in self.document.actions},
+        }
+        path.parent.mkdir(exist_ok=True)
+        new = files.staged(str(path))
+        places.write_plain(new, json.dumps(record, sort_keys=True).encode())
+        return new
+
+    def tidy(self) -> None:
+        """Remove what only a way back needed; a run that ended before it leaves this to the next one."""
+        files.clear(places.BACKUP)
+        for path in self.changes.removed:
+            files.drop_original(path)
+        # Of links alone: PATH.d beside a file may be anybody's.
+        for path in set(self.record.get("document", {}).get("archives", ())) - set(self.document.archives):
+            archives.drop_others(path, "")
+        for path, archive in self.document.archives.items():
+            archives.drop_others(path, archive.sha256)
+
+    def _make_parents(self, paths: List[str]) -> None:
+        parents = {parent for path in paths for parent in Path(path).parents}
+        missing = sorted(str(parent) for parent in parents if not parent.is_dir())
+        if not missing:
+            return
+        self.made = self.journal["made"] = missing
+        places.write_json(places.JOURNAL, self.journal)
+        for parent in missing:
+            # A directory of the document among them gets its own mode and owner in its turn.
+            Path(parent).mkdir(mode=0o755, exist_ok=True)
+
+
+def _as_failure(step: str, error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    subject = str(getattr(error, "filename", None) or step)
+    if subject.endswith(places.STAGED):
+        subject = subject[: -len(places.STAGED)]
+    words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
+    return Failure(step, subject, str(words))

@@ -1,0 +1,1 @@
+"""Programs of one module each, which services put on their hosts."""

@@ -1,0 +1,187 @@
+"""Cacti on the monitor as a service: Debian's package, its database, its web server, a poller, a sync.
+
+The package's own set-up (dbconfig-common) would need a running database while packages are installed, so it
+is told to stay out (``dbconfig-no-thanks``), and programs of ours do it once the daemons run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from habla.hosts.snmp import sessions_oid
+from habla.model.disk import CactiSpec, SnmpSpec
+from habla.model.programs import package_texts
+from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
+from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.services.cacti.texts import (
+    SNMP_CLASS,
+    apache_ports,
+    apache_site,
+    database_config,
+    database_grants,
+    php_config,
+    timer,
+    worker,
+)
+
+__all__ = ["ALIVE_PATH", "Cacti", "Device"]
+
+# Where the web server shows the time of the last poll that went well, in seconds since 1970.
+ALIVE_PATH = "/habla-alive"
+_DATA = "/var/lib/habla-cacti"
+_ALIVE = f"{_DATA}/alive"
+_LOCK = f"{_DATA}/lock"
+_READY = f"{_DATA}/ready"
+_WANTED = "/etc/habla/cacti.json"
+_SETUP = "/etc/habla/cacti-setup.json"
+_GRANTS = "/etc/habla/cacti-grants.sql"
+_DATABASE = "/etc/mysql/mariadb.conf.d/90-habla-cacti.cnf"
+_PHP = "/etc/cacti/debian.php"
+_PORTS = "/etc/apache2/ports.conf"
+# In the place of the link to Debian's default site, so that there is no other site.
+_SITE = "/etc/apache2/sites-enabled/000-default.conf"
+_CRON = "/etc/cron.d/cacti"
+_SNMP_CLASS = "/usr/local/lib/habla/cacti-snmp-class.php"
+_PROGRAMS = "/usr/local/lib/habla/cacti"
+_SOURCES = "habla.onhost.cacti"
+_POLL, _SYNC = "habla-cacti-poll", "habla-cacti-sync"
+_MYSQL_LOGS = "/var/log/mysql"
+_SYSTEMD = "/etc/systemd/system"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A host to watch. partitions: its mount points; none: all that SNMP shows. haproxy: its instances."""
+
+    name: str
+    address: str
+    partitions: tuple[str, ...] = ()
+    haproxy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cacti:
+    """Cacti with its settings, and the hosts that it watches."""
+
+    spec: CactiSpec = CactiSpec()
+    snmp: SnmpSpec = SnmpSpec()
+    devices: tuple[Device, ...] = ()
+    name: str = "cacti"
+    kind: str = "cacti"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Its pages; and by this offer, snmpd everywhere knows the monitor."""
+        return (Offer("cacti", self.spec.port),)
+
+    def state(self, site: Site) -> ServiceState:
+        """All of it on one host; pages on the internal address, the database on loopback."""
+        modules = {f"{_PROGRAMS}/{name}": File(text) for name, text in package_texts(_SOURCES).items()}
+        files = {
+            _WANTED: File(self._wanted(), "0600"),
+            _SETUP: File(_json({"password": secret(self.spec.password, "json")}), "0600"),
+            _GRANTS: File(database_grants(self.spec.database_password), "0600"),
+            _DATABASE: File(database_config(_MYSQL_LOGS)),
+            _PHP: File(php_config(self.spec.database_password), "0640", "root", "www-data"),
+            _PORTS: File(apache_ports(site.address, self.spec.port)),
+            _SITE: File(apache_site(site, self.spec.port, ALIVE_PATH, _ALIVE)),
+            _CRON: File(f"# {_POLL}.timer polls.\n"),
+            _SNMP_CLASS: File(SNMP_CLASS),
+            **modules,
+        }
+        on_the_minute, between = "*:*:00", "*:*:30"
+        for name, when, command, user in (
+            (_POLL, on_the_minute, _command("poll", _ALIVE, _LOCK), "www-data"),
+            (_SYNC, between, _command("sync", _WANTED, _LOCK), "root"),
+        ):
+            files[f"{_SYSTEMD}/{name}.service"] = File(worker(name, command, user, _READY, _SNMP_CLASS))
+            files[f"{_SYSTEMD}/{name}.timer"] = File(timer(name, when))
+        return ServiceState(
+            packages=(
+                *("apache2", "cacti", "dbconfig-no-thanks", "libapache2-mod-php", "mariadb-client"),
+                *("mariadb-server", "php-snmp", "python3", "rrdtool", "snmp"),
+            ),
+            directories={
+                _DATA: Directory("0755", "www-data", "www-data"),
+                _MYSQL_LOGS: Directory("2750", "mysql", "adm"),
+            },
+            files=files,
+            units={
+                "apache2.service": Unit(restart_on=(_PORTS, _SITE)),
+                "mariadb.service": Unit(restart_on=(_DATABASE,)),
+                f"{_POLL}.timer": Unit(),
+                f"{_SYNC}.timer": Unit(),
+            },
+            # In the order of their names.
+            actions={
+                "cacti-1-database": Action(
+                    ("mariadb", "--batch", "--user=root", "--protocol=socket"), (_GRANTS,), _GRANTS
+                ),
+                "cacti-2-setup": Action(
+                    _command("setup", _SETUP, _LOCK, _READY), (_SETUP, f"{_PROGRAMS}/setup.py"), timeout=600
+                ),
+                "cacti-3-sync": Action(_command("sync", _WANTED, _LOCK), (_WANTED, *modules), timeout=600),
+            },
+            health={
+                self.name: Health(
+                    "apache2.service",
+                    address=str(site.address),
+                    port=self.spec.port,
+                    # Its login page, which asks the database.
+                    path="/cacti/index.php",
+                ),
+            },
+            logs=(
+                Log(
+                    "/var/log/apache2/*.log",
+                    reopen="systemctl reload apache2.service",
+                    rule="apache2",
+                    create="640 root adm",
+                    files=3,
+                ),
+                Log("/var/log/cacti/*.log", rule="cacti", files=4),
+                # Of a package that Cacti brings along.
+                Log("/var/log/dbconfig-common/dbc.log", "256k", rule="dbconfig-common", rate="64k"),
+                Log(
+                    f"{_MYSQL_LOGS}/error.log",
+                    reopen="mariadb-admin --user=root flush-error-log",
+                    rule="mariadb",
+                ),
+            ),
+            ports=(Port(self.spec.port), Port(3306, Scope.LOOPBACK)),
+            data=("/var/lib/cacti/rra", "/var/lib/mysql"),
+        )
+
+    def _wanted(self) -> str:
+        """What the sync makes true; names the secrets."""
+        own = self.snmp
+        snmp: dict[str, Any] = {"version": own.version, "port": own.port}
+        if own.version == "3":
+            snmp |= {
+                "user": own.user,
+                "auth": secret(own.auth, "json"),
+                "privacy": secret(own.privacy, "json"),
+            }
+        else:
+            snmp["community"] = secret(own.community, "json")
+        devices = [
+            {
+                "name": device.name,
+                "address": device.address,
+                "partitions": sorted(device.partitions),
+                "sessions": {name: sessions_oid(name) for name in device.haproxy},
+            }
+            for device in sorted(self.devices, key=lambda device: device.name)
+        ]
+        return _json({"snmp": snmp, "devices": devices})
+
+
+def _command(module: str, *words: str) -> tuple[str, ...]:
+    # From a directory of programs, where Python would otherwise leave its compiled files.
+    return ("env", "PYTHONPATH=/usr/local/lib/habla", "python3", "-B", "-m", f"cacti.{module}", *words)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

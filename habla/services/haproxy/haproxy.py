@@ -1,0 +1,231 @@
+"""The pair of HAProxy instances as a service: two configs, two units, two users, two logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import assert_never
+
+from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
+from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
+from habla.model.state import Archive, Directory, File, Health, HostState, Unit, User, secret
+from habla.model.state import Check as FileCheck
+from habla.services.haproxy.dialect import LOG_SOCKET, render
+from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
+from habla.services.haproxy.model import Dialect, Instance
+from habla.services.haproxy.pages import unavailable
+from habla.services.haproxy.release import binary, release_faults, release_states
+from habla.services.haproxy.topology import (
+    CERTIFICATE,
+    UNAVAILABLE,
+    bind_address,
+    jabber_instance,
+    www_instance,
+)
+from habla.services.keepalived import FRONT
+
+__all__ = ["Haproxy"]
+
+_LOGS = "/var/log/haproxy"
+_ROTATED = "/usr/lib/rsyslog/rsyslog-rotate"
+_SYSTEM_LOGS = ("syslog", "auth.log", "cron.log", "kern.log", "mail.log", "user.log")
+_SYSLOG = "/etc/rsyslog.d/49-haproxy.conf"
+_SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
+_KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
+
+
+@dataclass(frozen=True)
+class Haproxy:
+    """The pair of instances with its settings. proxy_protocol: what the jabber backends expect.
+
+    archives: version -> what it is built from, of the versions that ``release.built`` names.
+    """
+
+    spec: HaproxySpec = HaproxySpec()
+    proxy_protocol: bool = True
+    archives: Mapping[str, Archive] = field(default_factory=dict)
+    name: str = "haproxy"
+    kind: str = "haproxy"
+    stability: Stability = Stability.STABLE
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Its clients are outside; but hosts that share an address know each other by this."""
+        return (Offer(FRONT, 0),) if self.spec.vrrp else ()
+
+    def instances(self, site: Site) -> tuple[Instance, Instance]:
+        """The www and the jabber instance on a host."""
+        return www_instance(self.spec, site), jabber_instance(self.spec, self.proxy_protocol, site)
+
+    def releases(self, host: str) -> tuple[HostState, ...]:
+        """What a host must be before the instances can run there: a component for each release it builds."""
+        return release_states(host, self.archives)
+
+    def state(self, site: Site) -> ServiceState:
+        """Two configs, two services; a change of one config reloads one of them."""
+        faults = release_faults(self.spec)
+        try:
+            instances = self.instances(site)
+        except Faults as error:
+            raise_faults(SettingsError, [*faults, *error.faults])
+            raise
+        faults += _port_faults(instances)
+        files = {
+            UNAVAILABLE: File(unavailable(self.spec.maintenance)),
+            _SYSLOG: File(_syslog(instances)),
+            _SYSCTL: File(_sysctl(self.spec)),
+        }
+        units = {"rsyslog.service": Unit(restart_on=(_SYSLOG,))}
+        checks: dict[str, FileCheck] = {}
+        health: dict[str, Health] = {}
+        for name, instance in zip(INSTANCES, instances, strict=True):
+            dialect, tls = Dialect(self.spec.dialect_of(name)), self.spec.instance(name).tls
+            config = f"/etc/haproxy/{name}.cfg"
+            unit = f"haproxy@{name}.service"
+            inputs = [config]
+            if instance.unavailable:
+                inputs.append(instance.unavailable)
+            if tls:
+                files[CERTIFICATE] = File(secret(tls.certificate), "0600")
+                inputs.append(CERTIFICATE)
+            with collected(faults):
+                files[config] = File(render(instance, dialect))
+            program = binary(self.spec, name, self.archives)
+            unit_file = f"/etc/systemd/system/{unit}"
+            files[unit_file] = File(_unit(instance, program, dialect))
+            # A new program reads the config before the old one is stopped.
+            checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), (*inputs, unit_file))
+            units[unit] = Unit(restart_on=(unit_file,), reload_on=tuple(inputs))
+            health |= _health(instance, unit, shared=self.spec.vrrp is not None)
+        raise_faults(SettingsError, faults)
+        return ServiceState(
+            # 1.3.14 is not packaged; the distribution's package brings the directories.
+            packages=("haproxy", "rsyslog"),
+            users={instance.user: User() for instance in instances},
+            directories={_LOGS: Directory("0750", "root", "adm")},
+            files=files,
+            stopped=("haproxy.service",),
+            units=units,
+            checks=checks,
+            health=health,
+            logs=(
+                Log(f"{_LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy", files=len(instances)),
+                # rsyslog's own: its package rotates them once a week, whatever their size.
+                *(Log(f"/var/log/{name}", "10M", reopen=_ROTATED, rule="rsyslog") for name in _SYSTEM_LOGS),
+            ),
+            ports=(
+                *(Port(port, Scope.PUBLIC) for port in sorted(_public_ports(instances))),
+                *(Port(instance.stats_port, Scope.LOOPBACK) for instance in instances),
+            ),
+        )
+
+    def public_ports(self, site: Site) -> dict[str, int]:
+        """Frontend -> the port that clients outside reach it on; ``https`` where www speaks TLS."""
+        www, jabber = self.instances(site)
+        ports = {front.name: front.binds[0].port for front in (*www.frontends, *jabber.frontends)}
+        tls = self.spec.www.tls
+        return ports | ({"https": tls.port} if tls else {})
+
+    def public_address(self, site: Site) -> IPv4Address:
+        """The address that clients outside reach it on."""
+        return bind_address(self.spec, site)
+
+
+def _public_ports(instances: Iterable[Instance]) -> set[int]:
+    return {bind.port for instance in instances for front in instance.frontends for bind in front.binds}
+
+
+def _port_faults(instances: Iterable[Instance]) -> list[Fault]:
+    """A public port belongs to one frontend, whichever instance it is of."""
+    taken: dict[int, str] = {}
+    faults = []
+    for instance in instances:
+        for frontend in instance.frontends:
+            for bind in frontend.binds:
+                name = f"{instance.name}.{frontend.name}"
+                if bind.port in taken:
+                    what = f"{taken[bind.port]} and {name} listen on one port"
+                    rule = "a public port belongs to one frontend"
+                    fix = "change the port of one of them"
+                    faults.append(Fault(f"load_balancer.{instance.name}", what, str(bind.port), rule, fix))
+                taken[bind.port] = name
+    return faults
+
+
+def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
+    """shared: the address may be another host's at the moment, which would answer in this one's place."""
+    checks = {f"{instance.name}-stats": Health(unit, address="127.0.0.1", port=instance.stats_port)}
+    for frontend in instance.frontends:
+        for bind in frontend.binds:
+            listens = f"ss -Hltn src {bind.address}:{bind.port} | grep -q ."
+            checks[f"{instance.name}-{frontend.name}-{bind.port}"] = (
+                Health(unit, command=("sh", "-c", listens))
+                if shared
+                else Health(unit, address=str(bind.address), port=bind.port)
+            )
+    return checks
+
+
+def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
+    """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
+
+    1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.
+    """
+    config, run = f"/etc/haproxy/{instance.name}.cfg", f"/run/haproxy-{instance.name}"
+    match dialect:
+        case Dialect.V2:
+            start = f"ExecStart={program} -Ws -f {config} -p {run}/haproxy.pid"
+            service = ["Type=notify", start, "ExecReload=/bin/kill -USR2 $MAINPID", "KillMode=mixed"]
+        case Dialect.V1_3_14:
+            command = f"{program} -D -f {config} -p {run}/haproxy.pid"
+            service = [
+                "Type=forking",
+                f"PIDFile={run}/haproxy.pid",
+                f"ExecStart={command}",
+                f"ExecReload={command} -sf $MAINPID",
+            ]
+        case _:
+            assert_never(dialect)
+    sysctl = f"/lib/systemd/systemd-sysctl {_SYSCTL}"
+    lines = [
+        "[Unit]",
+        f"Description=HAProxy {instance.name}",
+        "After=rsyslog.service",
+        "",
+        "[Service]",
+        f"RuntimeDirectory=haproxy-{instance.name}",
+        f"ExecStartPre={sysctl}",
+        f"ExecStartPre={program} -c -q -f {config}",
+        # Before the reload itself: what it binds to may become possible by this.
+        f"ExecReload={sysctl}",
+        *service,
+        "Restart=always",
+        "RestartSec=1",
+        # Two descriptors a connection. In large steps, for a change of the unit takes a restart.
+        f"LimitNOFILE={max(100_000, 4 * instance.maxconn)}",
+        "",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sysctl(spec: HaproxySpec) -> str:
+    # Without it, connections that wait to be accepted by the old process of a 1.3.14 are reset on reload.
+    lines = ["net.ipv4.tcp_migrate_req = 1"]
+    # A peer that is gone without a word is noticed after 90 s of silence, not after two hours.
+    lines += [f"net.ipv4.tcp_keepalive_{key} = {value}" for key, value in _KEEPALIVE.items()]
+    if spec.vrrp is not None:
+        # Both hosts listen on the shared address, also the one that does not have it.
+        lines.append("net.ipv4.ip_nonlocal_bind = 1")
+    return "\n".join(lines) + "\n"
+
+
+def _syslog(instances: Iterable[Instance]) -> str:
+    """A socket and a file for each instance's log, which go nowhere else."""
+    lines = [f'input(type="imuxsock" Socket="{LOG_SOCKET}" CreatePath="on")']
+    for instance in instances:
+        path = f"{_LOGS}/{instance.name}.log"
+        lines.append(f'{instance.facility}.* action(type="omfile" file="{path}" fileCreateMode="0640")')
+        lines.append("& stop")
+    return "\n".join(lines) + "\n"

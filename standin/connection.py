@@ -1,0 +1,156 @@
+"""SSH connections: dialled anew for each operation, retried within bounds, closed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import asyncssh
+
+from standin.output import CommandError, Log
+
+T = TypeVar("T")
+
+# The pause between two attempts grows by half from 0.1 s to at most 5 s: 11 s in all for the default limit.
+_FIRST_PAUSE = 0.1
+_PAUSE_GROWTH = 1.5
+_LONGEST_PAUSE = 5.0
+
+_KEEPALIVE_SECONDS = 15
+_KEEPALIVE_LIMIT = 4
+
+_DIAL_ERRORS = (OSError, asyncssh.Error, TimeoutError)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    connection: Mapping[str, Any], log: Log, timeout: float | None
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """An SSH connection as `connection` (the resource's input, secrets revealed) says.
+
+    `timeout`, in seconds, bounds the dialling and not what is done with the connection. Raises CommandError
+    after as many failed attempts as `dialErrorLimit` allows, whatever their reason.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(timeout):
+                ssh = await _dial_all(connection, log, stack)
+        except TimeoutError as error:
+            raise CommandError("context deadline exceeded") from error
+        yield ssh
+
+
+async def _dial_all(
+    connection: Mapping[str, Any], log: Log, stack: contextlib.AsyncExitStack
+) -> asyncssh.SSHClientConnection:
+    options = await _options(connection)
+    tunnel: asyncssh.SSHClientConnection | None = None
+    proxy = connection.get("proxy")
+    if proxy is not None:
+        try:
+            proxy_options = await _options(proxy)
+            tunnel = await _retried("Dial proxy", proxy, log, lambda: _dial(proxy, proxy_options, None))
+        except CommandError as error:
+            raise CommandError(f"proxy: {error}") from error
+        stack.push_async_callback(_close, tunnel)
+    ssh = await _retried("Dial", connection, log, lambda: _dial(connection, options, tunnel))
+    stack.push_async_callback(_close, ssh)
+    return ssh
+
+
+async def _close(ssh: asyncssh.SSHClientConnection) -> None:
+    ssh.close()
+    with contextlib.suppress(TimeoutError, *_DIAL_ERRORS):
+        async with asyncio.timeout(5):
+            await ssh.wait_closed()
+
+
+async def _dial(
+    connection: Mapping[str, Any], options: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    limit = connection.get("perDialTimeout", 15) or None
+    async with asyncio.timeout(limit):
+        return await asyncssh.connect(
+            connection["host"],
+            int(connection.get("port", 22)),
+            tunnel=tunnel or (),
+            username=connection.get("user", "root"),
+            # Nothing of ~/.ssh takes part: the connection is what the resource says it is.
+            config=None,
+            gss_host=None,
+            compression_algs=None,
+            keepalive_interval=_KEEPALIVE_SECONDS,
+            keepalive_count_max=_KEEPALIVE_LIMIT,
+            login_timeout=0,
+            **options,
+        )
+
+
+async def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """What says who we are and who the host must be. A fault here is no matter for another attempt."""
+    options: dict[str, Any] = {"known_hosts": None, "client_keys": None, "password": None, "agent_path": None}
+    host_key = connection.get("hostKey")
+    if host_key is not None:
+        try:
+            options["known_hosts"] = ([asyncssh.import_public_key(host_key)], [], [])
+        except (asyncssh.Error, ValueError) as error:
+            raise CommandError(f"failed to parse host key: {error}") from error
+    private_key = connection.get("privateKey")
+    if private_key:
+        try:
+            key = asyncssh.import_private_key(private_key, connection.get("privateKeyPassword"))
+        except (asyncssh.Error, ValueError) as error:
+            raise CommandError(f"failed to parse private key: {error}") from error
+        options["client_keys"] = [key]
+    if connection.get("password") is not None:
+        options["password"] = connection["password"]
+    agent = connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
+    if agent:
+        await _check_agent(agent)
+        options["agent_path"] = agent
+    return options
+
+
+async def _check_agent(path: str) -> None:
+    """Fail as the official plugin does: an agent that does not answer fails the operation, key or no key."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError as error:
+        raise CommandError(f"dial unix {path}: connect: {error.strerror or error}") from error
+    writer.close()
+
+
+async def _retried(what: str, connection: Mapping[str, Any], log: Log, dial: Callable[[], Awaitable[T]]) -> T:
+    limit = int(connection.get("dialErrorLimit", 10))
+    pause = _FIRST_PAUSE
+    failed = 0
+    while True:
+        try:
+            return await dial()
+        except _DIAL_ERRORS as error:
+            failed += 1
+            if 0 <= limit < failed:
+                raise CommandError(f"after {limit} failed attempts: {_reason(error, connection)}") from error
+        log(f"{what} {failed}/{limit if limit >= 0 else 'inf'} failed: retrying")
+        await asyncio.sleep(pause)
+        pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE)
+
+
+def _reason(error: Exception, connection: Mapping[str, Any]) -> str:
+    address = f"{connection['host']}:{int(connection.get('port', 22))}"
+    match error:
+        case asyncssh.HostKeyNotVerifiable():
+            return f"{address}: ssh: handshake failed: ssh: host key mismatch"
+        case asyncssh.PermissionDenied():
+            return f"{address}: ssh: handshake failed: ssh: unable to authenticate: {error.reason}"
+        case asyncssh.Error():
+            return f"{address}: ssh: handshake failed: {error.reason}"
+        case TimeoutError():
+            return f"dial tcp {address}: i/o timeout"
+        case OSError() if error.errno is not None and error.errno > 0:
+            # Not error.strerror: asyncio puts words of its own there.
+            return f"dial tcp {address}: connect: {os.strerror(error.errno).lower()}"
+    return f"dial tcp {address}: {error or type(error).__name__}"

@@ -1,0 +1,221 @@
+"""The engine's protocol: requests answered by `schema` and `operations`, failures by their message alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+)
+
+from standin import operations, schema
+from standin.output import CommandError, Reporter
+from standin.values import from_struct, to_struct
+
+T = TypeVar("T")
+Context: TypeAlias = grpc.aio.ServicerContext
+
+_DIFF_KINDS = {
+    ("add", False): provider_pb2.PropertyDiff.ADD,
+    ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
+    ("delete", False): provider_pb2.PropertyDiff.DELETE,
+    ("delete", True): provider_pb2.PropertyDiff.DELETE_REPLACE,
+    ("update", False): provider_pb2.PropertyDiff.UPDATE,
+    ("update", True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
+}
+
+
+class EngineLog:
+    """Sends lines to the engine's display, in order, without holding up whoever writes them."""
+
+    def __init__(self, engine: grpc.aio.Channel | None) -> None:
+        self._stub = engine_pb2_grpc.EngineStub(engine) if engine is not None else None
+
+    def reporter(self, urn: str) -> tuple[Reporter, Callable[[], Awaitable[None]]]:
+        """A reporter for one resource, and what waits until its lines have been sent."""
+        queue: asyncio.Queue[engine_pb2.LogRequest | None] = asyncio.Queue()
+        sender = asyncio.create_task(self._send(queue))
+
+        def enqueue(severity: engine_pb2.LogSeverity.ValueType, ephemeral: bool) -> Callable[[str], None]:
+            def log(message: str) -> None:
+                queue.put_nowait(
+                    engine_pb2.LogRequest(severity=severity, message=message, urn=urn, ephemeral=ephemeral)
+                )
+
+            return log
+
+        async def finish() -> None:
+            queue.put_nowait(None)
+            await sender
+
+        return Reporter(enqueue(engine_pb2.INFO, True), enqueue(engine_pb2.WARNING, False)), finish
+
+    async def _send(self, queue: asyncio.Queue[engine_pb2.LogRequest | None]) -> None:
+        while (request := await queue.get()) is not None:
+            if self._stub is not None:
+                try:
+                    await self._stub.Log(request)
+                except grpc.RpcError:
+                    # The engine is gone or ending: a command that ends well matters more than what it says.
+                    self._stub = None
+
+
+class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
+    """Serves the resources of `schema.INPUTS`; any number of operations at a time."""
+
+    def __init__(self, version: str, log: EngineLog) -> None:
+        self._version = version
+        self._log = log
+        self._cancellable: set[asyncio.Task[Any]] = set()
+
+    async def GetPluginInfo(self, request: Any, context: Context) -> plugin_pb2.PluginInfo:  # noqa: N802
+        """The version the engine asked for."""
+        return plugin_pb2.PluginInfo(version=self._version)
+
+    async def CheckConfig(self, request: Any, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
+        """The provider has no configuration of its own."""
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    async def DiffConfig(self, request: Any, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
+        """Nothing in the configuration matters to a resource."""
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+
+    async def Configure(self, request: Any, context: Context) -> provider_pb2.ConfigureResponse:  # noqa: N802
+        """What this provider can be sent."""
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=False)
+
+    async def Check(self, request: Any, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
+        """Defaults and faults of a resource's inputs."""
+        token = await _token(request.urn, context)
+        inputs, failures = schema.check(token, from_struct(request.news))
+        return provider_pb2.CheckResponse(
+            inputs=to_struct(inputs),
+            failures=[provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures],
+        )
+
+    async def Diff(self, request: Any, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
+        """Which inputs differ, and whether that replaces the resource."""
+        token = await _token(request.urn, context)
+        kept = schema.INPUTS[token]
+        old = from_struct(request.old_inputs if request.HasField("old_inputs") else request.olds)
+        old = {name: value for name, value in old.items() if name in kept}
+        changed = schema.changes(old, from_struct(request.news))
+        some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(
+            changes=some if changed else none,
+            replaces=sorted({schema.REPLACING for change in changed if change.replaces}),
+            diffs=[change.path for change in changed],
+            detailedDiff={
+                change.path: provider_pb2.PropertyDiff(
+                    kind=_DIFF_KINDS[change.how, change.replaces], inputDiff=True
+                )
+                for change in changed
+            },
+            hasDetailedDiff=True,
+        )
+
+    async def Create(self, request: Any, context: Context) -> provider_pb2.CreateResponse:  # noqa: N802
+        """Run what a new resource runs."""
+        token = await _token(request.urn, context)
+        inputs = from_struct(request.properties)
+        resource_id = operations.new_id(token, request.urn.rsplit("::", 1)[-1])
+        if request.preview:
+            state = operations.preview(token, inputs)
+        else:
+            state = await self._operate(
+                request,
+                context,
+                lambda reporter, timeout: operations.create(token, inputs, reporter, timeout),
+            )
+        return provider_pb2.CreateResponse(id=resource_id, properties=to_struct(state))
+
+    async def Update(self, request: Any, context: Context) -> provider_pb2.UpdateResponse:  # noqa: N802
+        """Run what a changed resource runs."""
+        token = await _token(request.urn, context)
+        old, inputs = from_struct(request.olds), from_struct(request.news)
+        if request.preview:
+            state = operations.preview(token, inputs)
+        else:
+            state = await self._operate(
+                request,
+                context,
+                lambda reporter, timeout: operations.update(token, old, inputs, reporter, timeout),
+            )
+        return provider_pb2.UpdateResponse(properties=to_struct(state))
+
+    async def Delete(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
+        """Run what a resource runs at its end."""
+        token = await _token(request.urn, context)
+        state = from_struct(request.properties)
+        await self._operate(
+            request, context, lambda reporter, timeout: operations.delete(token, state, reporter, timeout)
+        )
+        return empty_pb2.Empty()
+
+    async def Read(self, request: Any, context: Context) -> provider_pb2.ReadResponse:  # noqa: N802
+        """Nothing is read from anywhere: what is stored is true."""
+        await _token(request.urn, context)
+        return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+
+    async def Invoke(self, request: Any, context: Context) -> provider_pb2.InvokeResponse:  # noqa: N802
+        """Run the command of `command:local:run`, in previews too."""
+        if request.tok != schema.LOCAL_RUN:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, schema.refusal(request.tok))
+        arguments, failures = schema.check(request.tok, from_struct(request.args))
+        if failures:
+            return provider_pb2.InvokeResponse(
+                failures=[
+                    provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures
+                ]
+            )
+        result = await self._operate(
+            request, context, lambda reporter, timeout: operations.invoke(arguments, reporter)
+        )
+        return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
+
+    async def Cancel(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
+        """Stop what can be stopped: local commands and dialling. A remote command is waited for."""
+        for task in self._cancellable:
+            task.cancel()
+        return empty_pb2.Empty()
+
+    async def _operate(
+        self,
+        request: Any,
+        context: Context,
+        operation: Callable[[Reporter, float | None], Coroutine[Any, Any, T]],
+    ) -> T:
+        reporter, finish = self._log.reporter(getattr(request, "urn", ""))
+        timeout = getattr(request, "timeout", 0) or None
+        task = asyncio.create_task(operation(reporter, timeout))
+        self._cancellable.add(task)
+        try:
+            return await task
+        except CommandError as error:
+            await finish()
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            raise
+        except asyncio.CancelledError:
+            if task.cancelled():
+                await context.abort(grpc.StatusCode.CANCELLED, "context canceled")
+            raise
+        finally:
+            self._cancellable.discard(task)
+            await finish()
+
+
+async def _token(urn: str, context: Context) -> str:
+    """The resource type of a URN, without its parents' types; an error for one that is not served."""
+    token = urn.split("::")[2].rsplit("$", 1)[-1]
+    if token not in schema.INPUTS or token == schema.LOCAL_RUN:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, schema.refusal(token))
+    return token
