@@ -19,7 +19,7 @@ from pathlib import Path
 import pulumi
 from habla.components.command import agent_command, host_command
 from habla.components.host import ExistingHost, Host, HostArgs
-from habla.model.state import File, HostState
+from habla.onhost.document import File, HostState
 
 given = json.loads(Path("given.json").read_text())
 files = {
@@ -144,7 +144,7 @@ class HablaChecked(Tool):
     def apply(self) -> None:
         """No engine takes part: this is what a check for hand edits costs."""
         from habla.components.command import agent_command
-        from habla.model.state import File, HostState
+        from habla.onhost.document import File, HostState
 
         files = {f"{self.target}/{path.name}": File(path.read_text()) for path in self.source.iterdir()}
         document = HostState(host="any", component="bench", files=files).canonical()

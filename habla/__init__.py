@@ -37,26 +37,11 @@ if TYPE_CHECKING:
         VolatileServiceNode,
         WebNode,
     )
-    from habla.model.disk import (
-        AlertsSpec,
-        CactiSpec,
-        LogRuleSpec,
-        LogsSpec,
-        PartitionSpec,
-        SmtpSpec,
-        SnmpSpec,
-    )
-    from habla.model.spec import (
-        AppSpec,
-        ArchiveSpec,
-        HealthSpec,
-        JabberSpec,
-        MemcachedSpec,
-        MemqdSpec,
-        MysqlSpec,
-        RouteSpec,
-        StaticSpec,
-    )
+    from habla.model.disk import AlertsSpec, LogRuleSpec, LogsSpec, PartitionSpec, SmtpSpec
+    from habla.model.snmp import SnmpSpec
+    from habla.model.spec import ArchiveSpec
+    from habla.services.app_spec import AppSpec, HealthSpec, RouteSpec
+    from habla.services.cacti.cacti import CactiSpec
     from habla.services.haproxy.haproxy_spec import (
         CookiesSpec,
         HaproxyInstanceSpec,
@@ -66,6 +51,11 @@ if TYPE_CHECKING:
         TlsSpec,
         VrrpSpec,
     )
+    from habla.services.jabber import JabberSpec
+    from habla.services.memcached import MemcachedSpec
+    from habla.services.memqd import MemqdSpec
+    from habla.services.mysql import MysqlSpec
+    from habla.services.static import StaticSpec
 
 __all__ = [
     "AlertsSpec",
@@ -117,11 +107,24 @@ __all__ = [
 ]
 
 
+_SPEC_HOMES = (
+    "habla.model.spec",
+    "habla.model.disk",
+    "habla.model.snmp",
+    "habla.services.app_spec",
+    "habla.services.cacti",
+    "habla.services.haproxy",
+    "habla.services.jabber",
+    "habla.services.memcached",
+    "habla.services.memqd",
+    "habla.services.mysql",
+    "habla.services.static",
+)
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes: tuple[str, ...] = ("habla.components",)
-    if name.endswith("Spec"):
-        homes = ("habla.model.spec", "habla.model.disk", "habla.services.haproxy.haproxy_spec")
+    homes = _SPEC_HOMES if name.endswith("Spec") else ("habla.components",)
     modules = map(importlib.import_module, homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import Fault, SettingsError
-from habla.model.state import File
+from habla.onhost.document import File
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 

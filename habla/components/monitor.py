@@ -10,10 +10,11 @@ import pulumi
 from habla.components.node import Node
 from habla.components.nodes import ServiceNode, ServiceNodeArgs
 from habla.hosts.watch_settings import watched
-from habla.model.disk import CactiSpec, SnmpSpec
+from habla.model.snmp import SnmpSpec
 from habla.plan import MONITOR
 from habla.plan.component import Standing
 from habla.services.cacti import Cacti, Device
+from habla.services.cacti.cacti import CactiSpec
 
 __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 

@@ -13,7 +13,7 @@ from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.model.service import Endpoint, Endpoints, Service
-from habla.model.state import HostState
+from habla.onhost.document import HostState
 from habla.plan.component import Standing, composed
 from habla.plan.placement import placement_faults
 

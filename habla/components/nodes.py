@@ -12,24 +12,17 @@ from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.model.service import Endpoint, Endpoints, Service
-from habla.model.spec import (
-    AppSpec,
-    ArchiveSpec,
-    JabberSpec,
-    MemcachedSpec,
-    MemqdSpec,
-    MysqlSpec,
-    StaticSpec,
-)
-from habla.model.state import Archive
+from habla.model.spec import ArchiveSpec
+from habla.onhost.document import Archive
 from habla.plan import CACHE_DB
 from habla.plan.archive_files import read_archive
 from habla.services.app import App
-from habla.services.jabber import Jabber
-from habla.services.memcached import Memcached
-from habla.services.memqd import Memqd
-from habla.services.mysql import Mysql
-from habla.services.static import Static
+from habla.services.app_spec import AppSpec
+from habla.services.jabber import Jabber, JabberSpec
+from habla.services.memcached import Memcached, MemcachedSpec
+from habla.services.memqd import Memqd, MemqdSpec
+from habla.services.mysql import Mysql, MysqlSpec
+from habla.services.static import Static, StaticSpec
 
 __all__ = [
     "CacheDbNode",

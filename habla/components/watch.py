@@ -11,8 +11,9 @@ from habla.components.host import Host
 from habla.components.node import Node
 from habla.components.subnet import InternalSubnet
 from habla.hosts.watch_settings import Watching, proved_budgets, watchers
-from habla.model.disk import AlertsSpec, PartitionSpec, SnmpSpec
+from habla.model.disk import AlertsSpec, PartitionSpec
 from habla.model.service import Endpoints
+from habla.model.snmp import SnmpSpec
 from habla.plan import WATCH
 from habla.plan.component import Standing, composed
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from habla.hosts.budget import USABLE
 from habla.model.disk import PartitionSpec, size_bytes
 from habla.model.service import Offer, ServiceState, Site, Stability
-from habla.model.state import Health
+from habla.onhost.document import Health
 
 __all__ = ["Partitions"]
 

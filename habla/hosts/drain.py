@@ -23,7 +23,7 @@ from habla.model.service import (
     Stability,
     XmppCheck,
 )
-from habla.model.state import File, Health, Unit
+from habla.onhost.document import File, Health, Unit
 
 __all__ = ["BY_HAND", "BY_SETTING", "Drain", "drain_flag"]
 

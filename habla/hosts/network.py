@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from habla.hosts.rotation import TIMER, timer_text
 from habla.model.disk import LogsSpec
-from habla.model.state import Action, File, Health, HostState, Unit
+from habla.onhost.document import Action, File, Health, HostState, Unit
 
 __all__ = ["COMPONENT", "READY_UNIT", "network_state"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from habla.model.disk import LogsSpec, size_bytes
 from habla.model.service import Log
-from habla.model.state import File
+from habla.onhost.document import File
 
 __all__ = [
     "JOURNAL_FILES",

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from habla.model.disk import SnmpSpec
 from habla.model.programs import program_text
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.state import File, Health, Unit, secret
+from habla.model.snmp import SnmpSpec
+from habla.onhost.document import File, Health, Unit, secret
 
 __all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
 

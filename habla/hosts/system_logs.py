@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from habla.hosts.rotation import JOURNAL_FILES
 from habla.model.disk import LogsSpec, size_bytes
 from habla.model.service import Log, Offer, ServiceState, Site, Stability
-from habla.model.state import Action, File
+from habla.onhost.document import Action, File
 
 __all__ = ["SystemLogs"]
 

@@ -11,10 +11,11 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from habla.hosts.snmp import WATCH_ALIVE
-from habla.model.disk import AlertsSpec, SnmpSpec
+from habla.model.disk import AlertsSpec
 from habla.model.programs import package_texts
 from habla.model.service import Offer, ServiceState, Site, Stability
-from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.model.snmp import SnmpSpec
+from habla.onhost.document import Action, Directory, File, Health, Unit, secret
 from habla.onhost.programs.snmp_user import AUTH, PRIVACY
 
 __all__ = ["PROGRAM", "Guard", "Peer", "Watch"]

@@ -17,8 +17,9 @@ from habla.hosts.rotation import bounds
 from habla.hosts.snmp import Snmp
 from habla.hosts.system_logs import SystemLogs
 from habla.hosts.watch import Guard, Peer, Watch
-from habla.model.disk import AlertsSpec, PartitionSpec, SnmpSpec
+from habla.model.disk import AlertsSpec, PartitionSpec
 from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.model.snmp import SnmpSpec
 from habla.plan.component import Standing
 from habla.services.cacti import ALIVE_PATH
 

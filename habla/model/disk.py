@@ -5,7 +5,7 @@ Sizes are texts, ``512k``, ``64M``, ``4G``, in powers of 1024 as logrotate takes
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -14,14 +14,12 @@ from habla.model.spec import Line, LogSize, LogSpec, PortNumber, Spec
 
 __all__ = [
     "AlertsSpec",
-    "CactiSpec",
     "LogRuleSpec",
     "LogsSpec",
     "MailAddress",
     "MountPoint",
     "PartitionSpec",
     "SmtpSpec",
-    "SnmpSpec",
     "size_bytes",
 ]
 
@@ -125,29 +123,3 @@ class AlertsSpec(Spec):
     def told(self) -> bool:
         """Whether anybody is told."""
         return bool(self.to or self.command)
-
-
-class SnmpSpec(Spec):
-    """snmpd on every host, for the monitor only.
-
-    version 3: a user with authentication and privacy; auth, privacy: the secrets that hold its passphrases,
-    of 8 characters or more. version 2c: community is the secret.
-    """
-
-    version: Literal["3", "2c"] = "3"
-    port: PortNumber = 161
-    user: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "habla"
-    auth: SecretName = "snmp/auth"
-    privacy: SecretName = "snmp/privacy"
-    community: SecretName = "snmp/community"
-
-
-class CactiSpec(Spec):
-    """Cacti on the monitor: its web server on the internal address, its database on loopback.
-
-    password: the secret that holds the password of ``admin``. database_password: of its database user.
-    """
-
-    port: PortNumber = 80
-    password: SecretName = "cacti/admin"
-    database_password: SecretName = "cacti/database"

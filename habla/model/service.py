@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 from habla.model.disk import LogsSpec
-from habla.model.state import Parts
+from habla.onhost.document import Parts
 
 __all__ = [
     "DRAIN_PORT",
@@ -170,7 +170,7 @@ class Site:
     logs: LogsSpec = LogsSpec()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ServiceState(Parts):
     """One service on one host, with its ports and logs.
 

@@ -1,24 +1,63 @@
-"""The host state document as the agent reads it. Its writer is ``habla/model/state.py``."""
+"""The state of a host: what one component must be on it, as a canonical JSON document with a digest.
+
+This is the one definition of the document. The plan builds these values, and the agent reads them from JSON
+with the same classes (``reading``). ``pulumi preview`` shows a document to a reviewer, so everything in it is
+keyed by name or path and holds plain text. A document never holds a secret: a file names it (see ``secret``),
+and the agent fills it in on the host.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
 from .failure import Failure
 
 FORMAT = 1
 _SECRET = re.compile(r"@\{secret:([a-z0-9._/-]+)(?:\|([a-z]+))?\}")
-T = TypeVar("T")
+# How the value of a secret is escaped, by the form that its placeholder names.
+_ESCAPES: Dict[str, Callable[[str], str]] = {
+    "": lambda value: value,
+    "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
+    "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
+    "json": lambda value: json.dumps(value)[1:-1],
+}
+
+
+def has_form(form: str) -> bool:
+    """Whether a placeholder may name this form."""
+    return form in _ESCAPES
+
+
+def secret(name: str, form: str = "") -> str:
+    """The placeholder for the secret ``name`` in the text of a file.
+
+    form: how the agent escapes the value: not at all, for a SQL string in single quotes (``sql``), for an
+    environment file's value in double quotes (``env``), or for a JSON string (``json``).
+    """
+    if not has_form(form):
+        raise ValueError("a secret has no form {}".format(form))
+    return "@{{secret:{}{}}}".format(name, "|" + form if form else "")
+
+
+def secret_names(text: str) -> Tuple[str, ...]:
+    """The names of the secrets that ``text`` asks for, sorted, without repetition."""
+    return tuple(sorted({name for name, _ in _SECRET.findall(text)}))
+
+
+def escaped(secrets: Mapping[str, str]) -> List[str]:
+    """Every form in which a secret may appear in a file, and so in the output of a program that reads it."""
+    return sorted({escape(value) for value in secrets.values() for escape in _ESCAPES.values()})
 
 
 @dataclass(frozen=True)
 class File:
+    """A file: its text, octal mode, owner and group."""
+
     text: str
     mode: str = "0644"
     owner: str = "root"
@@ -26,7 +65,7 @@ class File:
 
     @property
     def placeholders(self) -> List[Tuple[str, str]]:
-        """The secrets that it asks for: name, form."""
+        """The secrets that it asks for: (name, form)."""
         return _SECRET.findall(self.text)
 
     def content(self, secrets: Mapping[str, str]) -> bytes:
@@ -41,22 +80,10 @@ class File:
         return _SECRET.sub(fill, self.text).encode()
 
 
-# How a value is escaped where it stands: see ``secret`` in the document's writer.
-_ESCAPES: Dict[str, Callable[[str], str]] = {
-    "": lambda value: value,
-    "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
-    "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
-    "json": lambda value: json.dumps(value)[1:-1],
-}
-
-
-def escaped(secrets: Mapping[str, str]) -> List[str]:
-    """Every form in which a secret may stand in a file, and so in the words of who reads that file."""
-    return sorted({escape(value) for value in secrets.values() for escape in _ESCAPES.values()})
-
-
 @dataclass(frozen=True)
 class Directory:
+    """A directory that must exist. Never deleted with the component unless the user asks for a purge."""
+
     mode: str = "0755"
     owner: str = "root"
     group: str = "root"
@@ -64,24 +91,41 @@ class Directory:
 
 @dataclass(frozen=True)
 class User:
+    """A system user, with a group of the same name and no login."""
+
     home: str = "/nonexistent"
     groups: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Unit:
+    """A systemd unit that runs and starts at boot.
+
+    restart_on, reload_on: paths (or links) whose change makes it restart or reload; a restart wins.
+    """
+
     restart_on: Tuple[str, ...] = ()
     reload_on: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Check:
+    """A daemon's own checker, run before a changed file of ``files`` is put in place.
+
+    command: an argument ``{/path}`` becomes the staged file, or the live one when that did not change.
+    """
+
     command: Tuple[str, ...]
     files: Tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Action:
+    """An idempotent command, run after the units are up when one of its inputs changed or it never succeeded.
+
+    stdin: a file of the state to feed to it. timeout: seconds.
+    """
+
     command: Tuple[str, ...]
     inputs: Tuple[str, ...] = ()
     stdin: str = ""
@@ -90,6 +134,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Health:
+    """A check that must succeed before an apply counts as done.
+
+    Either ``command`` succeeds, or ``address``:``port`` accepts a connection and, where ``path`` is given,
+    answers an HTTP GET (with ``host`` as its Host header) with the status ``expect``. deadline: seconds.
+    """
+
     unit: str = ""
     address: str = ""
     port: int = 0
@@ -102,117 +152,82 @@ class Health:
 
 @dataclass(frozen=True)
 class Archive:
+    """A tar archive unpacked beside a link that is switched in one step: ``PATH`` -> ``PATH.d/SHA256``.
+
+    url: where the host fetches it; empty when the archive was handed over beforehand.
+    """
+
     sha256: str
     url: str = ""
 
 
 @dataclass(frozen=True)
-class Document:
-    """What one component must be on this host."""
+class Parts:
+    """The parts of a host's state, by kind. ``stopped`` units are masked: they never run."""
 
+    packages: Tuple[str, ...] = ()
+    users: Mapping[str, User] = field(default_factory=dict)
+    directories: Mapping[str, Directory] = field(default_factory=dict)
+    files: Mapping[str, File] = field(default_factory=dict)
+    archives: Mapping[str, Archive] = field(default_factory=dict)
+    stopped: Tuple[str, ...] = ()
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    health: Mapping[str, Health] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Owner:
     host: str
     component: str
-    packages: Tuple[str, ...] = ()
-    users: Dict[str, User] = field(default_factory=dict)
-    directories: Dict[str, Directory] = field(default_factory=dict)
-    files: Dict[str, File] = field(default_factory=dict)
-    archives: Dict[str, Archive] = field(default_factory=dict)
-    stopped: Tuple[str, ...] = ()
-    units: Dict[str, Unit] = field(default_factory=dict)
-    checks: Dict[str, Check] = field(default_factory=dict)
-    actions: Dict[str, Action] = field(default_factory=dict)
-    health: Dict[str, Health] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostState(Parts, _Owner):
+    """The state of one component on one host."""
 
     @property
-    def secrets(self) -> List[str]:
-        """The names of all secrets that its files ask for."""
-        return sorted({name for file in self.files.values() for name, _ in file.placeholders})
+    def secrets(self) -> Tuple[str, ...]:
+        """The names of all secrets that its files ask for, sorted."""
+        return tuple(sorted({name for file in self.files.values() for name in secret_names(file.text)}))
 
+    def document(self) -> Dict[str, Any]:
+        """The document as plain JSON values; what equals its default is left out, to keep diffs short."""
+        return {"format": FORMAT, **_plain(self)}
 
-_PARTS: Dict[str, Type[Any]] = {
-    "users": User,
-    "directories": Directory,
-    "files": File,
-    "archives": Archive,
-    "units": Unit,
-    "checks": Check,
-    "actions": Action,
-    "health": Health,
-}
-_PATHS = ("directories", "files", "archives")
-_MODE = re.compile(r"^0?[0-7]{3,4}$")
+    def canonical(self) -> str:
+        """The document as canonical JSON: sorted keys, no blanks, one line, ends with a newline."""
+        return canonical(self.document())
 
-
-def from_json(raw: Any) -> Document:
-    """The document of JSON values. Raises Failure."""
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-        reason = "this agent reads format {}, not {}: deploy with one version of habla".format(FORMAT, found)
-        raise Failure("read", "the document", reason)
-    values = {key: value for key, value in raw.items() if key != "format"}
-    for part, kind in _PARTS.items():
-        if part in values:
-            items = _mapping(values[part], part).items()
-            values[part] = {name: _build(kind, item, "{}.{}".format(part, name)) for name, item in items}
-    document: Document = _build(Document, values, "the document")
-    if not re.match(r"^[a-z][a-z0-9-]*$", document.component):
-        raise Failure("read", document.component, "not a component's name")
-    for path in sorted({path for part in _PATHS for path in values.get(part, {})}):
-        if not path.startswith("/") or path.startswith("//") or os.path.normpath(path) != path or path == "/":
-            raise Failure("read", path, "not an absolute, plain path")
-    modes = {path: item.mode for path, item in document.files.items()}
-    modes.update((path, item.mode) for path, item in document.directories.items())
-    for path, mode in sorted(modes.items()):
-        if not _MODE.match(mode):
-            raise Failure("read", path, "not an octal mode: {}".format(mode))
-    for path, archive in document.archives.items():
-        if not re.match(r"^[0-9a-f]{64}$", archive.sha256):
-            raise Failure("read", path, "not a sha256: {}".format(archive.sha256))
-    for name, form in sorted({found for item in document.files.values() for found in item.placeholders}):
-        if form not in _ESCAPES:
-            raise Failure("read", name, "a secret has no form {}".format(form))
-    return document
+    def digest(self) -> str:
+        """The sha256 of the canonical bytes, in hexadecimal."""
+        return digest(self.document())
 
 
 def canonical(raw: Any) -> str:
-    """Canonical JSON, as the document's writer makes it."""
+    """JSON values as canonical JSON."""
     return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def digest(raw: Any) -> str:
-    """The sha256 of the canonical bytes."""
+    """The sha256 of the canonical bytes of JSON values, in hexadecimal."""
     return hashlib.sha256(canonical(raw).encode()).hexdigest()
 
 
-def _mapping(raw: Any, where: str) -> Dict[str, Any]:
-    if not isinstance(raw, dict):
-        raise Failure("read", where, "a mapping is needed, not {}".format(type(raw).__name__))
-    return raw
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dict(_fields(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
-def _build(kind: Type[T], raw: Any, where: str) -> T:
-    known = {item.name: str(item.type) for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(_mapping(raw, where)) - set(known))
-    if unknown:
-        raise Failure("read", where, "unknown keys: {}".format(", ".join(unknown)))
-    for key, value in raw.items():
-        if not _fits(value, known[key]):
-            found = type(value).__name__
-            raise Failure("read", where, "{} must be {}, not {}".format(key, _WORDS[known[key][:3]], found))
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise Failure("read", where, str(error)) from None
-
-
-# The first letters of a field's type, and what it is in JSON.
-_WORDS = {"str": "a string", "int": "a number", "Tup": "a list of strings", "Dic": "a mapping"}
-
-
-def _fits(value: Any, declared: str) -> bool:
-    if declared.startswith("Tuple"):
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if declared.startswith("Dict"):
-        return isinstance(value, dict)
-    return isinstance(value, str if declared == "str" else int) and not isinstance(value, bool)
+def _fields(value: Any) -> Iterator[Tuple[str, Any]]:
+    for item in dataclasses.fields(value):
+        current = getattr(value, item.name)
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required or (current != item.default and current not in ((), {})):
+            yield item.name, _plain(current)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Archive
+from habla.onhost.document import Archive
 
 __all__ = ["MAX_BYTES", "archive_reader", "pack", "read_archive"]
 

@@ -16,7 +16,7 @@ from habla.hosts.drain import Drain
 from habla.hosts.network import READY_UNIT
 from habla.hosts.rotation import rotation_rules
 from habla.model.service import Log, Service, ServiceState, Site
-from habla.model.state import File, HostState
+from habla.onhost.document import File, HostState
 from habla.services.haproxy import Haproxy
 from habla.services.keepalived import Keepalived
 

@@ -9,7 +9,7 @@ from habla.hosts.budget import Budget
 from habla.hosts.rotation import RULES
 from habla.model.roles import Role
 from habla.model.service import Endpoints, Service, Site
-from habla.model.state import HostState
+from habla.onhost.document import HostState
 from habla.plan.addressing import AddressPlan
 from habla.settings.models import Settings
 

@@ -12,7 +12,7 @@ from habla.hosts.watch_settings import Watching, proved_budgets, watched, watche
 from habla.model.roles import APP, Role
 from habla.model.service import Endpoint, Endpoints, Service, Site
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Archive, HostState
+from habla.onhost.document import Archive, HostState
 from habla.plan.addressing import AddressPlan
 from habla.plan.component import Standing, composed
 from habla.plan.fleet_plan import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan

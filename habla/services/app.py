@@ -19,8 +19,8 @@ from habla.model.service import (
     Site,
     Stability,
 )
-from habla.model.spec import AppSpec
-from habla.model.state import Archive, Directory, File, Health, Unit, User, secret
+from habla.onhost.document import Archive, Directory, File, Health, Unit, User, secret
+from habla.services.app_spec import AppSpec
 
 __all__ = ["App"]
 

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Network
 from habla.errors import Fault
 from habla.hosts.drain import BY_HAND, BY_SETTING, drain_flag
 from habla.model.service import Offer, ServiceState, Site, Stability
-from habla.model.state import Check, Directory, File, Health, Unit
+from habla.onhost.document import Check, Directory, File, Health, Unit
 from habla.services.haproxy.haproxy_spec import VrrpSpec
 
 __all__ = ["FRONT", "Keepalived", "vrrp_faults"]

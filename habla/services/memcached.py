@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.spec import MemcachedSpec
-from habla.model.state import File, Health, Unit
+from habla.model.spec import PortNumber, Spec
+from habla.onhost.document import File, Health, Unit
 
-__all__ = ["Memcached"]
+__all__ = ["Memcached", "MemcachedSpec"]
 
 _CONFIG = "/etc/memcached.conf"
+
+
+class MemcachedSpec(Spec):
+    """memcached, on the internal address only."""
+
+    port: PortNumber = 11211
+    memory_mb: Annotated[int, Field(ge=1)] = 64
+    max_connections: Annotated[int, Field(ge=1)] = 1024
 
 
 @dataclass(frozen=True)

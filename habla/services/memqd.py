@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.spec import MemqdSpec
-from habla.model.state import Directory, File, Health, Unit
+from habla.model.spec import PortNumber, Spec
+from habla.onhost.document import Directory, File, Health, Unit
 
-__all__ = ["Memqd"]
+__all__ = ["Memqd", "MemqdSpec"]
 
 _CONFIG = "/etc/default/beanstalkd"
 _DATA = "/var/lib/beanstalkd"
+
+
+class MemqdSpec(Spec):
+    """The fleet's queue daemon. ``beanstalkd`` writes every job to its log before it answers."""
+
+    engine: Literal["beanstalkd"] = "beanstalkd"
+    port: PortNumber = 11300
+    max_job_bytes: Annotated[int, Field(ge=1)] = 65535
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from habla.model.names import SecretName
 from habla.model.service import Log, Offer, Port, ServiceState, Site, Stability
-from habla.model.spec import MysqlSpec
-from habla.model.state import Action, Check, File, Health, Unit, secret
+from habla.model.spec import Identifier, PortNumber, Spec
+from habla.onhost.document import Action, Check, File, Health, Unit, secret
 
-__all__ = ["Mysql"]
+__all__ = ["Mysql", "MysqlSpec"]
 
 # After Debian's 50-server.cnf, which binds to loopback.
 _CONFIG = "/etc/mysql/mariadb.conf.d/90-habla.cnf"
 _GRANTS = "/etc/mysql/habla-grants.sql"
 _LOG = "/var/log/mysql/error.log"
+
+
+class MysqlSpec(Spec):
+    """MySQL (MariaDB): one database and one user who may do everything in it, from the internal network.
+
+    password: the name of the secret that holds the user's password.
+    """
+
+    port: PortNumber = 3306
+    database: Identifier = "habla"
+    user: Identifier = "habla"
+    password: SecretName = "mysql/habla"
+    buffer_pool_mb: Annotated[int, Field(ge=5)] = 128
+    max_connections: Annotated[int, Field(ge=10)] = 151
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from habla.model.names import DnsName
 from habla.model.service import HttpCheck, Log, Offer, Port, Route, ServiceState, Site, Stability
-from habla.model.spec import StaticSpec
-from habla.model.state import Archive, Check, File, Health, Unit
+from habla.model.spec import ArchiveSpec, PortNumber, Spec
+from habla.onhost.document import Archive, Check, File, Health, Unit
 
-__all__ = ["Static"]
+__all__ = ["Static", "StaticSpec"]
 
 _CONFIG = "/etc/nginx/nginx.conf"
 _CONTENT = "/srv/static"
 _HEALTH = "/.well-known/habla-static"
+
+
+class StaticSpec(Spec):
+    """nginx for static images. ``host`` is the virtual host that HAProxy sends to it."""
+
+    host: DnsName = "static.hab.la"
+    port: PortNumber = 8080
+    content: ArchiveSpec | None = None
+    max_age: Annotated[int, Field(ge=0)] = 3600
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName, ServiceName
 from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
-from habla.model.spec import AppSpec
+from habla.services.app_spec import AppSpec
 from habla.services.haproxy.haproxy_spec import HaproxySpec
 from habla.settings.models import (
     HostSettings,

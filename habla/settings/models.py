@@ -9,21 +9,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from habla.model.disk import AlertsSpec, CactiSpec, LogsSpec, MountPoint, PartitionSpec, SnmpSpec
+from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.roles import SERVICE_KINDS
-from habla.model.spec import (
-    AppSpec,
-    Interface,
-    JabberSpec,
-    MemcachedSpec,
-    MemqdSpec,
-    MysqlSpec,
-    PortNumber,
-    Spec,
-    StaticSpec,
-)
+from habla.model.snmp import SnmpSpec
+from habla.model.spec import Interface, PortNumber, Spec
+from habla.services.app_spec import AppSpec
+from habla.services.cacti.cacti import CactiSpec
 from habla.services.haproxy.haproxy_spec import HaproxySpec
+from habla.services.jabber import JabberSpec
+from habla.services.memcached import MemcachedSpec
+from habla.services.memqd import MemqdSpec
+from habla.services.mysql import MysqlSpec
+from habla.services.static import StaticSpec
 
 __all__ = [
     "BastionSettings",

@@ -10,7 +10,7 @@ from mocks import Recorder
 
 from habla.components.fleet import deploy_fleet
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Archive
+from habla.onhost.document import Archive
 from habla.plan import make_plan
 from habla.settings.loading import load_settings
 

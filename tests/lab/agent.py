@@ -15,7 +15,7 @@ from hosts import Lab
 
 from habla.components.agent_bundle import AGENT_PATH, agent_sources, install_command
 from habla.components.command import _as_root, agent_command
-from habla.model.state import Action, Check, Directory, File, Health, HostState, Unit
+from habla.onhost.document import Action, Check, Directory, File, Health, HostState, Unit
 
 PAGE = "/etc/demo/page"
 SERVER = "/usr/local/lib/demo/serve.py"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from agent import HAPROXY, PAGE, SERVER, UNIT, AgentHost, Look, agent_hosts, demo, with_files
 
-from habla.model.state import Action, Check, File, Health, HostState, Unit
+from habla.onhost.document import Action, Check, File, Health, HostState, Unit
 
 pytestmark = pytest.mark.lab
 

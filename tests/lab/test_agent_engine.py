@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hosts import REPOSITORY, Lab
 
-from habla.model.state import Action, File, HostState
+from habla.onhost.document import Action, File, HostState
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 

@@ -9,7 +9,7 @@ import pytest
 from agent import HAPROXY, PAGE, POINTS, SERVER, UNIT, AgentHost, agent_hosts, demo, with_files
 from hosts import Lab
 
-from habla.model.state import File, HostState, Unit
+from habla.onhost.document import File, HostState, Unit
 
 pytestmark = pytest.mark.lab
 

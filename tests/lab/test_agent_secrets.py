@@ -14,7 +14,7 @@ import pytest
 from agent import AgentHost, Done, agent_hosts
 from hosts import Lab
 
-from habla.model.state import Action, Archive, Check, File, Health, HostState, Unit, secret
+from habla.onhost.document import Action, Archive, Check, File, Health, HostState, Unit, secret
 
 pytestmark = pytest.mark.lab
 

@@ -13,7 +13,7 @@ from agent import AgentHost, Done, agent_hosts
 from hosts import wait_for
 from releases import mortal, tar
 
-from habla.model.state import Archive, File, HostState
+from habla.onhost.document import Archive, File, HostState
 from habla.services.haproxy.release import release_states
 
 pytestmark = pytest.mark.lab

@@ -13,10 +13,11 @@ from hosts import Lab, wait_for
 
 from habla.hosts.network import network_state
 from habla.hosts.snmp import Snmp
-from habla.model.disk import CactiSpec, SnmpSpec
 from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.model.snmp import SnmpSpec
 from habla.plan.component import compose
 from habla.services.cacti import Cacti, Device
+from habla.services.cacti.cacti import CactiSpec
 
 pytestmark = pytest.mark.lab
 

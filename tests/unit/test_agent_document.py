@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from habla.model.state import (
+from habla.onhost import failure
+from habla.onhost.document import (
     Action,
     Archive,
     Check,
@@ -18,12 +19,14 @@ from habla.model.state import (
     HostState,
     Unit,
     User,
+    canonical,
+    digest,
+    escaped,
     secret,
     secret_names,
 )
-from habla.onhost import failure
-from habla.onhost.document import canonical, digest, escaped, from_json
 from habla.onhost.failure import Failure, hide, readable
+from habla.onhost.reading import from_json
 
 _STATE = HostState(
     host="front1",
@@ -48,19 +51,13 @@ def nothing_hidden() -> Iterator[None]:
     failure._hidden.clear()
 
 
-def test_agent_reads_what_the_library_writes() -> None:
+def test_the_agent_reads_the_state_that_the_library_wrote() -> None:
     """Every field of a state arrives, and both sides compute the same bytes and digest."""
     raw = json.loads(_STATE.canonical())
     document = from_json(raw)
-    for part in ("packages", "stopped", "host", "component"):
-        assert getattr(document, part) == getattr(_STATE, part)
-    for part in ("users", "directories", "files", "archives", "units", "checks", "actions", "health"):
-        ours, theirs = getattr(document, part), getattr(_STATE, part)
-        assert {name: vars(item) for name, item in ours.items()} == {
-            name: vars(item) for name, item in theirs.items()
-        }
+    assert document == _STATE
     assert (canonical(raw), digest(raw)) == (_STATE.canonical(), _STATE.digest())
-    assert document.secrets == list(_STATE.secrets) == ["a/b", "c"]
+    assert document.secrets == ("a/b", "c")
 
 
 _BASE: dict[str, Any] = {"format": 1, "host": "h", "component": "www"}
@@ -137,11 +134,17 @@ def test_secret_is_escaped_where_it_stands(form: Any, value: str, written: str) 
         file.content({"another": value})
 
 
-def test_both_sides_find_the_same_placeholders() -> None:
-    """What the library takes for a secret's name, the agent does too."""
+def test_only_well_formed_placeholders_are_secrets() -> None:
+    """A name in capitals, or braces without the sign in front, ask for nothing."""
     text = "@{secret:a} @{secret:b/c|env} @{secret:Z} @{secret:a|sql} @secret:x {secret:y}"
     raw = {**_BASE, "files": {"/etc/x": {"text": text}}}
-    assert tuple(from_json(raw).secrets) == secret_names(text) == ("a", "b/c")
+    assert from_json(raw).secrets == secret_names(text) == ("a", "b/c")
+
+
+def test_a_placeholder_of_no_known_form_cannot_be_written() -> None:
+    """The library refuses the form that the agent would refuse later."""
+    with pytest.raises(ValueError, match="no form html"):
+        secret("a", "html")
 
 
 @pytest.mark.parametrize(

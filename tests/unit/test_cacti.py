@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from habla.hosts.snmp import Snmp, sessions_oid
-from habla.model.disk import CactiSpec, SnmpSpec
 from habla.model.service import Scope, Site
-from habla.model.state import secret_names
+from habla.model.snmp import SnmpSpec
 from habla.onhost.cacti import client, poll, setup, sync
-from habla.onhost.document import from_json
+from habla.onhost.document import secret_names
+from habla.onhost.reading import from_json
 from habla.plan.component import compose
 from habla.services.cacti import Cacti, Device
+from habla.services.cacti.cacti import CactiSpec
 
 SITE = Site("monitor1", IPv4Address("192.168.2.20"), IPv4Network("192.168.2.0/24"), "hab.la")
 DEVICES = (

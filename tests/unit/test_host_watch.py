@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Archive
+from habla.onhost.document import Archive
 from habla.plan import FleetPlan, make_plan
 from habla.settings.loading import load_settings
 

@@ -12,11 +12,11 @@ import yaml
 
 from habla.errors import SettingsError
 from habla.model.service import Endpoint, Endpoints, Site
-from habla.model.spec import AppSpec
-from habla.model.state import HostState
+from habla.onhost.document import HostState
 from habla.plan import FleetPlan, make_plan
 from habla.plan.component import compose
 from habla.services.app import App
+from habla.services.app_spec import AppSpec
 from habla.services.haproxy import Haproxy
 from habla.services.haproxy.haproxy_spec import HaproxySpec, VrrpSpec
 from habla.services.keepalived import vrrp_faults

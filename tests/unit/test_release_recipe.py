@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Archive
-from habla.onhost.document import from_json
+from habla.onhost.document import Archive
+from habla.onhost.reading import from_json
 from habla.plan import FleetPlan, make_plan
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec, ReleaseSpec
 from habla.services.haproxy.release import binary, built, release_faults, release_states

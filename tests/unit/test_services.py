@@ -13,18 +13,18 @@ import pytest
 from habla.cli import main
 from habla.errors import SettingsError
 from habla.model.service import Endpoint, Endpoints, Site
-from habla.model.spec import AppSpec, HealthSpec, MysqlSpec, RouteSpec
-from habla.model.state import HostState, secret, secret_names
-from habla.onhost.document import from_json
+from habla.onhost.document import HostState, secret, secret_names
 from habla.onhost.programs.jabber_cluster import parse_nodes
+from habla.onhost.reading import from_json
 from habla.plan.archive_files import MAX_BYTES, pack
 from habla.plan.component import compose
 from habla.plan.stack_files import load_plan, read_held, write_held
 from habla.services.app import App
+from habla.services.app_spec import AppSpec, HealthSpec, RouteSpec
 from habla.services.haproxy import Haproxy
 from habla.services.haproxy.haproxy_spec import HaproxySpec
 from habla.services.memcached import Memcached
-from habla.services.mysql import Mysql
+from habla.services.mysql import Mysql, MysqlSpec
 
 ROOT = Path(__file__).parents[2]
 SITE = Site("stable1", IPv4Address("192.168.2.100"), IPv4Network("192.168.2.0/24"), "hab.la")

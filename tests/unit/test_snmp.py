@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from habla.hosts.snmp import WATCH_ALIVE, Snmp, sessions_oid
-from habla.model.disk import SnmpSpec
 from habla.model.service import Endpoint, Endpoints, Offer, Site
-from habla.model.state import secret_names
+from habla.model.snmp import SnmpSpec
+from habla.onhost.document import secret_names
 from habla.onhost.programs import haproxy_sessions, snmp_user
 from habla.plan.component import compose
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from habla.hosts.watch import Guard, Peer, Watch
-from habla.model.disk import AlertsSpec, SmtpSpec, SnmpSpec
+from habla.model.disk import AlertsSpec, SmtpSpec
 from habla.model.service import ServiceState, Site
+from habla.model.snmp import SnmpSpec
 from habla.onhost.watch import settings
 from habla.plan.component import compose
 

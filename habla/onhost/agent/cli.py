@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from ..document import FORMAT, escaped, from_json
+from ..document import FORMAT, escaped
 from ..failure import Failure, hide, readable
+from ..reading import from_json
 from . import archives, places, system
 from .deletion import delete
 from .diff import compare

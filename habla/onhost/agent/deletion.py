@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ..document import from_json
 from ..failure import Failure
+from ..reading import from_json
 from . import archives, files, places, system
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set
 
-from ..document import Document
+from ..document import HostState
 from ..failure import Failure
 from .places import records
 from .system import UnitState, missing_packages, unit_states
@@ -47,7 +47,7 @@ class Changes:
         return {key: value for key, value in dataclasses.asdict(self).items() if value}
 
 
-def compare(document: Document, record: Mapping[str, Any], secrets: Mapping[str, str]) -> Changes:
+def compare(document: HostState, record: Mapping[str, Any], secrets: Mapping[str, str]) -> Changes:
     """What it takes to make this host as the document says.
 
     record: of the last apply of this component, empty before the first. Raises Failure when two components
@@ -77,7 +77,7 @@ def compare(document: Document, record: Mapping[str, Any], secrets: Mapping[str,
 
 
 def _compare_units(
-    document: Document, changes: Changes, states: Mapping[str, UnitState], changed: Set[str]
+    document: HostState, changes: Changes, states: Mapping[str, UnitState], changed: Set[str]
 ) -> None:
     for name, unit in sorted(document.units.items()):
         state = states[name]
@@ -99,7 +99,7 @@ def _drop_ins(unit: str, changed: Set[str]) -> Set[str]:
     return {path for path in changed for base in bases if path.startswith(_SYSTEM_UNITS + base + ".d/")}
 
 
-def inputs_digest(document: Document, name: str, secrets: Mapping[str, str]) -> str:
+def inputs_digest(document: HostState, name: str, secrets: Mapping[str, str]) -> str:
     """What an action depends on, as a digest; kept on this host only, readable by root."""
     action = document.actions[name]
     total = hashlib.sha256(repr((action.command, action.stdin)).encode())
@@ -113,7 +113,7 @@ def inputs_digest(document: Document, name: str, secrets: Mapping[str, str]) -> 
 
 
 def _due(
-    document: Document, record: Mapping[str, Any], changes: Changes, secrets: Mapping[str, str]
+    document: HostState, record: Mapping[str, Any], changes: Changes, secrets: Mapping[str, str]
 ) -> List[str]:
     done = record.get("actions", {})
     touched = {*changes.files, *changes.archives}
@@ -125,7 +125,7 @@ def _due(
     ]
 
 
-def _refuse_shared(document: Document) -> None:
+def _refuse_shared(document: HostState) -> None:
     for other, record in records().items():
         if other == document.component:
             continue
@@ -156,7 +156,7 @@ def _owned(status: os.stat_result, mode: str, owner: str, group: str) -> bool:
     return stat.S_IMODE(status.st_mode) == int(mode, 8) and (status.st_uid, status.st_gid) == wanted
 
 
-def _directory_is(document: Document, path: str) -> bool:
+def _directory_is(document: HostState, path: str) -> bool:
     wanted = document.directories[path]
     status = _status(path)
     return (
@@ -166,7 +166,7 @@ def _directory_is(document: Document, path: str) -> bool:
     )
 
 
-def _file_is(document: Document, path: str, secrets: Mapping[str, str]) -> bool:
+def _file_is(document: HostState, path: str, secrets: Mapping[str, str]) -> bool:
     wanted = document.files[path]
     status = _status(path)
     if status is None or not stat.S_ISREG(status.st_mode):

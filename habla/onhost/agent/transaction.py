@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from ..document import Document, digest, from_json
+from ..document import HostState, digest
 from ..failure import Failure, readable
+from ..reading import from_json
 from . import archives, files, health, places, system
 from .checks import run_checks
 from .diff import Changes, compare, inputs_digest, link_target
@@ -29,7 +30,7 @@ class Transaction:
 
     def __init__(self, raw: Any, secrets: Secrets) -> None:
         self.raw = raw
-        self.document: Document = from_json(raw)
+        self.document: HostState = from_json(raw)
         self.secrets = secrets
         self.record: Dict[str, Any] = places.read_json(places.record_path(self.document.component)) or {}
         self.changes = Changes()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from habla.hosts.snmp import sessions_oid
-from habla.model.disk import CactiSpec, SnmpSpec
+from habla.model.names import SecretName
 from habla.model.programs import package_texts
 from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
-from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.model.snmp import SnmpSpec
+from habla.model.spec import PortNumber, Spec
+from habla.onhost.document import Action, Directory, File, Health, Unit, secret
 from habla.services.cacti.texts import (
     SNMP_CLASS,
     apache_ports,
@@ -26,7 +28,7 @@ from habla.services.cacti.texts import (
     worker,
 )
 
-__all__ = ["ALIVE_PATH", "Cacti", "Device"]
+__all__ = ["ALIVE_PATH", "Cacti", "CactiSpec", "Device"]
 
 # Where the web server shows the time of the last poll that went well, in seconds since 1970.
 ALIVE_PATH = "/habla-alive"
@@ -49,6 +51,17 @@ _SOURCES = "habla.onhost.cacti"
 _POLL, _SYNC = "habla-cacti-poll", "habla-cacti-sync"
 _MYSQL_LOGS = "/var/log/mysql"
 _SYSTEMD = "/etc/systemd/system"
+
+
+class CactiSpec(Spec):
+    """Cacti on the monitor: its web server on the internal address, its database on loopback.
+
+    password: the secret that holds the password of ``admin``. database_password: of its database user.
+    """
+
+    port: PortNumber = 80
+    password: SecretName = "cacti/admin"
+    database_password: SecretName = "cacti/database"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from habla.model.service import Site
-from habla.model.state import secret
+from habla.onhost.document import secret
 
 __all__ = [
     "SNMP_CLASS",

@@ -1,6 +1,27 @@
 """HAProxy: one typed model of a load balancer, lowered to the dialects 1.3.14 and 2.x."""
 
 from habla.services.haproxy.haproxy import Haproxy
+from habla.services.haproxy.haproxy_spec import (
+    INSTANCES,
+    CookiesSpec,
+    HaproxyInstanceSpec,
+    HaproxySpec,
+    ReleaseSpec,
+    TimeoutsSpec,
+    TlsSpec,
+    VrrpSpec,
+)
 from habla.services.haproxy.release import built
 
-__all__ = ["Haproxy", "built"]
+__all__ = [
+    "INSTANCES",
+    "CookiesSpec",
+    "Haproxy",
+    "HaproxyInstanceSpec",
+    "HaproxySpec",
+    "ReleaseSpec",
+    "TimeoutsSpec",
+    "TlsSpec",
+    "VrrpSpec",
+    "built",
+]

@@ -9,8 +9,8 @@ from typing import assert_never
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
-from habla.model.state import Archive, Directory, File, Health, HostState, Unit, User, secret
-from habla.model.state import Check as FileCheck
+from habla.onhost.document import Archive, Directory, File, Health, HostState, Unit, User, secret
+from habla.onhost.document import Check as FileCheck
 from habla.services.haproxy.dialect import LOG_SOCKET, render
 from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
 from habla.services.haproxy.model import Dialect, Instance

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from habla.errors import Fault
 from habla.model.spec import ArchiveSpec
-from habla.model.state import Action, Archive, File, HostState
+from habla.onhost.document import Action, Archive, File, HostState
 from habla.services.haproxy.haproxy_spec import (
     DISTRIBUTION,
     INSTANCES,

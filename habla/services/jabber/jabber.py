@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from habla.model.programs import program_text
 from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability, XmppCheck
-from habla.model.spec import JabberSpec
-from habla.model.state import Action, Directory, File, Health, Unit, secret
+from habla.onhost.document import Action, Directory, File, Health, Unit, secret
+from habla.services.jabber.jabber_spec import JabberSpec
 
 __all__ = ["Jabber"]
 

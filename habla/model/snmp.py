@@ -1,0 +1,27 @@
+"""SNMP: the settings that snmpd on every host and the monitor share, and the numbers they agree on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from habla.model.names import SecretName
+from habla.model.spec import PortNumber, Spec
+
+__all__ = ["SnmpSpec"]
+
+
+class SnmpSpec(Spec):
+    """snmpd on every host, for the monitor only.
+
+    version 3: a user with authentication and privacy; auth, privacy: the secrets that hold its passphrases,
+    of 8 characters or more. version 2c: community is the secret.
+    """
+
+    version: Literal["3", "2c"] = "3"
+    port: PortNumber = 161
+    user: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "habla"
+    auth: SecretName = "snmp/auth"
+    privacy: SecretName = "snmp/privacy"
+    community: SecretName = "snmp/community"

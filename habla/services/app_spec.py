@@ -1,0 +1,74 @@
+"""The settings of a program of the user's own: ``habla:apps`` of a stack."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from habla.model.names import DnsName, SecretName, ServiceName
+from habla.model.spec import ArchiveSpec, Identifier, Line, LogSpec, PortNumber, Spec
+
+__all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
+
+
+class HealthSpec(Spec):
+    """An HTTP GET of ``path`` must answer with status ``expect``, within ``deadline`` seconds of a start."""
+
+    path: Annotated[str, Field(pattern=r"^/\S*$")]
+    expect: Annotated[int, Field(ge=100, le=599)] = 200
+    deadline: Annotated[int, Field(ge=1, le=600)] = 30
+
+
+class RouteSpec(Spec):
+    """Requests for this virtual host, this path prefix, or both."""
+
+    host: DnsName | None = None
+    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> RouteSpec:
+        if self.host is None and self.path is None:
+            raise ValueError("give a host, a path or both")
+        return self
+
+
+class LimitsSpec(Spec):
+    """What a program may use at most: memory, processes and threads, share of one CPU in %, open files."""
+
+    memory_mb: Annotated[int, Field(ge=16)] = 512
+    tasks: Annotated[int, Field(ge=1)] = 256
+    cpu_percent: Annotated[int, Field(ge=1)] | None = None
+    open_files: Annotated[int, Field(ge=64)] = 4096
+
+
+class AppSpec(Spec):
+    """A program of the user's own, run by systemd as a user of its own.
+
+    roles: the roles whose hosts run it. command: the program and its arguments; ``{app}`` is where the
+    archive was unpacked. environment: values may name what other services offer, as ``${mysql.address}`` or
+    ``${mysql.port}``, and this host, as ``${host.address}`` or ``${host.name}``. secrets: environment
+    variable -> name of a secret. routes: requests that HAProxy's www instance sends here; ``default: true``
+    takes what no other route wants. maxconn: requests one server works on at a time (0: no limit).
+    """
+
+    roles: Annotated[tuple[str, ...], Field(min_length=1)]
+    command: Annotated[tuple[Line, ...], Field(min_length=1)]
+    stability: Literal["stable", "volatile"] = "stable"
+    archive: ArchiveSpec | None = None
+    packages: tuple[str, ...] = ()
+    user: ServiceName | None = None
+    port: PortNumber | None = None
+    environment: dict[Identifier, Line] = Field(default_factory=dict)
+    secrets: dict[Identifier, SecretName] = Field(default_factory=dict)
+    health: HealthSpec | None = None
+    routes: tuple[RouteSpec, ...] = ()
+    default: bool = False
+    maxconn: Annotated[int, Field(ge=0)] = 0
+    logs: tuple[LogSpec, ...] = ()
+    limits: LimitsSpec = LimitsSpec()
+
+    @property
+    def balanced(self) -> bool:
+        """Whether HAProxy sends requests to it."""
+        return bool(self.routes) or self.default
