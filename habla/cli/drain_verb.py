@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from habla.cli.balancers import Answer, ServerState, ask, fronts
+from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
 from habla.cli.ssh import Shells, add_identity, shells
 from habla.errors import Fault, HablaError, SettingsError
-from habla.hosts.drain import BY_HAND, BY_SETTING
+from habla.model.drain_flags import BY_HAND, BY_SETTING
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
@@ -85,19 +85,17 @@ def _drainable(plan: FleetPlan, host: str) -> str:
 
 
 def _balanced(plan: FleetPlan, host: str) -> bool:
-    services = (item for items in plan.hosts[host].services.values() for item in items)
-    return any(offer.balancer for service in services for offer in service.offers())
+    return any(offer.balancer for service in plan.hosts[host].services for offer in service.offers())
 
 
 def _shares(plan: FleetPlan, host: str) -> bool:
-    return plan.settings.load_balancer.vrrp is not None and host in fronts(plan) and len(fronts(plan)) > 1
+    return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
 
 
 def _until_elsewhere(plan: FleetPlan, reached: Shells, host: str) -> None:
     """Wait until another front host has the shared address. Raises HablaError at the deadline."""
-    vrrp = plan.settings.load_balancer.vrrp
-    assert vrrp is not None
-    address, deadline = str(vrrp.address.ip), time.monotonic() + _SEEN
+    address = next(address for address, hosts in shared_addresses(plan).items() if host in hosts)
+    deadline = time.monotonic() + _SEEN
     while True:
         holders = [answer.host for answer in ask(reached, plan) if address in answer.addresses]
         if holders and host not in holders:

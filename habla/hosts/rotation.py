@@ -105,5 +105,4 @@ def _changed(logs: Iterable[Log], spec: LogsSpec) -> Iterable[Log]:
     """The logs as the stack wants their rules."""
     for log in logs:
         change = spec.rules.get(log.rule)
-        given = change.model_dump(exclude_none=True) if change else {}
-        yield replace(log, **given)
+        yield replace(log, **change.model_dump(exclude_none=True)) if change else log

@@ -74,7 +74,7 @@ class AddressPlan:
 
 
 def role_ranges(
-    network: IPv4Network, roles: Mapping[str, Role], given: Mapping[str, Sequence[str]]
+    network: IPv4Network, roles: Mapping[str, Role], *, given: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[AddressRange, ...]]:
     """Which addresses each role owns: what is given, as text, else the role's own offsets in a /24.
 
@@ -105,6 +105,7 @@ def role_ranges(
 def plan_addresses(
     network: IPv4Network,
     ranges: Mapping[str, tuple[AddressRange, ...]],
+    *,
     hosts: Mapping[str, HostRequest],
     held: Mapping[str, IPv4Address] | None = None,
     reserved: tuple[IPv4Address, ...] = (),

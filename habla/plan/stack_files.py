@@ -11,7 +11,7 @@ import yaml
 
 from habla.errors import AddressError, Fault
 from habla.plan import FleetPlan, make_plan
-from habla.plan.archive_files import archive_reader
+from habla.plan.archive_files import ArchiveFiles
 from habla.settings import held_addresses_path, read_stack
 
 __all__ = ["find_root", "load_plan", "read_held", "write_held"]
@@ -33,7 +33,7 @@ def find_root(start: Path) -> Path:
 def load_plan(root: Path, environment: str) -> FleetPlan:
     """The plan of a stack. Raises Faults."""
     settings = read_stack(root, environment)
-    return make_plan(settings, read_held(root, environment), archive_reader(root))
+    return make_plan(settings, read_held(root, environment), read_archive=ArchiveFiles(root).archive)
 
 
 def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:

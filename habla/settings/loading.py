@@ -11,43 +11,29 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.names import DnsName, HostName, SecretName, ServiceName
-from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
+from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
+from habla.model.spec import Spec
 from habla.services.app_spec import AppSpec
-from habla.services.haproxy.haproxy_spec import HaproxySpec
+from habla.services.catalog import daemons, default_roles, kinds
 from habla.settings.models import (
     HostSettings,
     LabSettings,
     NetworkSettings,
     RoleSettings,
-    ServicesSettings,
     Settings,
     SshSettings,
 )
+from habla.settings.sections import SERVICES, section_names, service_settings, services_model
 
-__all__ = ["SECTIONS", "load_settings"]
+__all__ = ["load_settings"]
 
 T = TypeVar("T")
 _NAME_RULES = {
     "secrets": "lower-case letters, digits, dots, dashes and slashes",
     "partitions": "an absolute path",
+    "roles": "lower-case letters, digits and hyphens, up to 63 characters, beginning with a letter",
 }
 _DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
-SECTIONS = (
-    "domain",
-    "network",
-    "roles",
-    "hosts",
-    "services",
-    "apps",
-    "load_balancer",
-    "ssh",
-    "lab",
-    "partitions",
-    "logs",
-    "alerts",
-    "secrets",
-)
 
 
 def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
@@ -58,15 +44,19 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     """
     faults: list[Fault] = []
     for section in raw:
-        if section not in SECTIONS:
-            faults.append(_unknown(section, SECTIONS))
+        if section not in section_names():
+            faults.append(_unknown(section, section_names()))
     domain = raw.get("domain", "hab.la")
     network = _one(NetworkSettings, "network", raw.get("network", {}), faults)
-    services = _one(ServicesSettings, "services", raw.get("services", {}), faults)
-    balancer = _one(HaproxySpec, "load_balancer", raw.get("load_balancer", {}), faults)
+    services = _one(services_model(), SERVICES, raw.get(SERVICES, {}), faults)
+    sections: dict[str, Spec | None] = {SERVICES: services}
+    for service in daemons().values():
+        if "." not in service.section:
+            value = raw.get(service.section, {})
+            sections[service.section] = _one(service.Settings, service.section, value, faults)
     ssh = _one(SshSettings, "ssh", raw.get("ssh", {}), faults)
     lab = _one(LabSettings, "lab", raw["lab"], faults) if raw.get("lab") is not None else None
-    roles = _many(RoleSettings, "roles", raw.get("roles", {}), HostName, faults)
+    roles = _many(RoleSettings, "roles", raw.get("roles", {}), RoleName, faults)
     hosts = _many(HostSettings, "hosts", raw.get("hosts", {}), HostName, faults)
     apps = _many(AppSpec, "apps", raw.get("apps", {}), ServiceName, faults)
     logs = _one(LogsSpec, "logs", raw.get("logs", {}), faults)
@@ -82,23 +72,24 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
         faults.append(Fault("hosts", "the fleet is empty", "", "a stack describes at least one host", fix))
     faults.extend(_fleet_faults(hosts, roles, apps, ssh, lab))
     raise_faults(SettingsError, faults)
-    if not (network and services and balancer and ssh and logs and alerts):  # pragma: no cover
+    valid = {name: model for name, model in sections.items() if model is not None}
+    if not (network and services and ssh and logs and alerts):  # pragma: no cover
         raise AssertionError("a section failed without a fault")
     return Settings(
-        environment,
-        domain,
-        network,
-        roles,
-        hosts,
-        services,
-        apps,
-        balancer,
-        ssh,
-        lab,
-        partitions,
-        logs,
-        alerts,
-        frozenset(secrets),
+        environment=environment,
+        domain=domain,
+        network=network,
+        roles=roles,
+        hosts=hosts,
+        services=service_settings(valid),
+        snmp=services.snmp,
+        apps=apps,
+        ssh=ssh,
+        lab=lab,
+        partitions=partitions,
+        logs=logs,
+        alerts=alerts,
+        secrets=frozenset(secrets),
     )
 
 
@@ -110,9 +101,15 @@ def _fleet_faults(
     lab: LabSettings | None,
 ) -> list[Fault]:
     """What each section cannot see alone. Sections that are wrong in themselves are left out by then."""
-    known = sorted({*DEFAULT_ROLES, *roles})
-    runnable = (*(kind for kind in SERVICE_KINDS if kind != APP), *apps)
+    known = sorted({*default_roles(), *roles})
+    runnable = (*daemons(), *apps)
     faults = []
+    for name, change in roles.items():
+        for key, chosen in (("services", change.services), ("defaults", change.defaults)):
+            for index, kind in enumerate(chosen or ()):
+                if kind not in kinds():
+                    path = f"roles.{name}.{key}[{index}]"
+                    faults.append(_not_one_of(path, "unknown kind of service", kind, kinds()))
     for name, host in hosts.items():
         if host.role not in known:
             faults.append(_not_one_of(f"hosts.{name}.role", "unknown role", host.role, known))
@@ -122,9 +119,6 @@ def _fleet_faults(
                 faults.append(_not_one_of(path, "unknown service", service, runnable))
         faults.extend(_connection_faults(name, host, ssh, lab))
     for name, app in apps.items():
-        if name in SERVICE_KINDS:
-            rule = f"these names are taken: {', '.join(SERVICE_KINDS)}"
-            faults.append(Fault(f"apps.{name}", "the name is taken", name, rule, "choose another"))
         for index, role in enumerate(app.roles):
             if role not in known:
                 faults.append(_not_one_of(f"apps.{name}.roles[{index}]", "unknown role", role, known))

@@ -27,7 +27,7 @@ def test_jabber_and_cacti_are_deployed_on_roles_of_any_name() -> None:
     }
     hosts = {"chat1": {"role": "chat"}, "eyes1": {"role": "eyes"}}
     settings = load_settings("lab", {"lab": {}, "roles": roles, "hosts": hosts})
-    plan = make_plan(settings, {}, no_archive)
+    plan = make_plan(settings, {}, read_archive=no_archive)
     mocks = Recorder()
     pulumi.runtime.set_mocks(mocks, project="habla", stack="lab", preview=False)
 

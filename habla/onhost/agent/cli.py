@@ -24,7 +24,6 @@ from .diff import compare
 from .rollback import roll_back
 from .transaction import Transaction
 
-_UNIT = Path("/etc/systemd/system/habla-recover.service")
 _UNIT_TEXT = """\
 [Unit]
 Description=habla: put the old state back after a deployment that a power cut ended
@@ -152,11 +151,11 @@ def deliver(raw: Any) -> Dict[str, Any]:
 def install(agent: str) -> Dict[str, Any]:
     """Let systemd recover at boot. The program itself is already at ``agent``."""
     text = _UNIT_TEXT.format(journal=places.JOURNAL, agent=agent).encode()
-    if not _UNIT.exists() or _UNIT.read_bytes() != text:
-        places.write(_UNIT, text, 0o644)
+    if not places.RECOVER_UNIT.exists() or places.RECOVER_UNIT.read_bytes() != text:
+        places.write(places.RECOVER_UNIT, text, 0o644)
         system.systemctl("install", "daemon-reload", [])
-    if not system.unit_states([_UNIT.name])[_UNIT.name].enabled:
-        system.systemctl("install", "enable", [_UNIT.name])
+    if not system.unit_states([places.RECOVER_UNIT.name])[places.RECOVER_UNIT.name].enabled:
+        system.systemctl("install", "enable", [places.RECOVER_UNIT.name])
     return {"agent": agent, "python": sys.version.split()[0]}
 
 
@@ -165,9 +164,9 @@ def uninstall() -> Dict[str, Any]:
     left = sorted(places.records())
     if left:
         raise Failure("uninstall", ", ".join(left), "components are still on this host: delete them first")
-    if _UNIT.exists():
-        system.systemctl("uninstall", "disable", [_UNIT.name])
-        _UNIT.unlink()
+    if places.RECOVER_UNIT.exists():
+        system.systemctl("uninstall", "disable", [places.RECOVER_UNIT.name])
+        places.RECOVER_UNIT.unlink()
         system.systemctl("uninstall", "daemon-reload", [])
     places.SECRETS.unlink(missing_ok=True)
     shutil.rmtree(str(places.STATE), ignore_errors=True)

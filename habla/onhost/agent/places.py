@@ -21,6 +21,8 @@ CHECKED = STATE / "checked"
 ORIGINALS = STATE / "originals"
 ARCHIVES = STATE / "archives"
 SECRETS = Path("/etc/habla/secrets.json")
+# The unit that recovers at boot.
+RECOVER_UNIT = Path("/etc/systemd/system/habla-recover.service")
 LOCK = Path("/run/habla.lock")
 LOCK_DEADLINE = 900.0
 # Marks what the agent puts beside a file while it works; a left-over one belongs to a broken run.

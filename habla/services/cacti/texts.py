@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from habla.model.service import Site
+from habla.model.site import Site
 from habla.onhost.document import secret
 
 __all__ = [

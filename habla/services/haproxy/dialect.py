@@ -14,11 +14,13 @@ from habla.services.haproxy.cookies import cookie_rules
 from habla.services.haproxy.model import Backend, Bind, Check, Dialect, Frontend, Instance, Mode, Server
 from habla.services.haproxy.proxy_faults import line_faults, name_faults, option_faults, raw_faults
 
-__all__ = ["LOG_SOCKET", "render"]
+__all__ = ["LOG_SOCKET", "STATS", "render"]
 
 # Where the log daemon listens for both instances.
 LOG_SOCKET = "/run/haproxy-log/socket"
-_STATS = "listen stats"
+# The name of the proxy that shows the statistics page, in every instance.
+STATS = "stats"
+_STATS = f"listen {STATS}"
 
 
 def render(instance: Instance, dialect: Dialect) -> str:

@@ -99,7 +99,7 @@ def built(spec: HaproxySpec) -> dict[str, ArchiveSpec]:
     return {version: archive for version, archive in archives.items() if archive is not None}
 
 
-def binary(spec: HaproxySpec, instance: InstanceName, archives: Mapping[str, Archive]) -> str:
+def binary(spec: HaproxySpec, instance: InstanceName, *, archives: Mapping[str, Archive]) -> str:
     """The program that an instance runs. archives: of the versions that are built."""
     version = spec.version_of(instance)
     if version == DISTRIBUTION:

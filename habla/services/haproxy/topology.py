@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
-from habla.model.service import DRAIN_PORT, Endpoint, HttpCheck, Route, Site, XmppCheck
+from habla.model.offer import DRAIN_PORT, Balancer, HttpCheck, Route, XmppCheck
+from habla.model.site import Endpoint, Site
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec
 from habla.services.haproxy.model import (
     Acl,
@@ -48,7 +49,7 @@ def bind_address(spec: HaproxySpec, site: Site) -> IPv4Address:
 def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
     own = spec.www
-    offers = _by_offer(site, "www")
+    offers = site.fleet.endpoints.behind(Balancer.WWW)
     routes = sorted(
         ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
         key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
@@ -100,7 +101,7 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     )
 
 
-def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Instance:
+def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
     """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
     own = spec.jabber
     if own.tls is not None:
@@ -109,7 +110,7 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
         raise SettingsError([fault])
     maxconn = own.maxconn or 8000
     frontends, backends = [], []
-    for name, ends in _by_offer(site, "jabber").items():
+    for name, ends in site.fleet.endpoints.behind(Balancer.JABBER).items():
         offer = ends[0].offer
         mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
         frontends.append(
@@ -128,10 +129,10 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
                 name,
                 mode,
                 _servers(ends),
-                _check(ends[0], site.domain),
+                _check(ends[0], site.fleet.domain),
                 # To the node that has a client's BOSH session; another one would have to ask that.
                 source_hash=mode is Mode.HTTP,
-                proxy=proxy_protocol,
+                proxy=offer.proxy_protocol,
                 responder=DRAIN_PORT,
                 timeout_server=own.timeouts.server or _PERSISTENT,
                 timeout_queue=own.timeouts.queue,
@@ -151,11 +152,6 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
     )
 
 
-def _by_offer(site: Site, balancer: str) -> dict[str, tuple[Endpoint, ...]]:
-    names = sorted({end.offer.name for end in site.endpoints.all if end.offer.balancer == balancer})
-    return {name: site.endpoints.named(name) for name in names}
-
-
 def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
     # minconn at a quarter: at low load requests spread early instead of piling up on one server.
     return tuple(
@@ -167,7 +163,7 @@ def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
 def _check(end: Endpoint, host: str) -> Check:
     """host: what the check asks for where the service does not say."""
     match end.offer.check:
-        case HttpCheck(path, expect, asked):
+        case HttpCheck(path=path, expect=expect, host=asked):
             return Check("http", path, asked or host, expect)
         case XmppCheck(namespace):
             return Check("xmpp", domain=host, namespace=namespace, fall=2)
@@ -209,11 +205,13 @@ def _redirect_faults(
 ) -> Iterator[Fault]:
     path = "load_balancer.redirects"
     fix = "set redirects to [], or load_balancer.www.dialect to 2.x"
-    rule = f"in dialect 1.3.14 the static image servers redirect, {site.domain} to www.{site.domain}"
+    rule = (
+        f"in dialect 1.3.14 the static image servers redirect, {site.fleet.domain} to www.{site.fleet.domain}"
+    )
     if _STATIC not in offers:
         yield Fault(path, "no static image server", ", ".join(spec.redirects), rule, fix)
     for host in spec.redirects:
-        if host != site.domain or spec.hosts[0] != f"www.{site.domain}":
+        if host != site.fleet.domain or spec.hosts[0] != f"www.{site.fleet.domain}":
             yield Fault(path, f"no redirect to {spec.hosts[0]} in dialect 1.3.14", host, rule, fix)
 
 
