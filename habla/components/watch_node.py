@@ -68,7 +68,7 @@ def _planned(args: HostWatchArgs) -> PlannedNode:
     facts = sum((node.facts.get(host, HostFacts()) for node in args.nodes), HostFacts())
     faults: list[Fault] = []
     part = plan_watch(site, facts, faults=faults)
-    raise_faults(PlacementError, [*faults, *clashes(part.claims)])
+    raise_faults(PlacementError, [*faults, *clashes([part.claims])])
     proved_budgets(site, facts + part.facts)
     plan = NodePlan(WATCH, {host: part}, offered({host: site}, {host: part.services}))
     return PlannedNode(args.host, args.subnet, plan=plan)

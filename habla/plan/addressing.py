@@ -120,25 +120,27 @@ def plan_addresses(
     given, faults = _pinned(hosts, ranges, forbidden)
     faults += _unranged(hosts, ranges)
     raise_faults(AddressError, [*faults, *_lost_to_a_pin(given, hosts, ranges, held or {})])
+    holders = {address: name for name, address in given.items()}
     for name, address in sorted((held or {}).items()):
         # A host whose role changed leaves its old address: an address says what a machine is for.
         if name in hosts and name not in given and _in_role(address, hosts[name].role, ranges, forbidden):
-            if address in given.values():
-                holder = next(other for other, taken in given.items() if taken == address)
+            holder = holders.setdefault(address, name)
+            if holder != name:
                 faults.append(
                     Fault(f"addresses.{name}", f"held by {holder} too", str(address), _ONE_HOST, "remove one")
                 )
             given[name] = address
     spaces = {role: _space(ranges[role], forbidden) for role in ranges}
-    taken = set(given.values())
+    # One walk through each role's addresses for all of its hosts: an address that was passed over is taken.
+    ahead = {role: _addresses(space) for role, space in spaces.items()}
     for name in sorted(set(hosts) - set(given)):
         role = hosts[name].role
-        free = next((address for address in _addresses(spaces[role]) if address not in taken), None)
+        free = next((address for address in ahead[role] if address not in holders), None)
         if free is None:
             faults.append(_exhausted(name, role, ranges[role], spaces[role].size))
             continue
         given[name] = free
-        taken.add(free)
+        holders[free] = name
     raise_faults(AddressError, faults)
     return AddressPlan(
         network,
@@ -146,7 +148,10 @@ def plan_addresses(
         dict(sorted(given.items())),
         {name: hosts[name].role for name in sorted(hosts)},
         tuple(sorted(reserved)),
-        {role: space.size - sum(IPAddress(str(a)) in space for a in taken) for role, space in spaces.items()},
+        {
+            role: space.size - sum(IPAddress(str(a)) in space for a in holders)
+            for role, space in spaces.items()
+        },
     )
 
 

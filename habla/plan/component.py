@@ -46,7 +46,7 @@ def plan_component(component: str, site: Site, *, services: Sequence[Service]) -
     """The plan of a component. Raises Faults with every fault of every service."""
     faults: list[Fault] = []
     plan = assembled(component, site, services=services, faults=faults)
-    raise_faults(PlacementError, [*faults, *clashes(plan.claims)])
+    raise_faults(PlacementError, [*faults, *clashes([plan.claims])])
     return plan
 
 

@@ -25,7 +25,7 @@ from habla.plan.resources import common_resource_claims, resource_claims
 from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
 from habla.services.app import App
 from habla.services.catalog import daemons
-from habla.settings.models import Settings
+from habla.settings.models import HostSettings, Settings
 
 __all__ = ["ArchiveReader", "make_plan"]
 
@@ -42,14 +42,14 @@ def make_plan(
     """
     roles = stack_roles(settings)
     faults: list[Fault] = []
-    services = _services(settings)
-    archives = _archives(services.values(), read_archive, faults=faults)
+    kinds, apps = _services(settings)
+    services = (*kinds.values(), *apps.values())
+    archives = _archives(services, read_archive, faults=faults)
     addresses = None
     with collected(faults):
         addresses = plan_stack_addresses(settings, held)
     placed = {
-        host: tuple(services[name] for name in sorted(set(_names(settings, host, roles=roles))))
-        for host in settings.hosts
+        name: _placed(host, roles[host.role], kinds=kinds, apps=apps) for name, host in settings.hosts.items()
     }
     faults += placement_faults({host: (roles[settings.hosts[host].role], placed[host]) for host in placed})
     if addresses is None:
@@ -57,25 +57,25 @@ def make_plan(
     sites = _sites(settings, addresses, placed=placed, archives=archives)
     in_use = {service.name: service for chosen in placed.values() for service in chosen}.values()
     faults += [fault for service in in_use for fault in service.fleet_faults(sites)]
-    hosts = {}
-    for host, chosen in sorted(placed.items()):
-        found: list[Fault] = []
-        plan = plan_host(roles[settings.hosts[host].role], sites[host], services=chosen, faults=found)
-        if not found:
-            hosts[host] = plan
-        faults += [*found, *clashes(plan.claims)]
-    faults += clashes(_fleet_claims(settings, services.values(), hosts=hosts))
-    faults += rule_faults(settings, hosts)
+    hosts = {
+        host: plan_host(roles[settings.hosts[host].role], sites[host], services=chosen, faults=faults)
+        for host, chosen in sorted(placed.items())
+    }
+    fleet_claims = _fleet_claims(settings, services, hosts=hosts)
+    faults += clashes([fleet_claims, *(host.claims for host in hosts.values())])
+    if not faults:
+        # Only then are all rules known.
+        faults += rule_faults(settings, hosts)
     raise_faults(PlacementError, faults)
     fleet = next(iter(sites.values())).fleet
     notes = [note for service in in_use for note in service.notes(fleet.endpoints)]
     return FleetPlan(settings, addresses, hosts=hosts, fleet=fleet, notes=(*notes, *fleet_notes(settings)))
 
 
-def _services(settings: Settings) -> dict[str, Service]:
-    """Name -> service, of all daemons that a host could run and all apps. A daemon goes before an app."""
-    found: dict[str, Service] = {name: App(name, spec) for name, spec in settings.apps.items()}
-    return found | {kind: service.of(settings.services[kind]) for kind, service in daemons().items()}
+def _services(settings: Settings) -> tuple[dict[str, Service], dict[str, App]]:
+    """All services that a host could run: kind -> daemon, and name -> app."""
+    found = {kind: service.of(settings.services[kind]) for kind, service in daemons().items()}
+    return found, {name: App(name, spec) for name, spec in settings.apps.items()}
 
 
 def _archives(
@@ -92,13 +92,16 @@ def _archives(
     return archives
 
 
-def _names(settings: Settings, host: str, *, roles: Mapping[str, Role]) -> tuple[str, ...]:
-    """The services of a host, as the user names them."""
-    mine, role = settings.hosts[host], roles[settings.hosts[host].role]
-    if mine.services is not None:
-        return mine.services
-    names = tuple(kind for kind in role.defaults if kind != App.kind)
-    return names + tuple(name for name, app in settings.apps.items() if role.name in app.roles)
+def _placed(
+    host: HostSettings, role: Role, *, kinds: Mapping[str, Service], apps: Mapping[str, App]
+) -> tuple[Service, ...]:
+    """The services of a host, by name: those that its settings list, or those of its role."""
+    if host.services is None:
+        found = [kinds[kind] for kind in role.defaults if kind in kinds]
+        found += [app for app in apps.values() if role.name in app.spec.roles]
+    else:
+        found = [kinds[name] if name in kinds else apps[name] for name in set(host.services)]
+    return tuple(sorted(found, key=lambda service: service.name))
 
 
 def _sites(
@@ -150,9 +153,8 @@ def _fleet_claims(
     settings: Settings, services: Iterable[Service], *, hosts: Mapping[str, HostPlan]
 ) -> Iterator[Claim]:
     """Names that have one owner in the whole fleet: of services, offers, components, hosts and resources."""
-    apps = [App(name, spec) for name, spec in settings.apps.items()]
     parts = [service for host in hosts.values() for part in host.parts.values() for service in part.all]
-    for service in {item.owner: item for item in (*services, *apps, *parts)}.values():
+    for service in {item.owner: item for item in (*services, *parts)}.values():
         yield Claim("service", service.name, owner=service.owner)
         names = [*service.reserved_names(), *(offer.name for offer in service.offers())]
         yield from (Claim("offer", name, owner=service.owner) for name in names)

@@ -13,8 +13,8 @@ __all__ = ["fleet_notes", "missing_secrets", "rule_faults"]
 
 
 def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[Fault]:
-    """Changes to rules that no host has. Where a host has faults of its own, not all rules are known."""
-    if len(hosts) < len(settings.hosts) or not settings.logs.rules:
+    """Changes to rules that no host has."""
+    if not settings.logs.rules:
         return
     known = sorted({rule for host in hosts.values() for rule in host.rules})
     for rule in settings.logs.rules:

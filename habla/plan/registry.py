@@ -84,18 +84,22 @@ def agent_claims() -> Iterator[Claim]:
     yield Claim("user", "root", owner=Owner("the administrator"))
 
 
-def clashes(claims: Iterable[Claim]) -> list[Fault]:
-    """One fault for each two owners that want the same names."""
-    held: dict[tuple[str, str], list[Claim]] = defaultdict(list)
-    for claim in claims:
-        others = held[claim.kind, claim.name]
-        if all(claim.owner != other.owner and not _shared(claim, other) for other in others):
-            others.append(claim)
+def clashes(places: Iterable[Iterable[Claim]]) -> list[Fault]:
+    """One fault for each two owners that want the same names.
+
+    places: the claims of each place where a name has one owner: of each host, and of the fleet.
+    """
     wanted: dict[tuple[Owner, Owner], list[Claim]] = defaultdict(list)
-    for found in held.values():
-        for first, second in pairwise(found):
-            one, other = sorted((first.owner, second.owner))
-            wanted[one, other].append(first)
+    for claims in places:
+        held: dict[tuple[str, str], list[Claim]] = {}
+        for claim in claims:
+            others = held.setdefault((claim.kind, claim.name), [])
+            if not others or all(claim.owner != each.owner and not _shared(claim, each) for each in others):
+                others.append(claim)
+        for found in held.values():
+            for first, second in pairwise(found):
+                one, other = sorted((first.owner, second.owner))
+                wanted[one, other].append(first)
     return [_clash(one, other, found=found) for (one, other), found in wanted.items()]
 
 

@@ -58,8 +58,8 @@ class Haproxy(Service):
         return (Offer(FRONT, 0),) if self.spec.vrrp else ()
 
     def reserved_names(self) -> tuple[str, ...]:
-        """Those of its own proxies: the frontend of the www instance, and the statistics pages."""
-        return (*INSTANCES, STATS)
+        """Those of its own proxies beside them: the frontend of the www instance, and the statistics page."""
+        return (Balancer.WWW, STATS)
 
     def archives(self) -> Mapping[str, ArchiveSpec]:
         """The releases that hosts build."""
