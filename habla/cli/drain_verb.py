@@ -80,7 +80,9 @@ def _drainable(plan: FleetPlan, host: str) -> str:
     known = [name for name in plan.hosts if _balanced(plan, name) or _shares(plan, name)]
     if host not in known:
         rule = f"what HAProxy sends requests to, or shares its address: {', '.join(known) or 'none'}"
-        raise SettingsError([Fault("HOST", "cannot be drained", host, rule, "choose one of these")])
+        raise SettingsError(
+            [Fault("HOST", "cannot be drained", value=host, rule=rule, fix="choose one of these")]
+        )
     return host
 
 

@@ -34,7 +34,9 @@ def rendered(plan: FleetPlan, only: str | None = None) -> Iterator[tuple[str, st
     """Host, path and file of everything the plan puts on hosts, in order."""
     if only is not None and only not in plan.hosts:
         known = ", ".join(plan.hosts)
-        raise SettingsError([Fault("--host", "no such host", only, f"hosts here: {known}", "choose one")])
+        raise SettingsError(
+            [Fault("--host", "no such host", value=only, rule=f"hosts here: {known}", fix="choose one")]
+        )
     for name, host in sorted(plan.hosts.items()):
         if only in (None, name):
             files = {path: file for state in host.states.values() for path, file in state.files.items()}

@@ -18,7 +18,7 @@ from habla.plan.archive_files import ArchiveFiles
 __all__ = ["deploy_fleet"]
 
 
-def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root: Path) -> dict[str, Host]:
+def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, root: Path) -> dict[str, Host]:
     """Deploy a plan; its hosts by name. root: paths of archives and of the lab are relative to it.
 
     Databases come before the services that use them. Hosts of one role follow one another, so that a change

@@ -49,7 +49,9 @@ def _existing(
     if key is None and not (socket and Path(socket).is_socket()):
         rule = "a host is reached with a private key, or by an SSH agent"
         fix = "set ssh.private_key to the name of a secret, or start an agent: eval $(ssh-agent) && ssh-add"
-        raise SettingsError([Fault("ssh.private_key", "missing, and no SSH agent", socket or "", rule, fix)])
+        raise SettingsError(
+            [Fault("ssh.private_key", "missing, and no SSH agent", value=socket or "", rule=rule, fix=fix)]
+        )
     bastion = own.bastion or common.bastion
     private_key = secrets[key] if key else None
     return ExistingHost(

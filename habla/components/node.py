@@ -65,7 +65,9 @@ def planned_node(
     hosts = [host.name] if isinstance(host, Host) else [item.name for item in host]
     if not hosts:
         rule = "a component runs on at least one host"
-        raise PlacementError([Fault("host", f"component {component} has no host", "", rule, "name a host")])
+        raise PlacementError(
+            [Fault("host", f"component {component} has no host", rule=rule, fix="name a host")]
+        )
     files = ArchiveFiles(root)
     specs = [spec for service in services for spec in service.archives().values()]
     facts = replace(
@@ -101,7 +103,7 @@ class Node(pulumi.ComponentResource):
         reports: dict[str, pulumi.Output[str]] = {}
         last: list[pulumi.Resource] = []
         for host in planned.hosts:
-            child, former = _child_names(name, host, planned.host)
+            child, former = _child_names(name, host, hosts=planned.host)
             own = pulumi.ResourceOptions(parent=self)
             # One host after the other, so that a change never takes all of them down.
             before = [planned.subnet.joined(host), *last]
@@ -127,7 +129,7 @@ class Node(pulumi.ComponentResource):
         self.register_outputs({"report": self.report, "reports": self.reports})
 
 
-def _child_names(name: str, host: Host, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
+def _child_names(name: str, host: Host, *, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
     """The name of a component's part on ``host``, and its name when there was one host, or were several.
 
     Without the latter a second host would make the part on the first one a new resource, and the end of the

@@ -31,8 +31,8 @@ def deploy_stack(root: Path) -> None:
     for note in plan.notes:
         pulumi.log.info(note)
     if not pulumi.runtime.is_dry_run():
-        write_held(root, environment, plan.addresses.hosts)
-    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root)
+        write_held(root, environment, addresses=plan.addresses.hosts)
+    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root=root)
 
 
 def _config() -> tuple[dict[str, Any], dict[str, str]]:

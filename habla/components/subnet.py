@@ -17,7 +17,8 @@ from habla.model.names import NETWORK, joined_resource
 from habla.model.roles import Role
 from habla.model.site import FleetFacts, Site
 from habla.onhost.document import HostState
-from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
+from habla.plan.address_ranges import role_ranges
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
 from habla.services.catalog import default_roles
 
 __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
@@ -154,7 +155,7 @@ def _addresses(args: InternalSubnetArgs) -> AddressPlan:
     for member in args.members:
         if member.host.name in seen:
             rule = "a host is a member once"
-            faults.append(Fault(f"members.{member.host.name}", "twice", "", rule, "remove one"))
+            faults.append(Fault(f"members.{member.host.name}", "twice", rule=rule, fix="remove one"))
         seen.add(member.host.name)
     raise_faults(AddressError, faults)
     requests = {

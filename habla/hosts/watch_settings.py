@@ -37,8 +37,8 @@ def proved_budgets(site: Site, facts: HostFacts) -> tuple[Budget, ...]:
 
     Raises SettingsError where they can fill one.
     """
-    found = budgets(site.partitions, bounds(facts.logs, site.fleet.logs), site.fleet.alerts.warning)
-    raise_faults(SettingsError, budget_faults(site.host, site.partitions, found))
+    found = budgets(site.partitions, bounds(facts.logs, site.fleet.logs), warning=site.fleet.alerts.warning)
+    raise_faults(SettingsError, budget_faults(site.host, site.partitions, all_of=found))
     return found
 
 

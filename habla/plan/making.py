@@ -88,7 +88,9 @@ def _archives(
                 archives[spec] = read(spec)
             except OSError as error:
                 rule = "a directory or tar archive beside the stack"
-                faults.append(Fault(path, "cannot be read", str(error), rule, "correct the path"))
+                faults.append(
+                    Fault(path, "cannot be read", value=str(error), rule=rule, fix="correct the path")
+                )
     return archives
 
 

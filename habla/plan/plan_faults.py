@@ -20,7 +20,13 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
     for rule in settings.logs.rules:
         if rule not in known:
             fix = f"one of {', '.join(known)}"
-            yield Fault(f"logs.rules.{rule}", "no host has this rule", rule, "it changes a rule that is", fix)
+            yield Fault(
+                f"logs.rules.{rule}",
+                "no host has this rule",
+                value=rule,
+                rule="it changes a rule that is",
+                fix=fix,
+            )
 
 
 def missing_secrets(plan: FleetPlan) -> list[Fault]:
@@ -39,9 +45,8 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
         Fault(
             f"secrets.{name}",
             "the secret is not set",
-            "",
-            f"needed on {', '.join(sorted(users))}",
-            f"pulumi config set --secret --path 'habla:secrets[\"{name}\"]' -s {settings.environment}",
+            rule=f"needed on {', '.join(sorted(users))}",
+            fix=f"pulumi config set --secret --path 'habla:secrets[\"{name}\"]' -s {settings.environment}",
         )
         for name, users in sorted(needed.items())
         if name not in settings.secrets

@@ -120,7 +120,7 @@ def _clash(one: Owner, other: Owner, *, found: list[Claim]) -> Fault:
     else:
         fix = f"choose another name for {first.title}, or remove one of the two{at}"
     rule = "every name on a host and in a fleet has one owner"
-    return Fault(first.path or "hosts", what, ", ".join(names[:_MOST]) + more, rule, fix)
+    return Fault(first.path or "hosts", what, value=", ".join(names[:_MOST]) + more, rule=rule, fix=fix)
 
 
 def _rank(path: str) -> int:

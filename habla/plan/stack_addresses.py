@@ -7,7 +7,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from habla.model.roles import Role
-from habla.plan.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses, role_ranges
+from habla.plan.address_ranges import AddressRange, role_ranges
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
 from habla.services.catalog import default_roles
 from habla.settings.models import Settings
 

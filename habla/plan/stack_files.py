@@ -46,11 +46,11 @@ def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:
         return {str(name): IPv4Address(value) for name, value in raw.items()}
     except (yaml.YAMLError, AddressValueError, AttributeError) as error:
         rule = "HOST: ADDRESS, one a line"
-        fault = Fault(str(path), "cannot be read", str(error), rule, "restore the file")
+        fault = Fault(str(path), "cannot be read", value=str(error), rule=rule, fix="restore the file")
         raise AddressError([fault]) from error
 
 
-def write_held(root: Path, environment: str, addresses: Mapping[str, IPv4Address]) -> bool:
+def write_held(root: Path, environment: str, *, addresses: Mapping[str, IPv4Address]) -> bool:
     """Write down which host holds which address; whether that changed the file. In one step."""
     path = held_addresses_path(root, environment)
     text = _HEAD + "".join(f"{name}: {address}\n" for name, address in sorted(addresses.items()))

@@ -179,14 +179,14 @@ class App(Service):
             values["HABLA_PORT"] = str(self.spec.port)
         for name, value in self.spec.environment.items():
             path = f"{self._path}.environment.{name}"
-            values[name] = _REFERENCE.sub(partial(_resolve, site, path, faults), value)
+            values[name] = _REFERENCE.sub(partial(_resolve, site, path=path, faults=faults), value)
         raise_faults(SettingsError, faults)
         lines = {name: _quoted_value(value) for name, value in values.items()}
         lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
         return "".join(f"{name}={value}\n" for name, value in sorted(lines.items()))
 
 
-def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -> str:
+def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]) -> str:
     """``SERVICE.address`` and ``SERVICE.port`` of what others offer, ``host.address`` and ``host.name``."""
     service, _, attribute = match[1].partition(".")
     if service == "host" and attribute in ("address", "name"):
@@ -200,7 +200,9 @@ def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -
         rule = (
             f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, ${{host.address}}, ${{host.name}}"
         )
-        faults.append(Fault(path, "names what nobody offers", match[0], rule, "correct the reference"))
+        faults.append(
+            Fault(path, "names what nobody offers", value=match[0], rule=rule, fix="correct the reference")
+        )
         return match[0]
     return values[attribute]
 

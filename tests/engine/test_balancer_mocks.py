@@ -136,7 +136,7 @@ def test_a_fleet_changes_its_front_hosts_one_after_the_other(recorder: Recorder)
 
     @pulumi.runtime.test
     def declare() -> Any:
-        hosts = deploy_fleet(plan, {}, Path())
+        hosts = deploy_fleet(plan, {}, root=Path())
         return pulumi.Output.all(*(host.address for host in hosts.values()))
 
     declare()

@@ -34,7 +34,7 @@ def test_jabber_and_cacti_are_deployed_on_roles_of_any_name() -> None:
     @pulumi.runtime.test
     def declare() -> Any:
         names = {name for host in plan.hosts.values() for name in host.secrets}
-        made = deploy_fleet(plan, dict.fromkeys(names, "x"), Path("/nowhere"))
+        made = deploy_fleet(plan, dict.fromkeys(names, "x"), root=Path("/nowhere"))
         return pulumi.Output.all(*(host.address for host in made.values()))
 
     declare()

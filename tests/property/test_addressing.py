@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habla.errors import AddressError
-from habla.plan.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
+from habla.plan.address_ranges import AddressRange
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
 
 ROLES = ("front", "stable", "web")
 Ranges = dict[str, tuple[AddressRange, ...]]

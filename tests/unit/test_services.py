@@ -170,9 +170,9 @@ def test_held_addresses_survive_being_written_and_read(tmp_path: Path) -> None:
     """The file is written once and is then left alone while nothing changes."""
     (tmp_path / "stacks").mkdir()
     held = {"b": IPv4Address("192.168.2.101"), "a": IPv4Address("192.168.2.100")}
-    assert write_held(tmp_path, "t", held)
+    assert write_held(tmp_path, "t", addresses=held)
     assert read_held(tmp_path, "t") == held
-    assert not write_held(tmp_path, "t", held)
+    assert not write_held(tmp_path, "t", addresses=held)
 
 
 def test_held_addresses_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:

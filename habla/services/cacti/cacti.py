@@ -99,7 +99,7 @@ class Cacti(Service):
             _DATABASE: File(database_config(_MYSQL_LOGS)),
             _PHP: File(php_config(self.spec.database_password), "0640", owner="root", group="www-data"),
             _PORTS: File(apache_ports(site.address, self.spec.port)),
-            _SITE: File(apache_site(site, self.spec.port, _ALIVE_PATH, _ALIVE)),
+            _SITE: File(apache_site(site, self.spec.port, alive_path=_ALIVE_PATH, alive=_ALIVE)),
             _CRON: File(f"# {_POLL}.timer polls.\n"),
             _SNMP_CLASS: File(SNMP_CLASS),
             **modules,
@@ -109,7 +109,9 @@ class Cacti(Service):
             (_POLL, on_the_minute, _command("poll", _ALIVE, _LOCK), "www-data"),
             (_SYNC, between, _command("sync", _WANTED, _LOCK), "root"),
         ):
-            files[f"{_SYSTEMD}/{name}.service"] = File(worker(name, command, user, _READY, _SNMP_CLASS))
+            files[f"{_SYSTEMD}/{name}.service"] = File(
+                worker(name, command, user=user, ready=_READY, snmp_class=_SNMP_CLASS)
+            )
             files[f"{_SYSTEMD}/{name}.timer"] = File(timer(name, when))
         return ServiceState(
             packages=(

@@ -40,7 +40,7 @@ def render(instance: Instance, dialect: Dialect) -> str:
         lines += [f"    {line}" for line in (*body, *instance.raw.get(name, ()))]
         lines.append("")
     faults = [*name_faults(instance), *option_faults(instance, dialect)]
-    faults += [*raw_faults(instance, list(sections)), *line_faults(instance, lines, dialect)]
+    faults += [*raw_faults(instance, list(sections)), *line_faults(instance, lines, dialect=dialect)]
     raise_faults(DialectError, faults)
     return "\n".join(lines)
 
@@ -143,7 +143,7 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
     else:
         yield from _check(backend.check, dialect)
     for server in backend.servers:
-        yield _server(server, backend, dialect)
+        yield _server(server, backend, dialect=dialect)
 
 
 def _check(check: Check, dialect: Dialect) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _check(check: Check, dialect: Dialect) -> Iterator[str]:
             assert_never(check.kind)
 
 
-def _server(server: Server, backend: Backend, dialect: Dialect) -> str:
+def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
     words = [f"server {server.name} {server.address}:{server.port}"]
     if server.minconn:
         words.append(f"minconn {server.minconn}")

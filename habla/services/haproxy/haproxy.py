@@ -153,7 +153,7 @@ class Haproxy(Service):
                 files[config] = File(render(instance, dialect))
             program = binary(self.spec, name, archives=self._releases(site))
             unit_file = f"/etc/systemd/system/{unit}"
-            files[unit_file] = File(_unit(instance, program, dialect))
+            files[unit_file] = File(_unit(instance, program, dialect=dialect))
             # A new program reads the config before the old one is stopped.
             checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), (*inputs, unit_file))
             units[unit] = Unit(restart_on=(unit_file,), reload_on=tuple(inputs))
@@ -204,12 +204,16 @@ def _port_faults(instances: Iterable[Instance]) -> list[Fault]:
                     what = f"{taken[bind.port]} and {name} listen on one port"
                     rule = "a public port belongs to one frontend"
                     fix = "change the port of one of them"
-                    faults.append(Fault(f"load_balancer.{instance.name}", what, str(bind.port), rule, fix))
+                    faults.append(
+                        Fault(
+                            f"load_balancer.{instance.name}", what, value=str(bind.port), rule=rule, fix=fix
+                        )
+                    )
                 taken[bind.port] = name
     return faults
 
 
-def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
+def _health(instance: Instance, unit: str, *, shared: bool) -> dict[str, Health]:
     """shared: the address may be another host's at the moment, which would answer in this one's place."""
     checks = {f"{instance.name}-stats": Health(unit, address="127.0.0.1", port=instance.stats_port)}
     for frontend in instance.frontends:
@@ -223,7 +227,7 @@ def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
     return checks
 
 
-def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
+def _unit(instance: Instance, program: str, *, dialect: Dialect) -> str:
     """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
 
     1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.
