@@ -86,6 +86,7 @@ def range_faults(
     *,
     forbidden: Mapping[IPv4Address, str],
 ) -> list[Fault]:
+    """Ranges outside the network, with an address that no host can have, or of two roles at once."""
     faults = []
     flat = [(item, role, index) for role, items in ranges.items() for index, item in enumerate(items)]
     whole = IPSet(IPNetwork(str(network)))
