@@ -15,7 +15,7 @@ from typing import Any
 
 from habla.lab.paths import LabPaths
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
