@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from example_apps import APPS, PYTHON, App, Backends, free_port, listens, memcached, process
 from hosts import wait_for
+from pace import Pace
 
 
 def test_health_is_good_with_all_backends(rpc: App, web: App) -> None:
@@ -137,7 +138,7 @@ def test_client_that_hangs_up_leaves_no_traceback(backends: Backends, tmp_path: 
         log.open("wb") as output,
         process(port, PYTHON, "-B", str(APPS / "status/status.py"), output=output, **environment),
     ):
-        for _ in range(30):
+        for _ in Pace(rate=100, most=30):
             client = socket.create_connection(("127.0.0.1", port), 5)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(b"GET /status/ HTTP/1.0\r\n\r\n")

@@ -1,13 +1,18 @@
 """Visitors of the website as a program; run in the lab's outside network.
 
-    visitor.py download HOST PATH        reads slowly until a line comes on stdin, then to the end
-    visitor.py ask WORKERS HOST PATH …   asks for these again and again until a line comes on stdin
+    visitor.py download HOST PATH    reads slowly until a line comes on stdin, then to the end
+    visitor.py ask --workers N --rate N --most N [--burst N] [--seconds N] HOST PATH …
+                                     asks for these in turn until a line comes on stdin
+
+``ask`` makes at most --rate requests a second and at most --most in all. It is an error to need more.
+--burst: so many requests are due at the same time. --seconds: it stops after so many seconds of answers.
 
 Events are lines of JSON: {"event": "started"} once answers come, and at the end {"event": "done", …}.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import http.client
 import itertools
@@ -18,17 +23,16 @@ import time
 from collections import Counter
 from typing import Any
 
+from events import fail, say
+from pace import Pace, TooMany
+
 ADDRESS = "203.0.113.10"
-SLOW_BYTES, SLOW_PAUSE = 16384, 0.05
+# A slow download: bytes a part, parts a second, and parts in two minutes.
+SLOW_BYTES, SLOW_RATE, SLOW_MOST = 16384, 20, 2400
 # Answers until it is certain that every worker is at work and every server has been asked.
 WARM = 300
 # Longer than HAProxy takes to find a lost server, shorter than it waits for the answer of one.
 ANSWER_SECONDS = 20
-
-
-def say(**event: Any) -> None:
-    """One event."""
-    print(json.dumps(event), flush=True)
 
 
 def download(stop: threading.Event, host: str, path: str) -> None:
@@ -37,55 +41,80 @@ def download(stop: threading.Event, host: str, path: str) -> None:
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     size, digest, fault = 0, hashlib.sha256(), ""
+    pace = Pace(SLOW_RATE, SLOW_MOST, wait=stop.wait)
     say(event="started", status=answer.status, length=int(answer.headers["Content-Length"]))
     try:
-        while part := answer.read(SLOW_BYTES if not stop.wait(0) else 1 << 20):
+        while part := answer.read(1 << 20 if stop.is_set() else SLOW_BYTES):
             size += len(part)
             digest.update(part)
-            stop.wait(SLOW_PAUSE)
+            if not stop.is_set():
+                pace.turn()
     except (OSError, http.client.HTTPException) as error:
         fault = f"{type(error).__name__} {error}"
+    except TooMany as error:
+        fail(error)
     say(event="done", size=size, sha256=digest.hexdigest(), fault=fault)
 
 
-def ask(stop: threading.Event, workers: int, host: str, paths: list[str]) -> None:
-    """Many answers: how many, by whom, the slowest, and what failed, with the time when it was asked for."""
+def ask(
+    stop: threading.Event, pace: Pace, workers: int, host: str, paths: list[str], seconds: float = 0
+) -> None:
+    """Many answers: how many, by whom, the slowest, and what failed, with the time when it was asked for.
+
+    seconds: stop by itself after so many seconds of answers; 0 for never.
+    """
     servers: Counter[str] = Counter()
     faults: list[dict[str, Any]] = []
-    seconds: list[float] = []
+    durations: list[float] = []
     lock = threading.Lock()
     next_path = itertools.cycle(paths)
 
+    def started() -> None:
+        say(event="started")
+        if seconds:
+            timer = threading.Timer(seconds, stop.set)
+            timer.daemon = True
+            timer.start()
+
+    def request() -> None:
+        with lock:
+            path = next(next_path)
+        asked, begun, fault, server = time.time(), time.monotonic(), "", ""
+        try:
+            server = _one(host, path)
+        except (OSError, http.client.HTTPException) as error:
+            fault = f"{type(error).__name__} {error}"
+        with lock:
+            durations.append(time.monotonic() - begun)
+            if fault:
+                faults.append({"path": path, "asked": asked, "failed": time.time(), "fault": fault})
+            else:
+                servers[server] += 1
+                if servers.total() == WARM:
+                    started()
+
     def work() -> None:
         while not stop.is_set():
-            with lock:
-                path = next(next_path)
-            started, fault, server = time.time(), "", ""
             try:
-                server = _one(host, path)
-            except (OSError, http.client.HTTPException) as error:
-                fault = f"{type(error).__name__} {error}"
-            with lock:
-                seconds.append(time.time() - started)
-                if fault:
-                    faults.append({"path": path, "asked": started, "failed": time.time(), "fault": fault})
-                else:
-                    servers[server] += 1
-                    if servers.total() == WARM:
-                        say(event="started")
+                pace.turn()
+            except TooMany as error:
+                fail(error)
+                stop.set()
+            if not stop.is_set():
+                request()
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds.sort()
-    percentiles = {str(p): round(1000 * seconds[len(seconds) * p // 100]) for p in (50, 95, 99)}
+    durations.sort()
+    percentiles = {str(p): round(1000 * durations[len(durations) * p // 100]) for p in (50, 95, 99)}
     say(
         event="done",
         servers=dict(servers),
         faults=faults,
-        slowest=round(seconds[-1], 2),
+        slowest=round(durations[-1], 2),
         milliseconds=percentiles,
     )
 
@@ -105,22 +134,37 @@ def _one(host: str, path: str) -> str:
         connection.close()
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("download")
+    one.add_argument("host")
+    one.add_argument("path")
+    many = verbs.add_parser("ask")
+    many.add_argument("--workers", type=int, required=True)
+    many.add_argument("--rate", type=float, required=True)
+    many.add_argument("--most", type=int, required=True)
+    many.add_argument("--burst", type=int, default=1)
+    many.add_argument("--seconds", type=float, default=0.0)
+    many.add_argument("host")
+    many.add_argument("paths", nargs="+")
+    return parser.parse_args()
+
+
 def main() -> None:
-    """A verb and its arguments."""
-    stop = threading.Event()
+    """Do what the command line says, until a line comes or the bounds are reached."""
+    options, stop = _options(), threading.Event()
 
     def wait_for_line() -> None:
         sys.stdin.readline()
         stop.set()
 
     threading.Thread(target=wait_for_line, daemon=True).start()
-    match sys.argv[1:]:
-        case ["download", host, path]:
-            download(stop, host, path)
-        case ["ask", workers, host, *paths]:
-            ask(stop, int(workers), host, paths)
-        case _:
-            sys.exit(__doc__)
+    if options.verb == "download":
+        download(stop, options.host, options.path)
+    else:
+        pace = Pace(options.rate, options.most, burst=options.burst, wait=stop.wait)
+        ask(stop, pace, options.workers, options.host, options.paths, options.seconds)
 
 
 if __name__ == "__main__":
