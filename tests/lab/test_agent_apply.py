@@ -78,7 +78,11 @@ def test_diff_says_what_apply_would_do_and_does_nothing(host: AgentHost, live: L
             "systemctl -q disable --now demo; systemctl -q mask --runtime demo",
             {"enable": ["demo.service"], "start": ["demo.service"]},
         ),
-        ("systemctl -q kill -s KILL demo; sleep 0.2", {"start": ["demo.service"]}),
+        (
+            "systemctl -q kill -s KILL demo; "
+            "timeout 10 sh -c 'while systemctl -q is-active demo; do sleep 0.05; done'",
+            {"start": ["demo.service"]},
+        ),
         ("DEBIAN_FRONTEND=noninteractive apt-get -qq remove haproxy >/dev/null", {"packages": ["haproxy"]}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
