@@ -217,7 +217,7 @@ def test_lock_is_waited_for_and_given_up(host: AgentHost, live: Look) -> None:
     """Who waits too long for another run says so."""
     script = (
         "import sys; sys.path.insert(0, '/usr/local/lib/habla/agent.pyz')\n"
-        "from agent import cli, places\n"
+        "from onhost.agent import cli, places\n"
         "places.LOCK_DEADLINE = 0.3\n"
         "with places.lock(): status = cli.main(['recover'])\n"
         "sys.exit(status)\n"

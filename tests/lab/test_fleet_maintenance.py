@@ -180,7 +180,9 @@ def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pa
     lost_user, kept_user = nodes[gone], nodes[left]
     _wait_for_tick(fleet, left)
     workers = 6
-    with fleet.visitors("/rpc", "/status/", "/", workers=workers, rate=100, most=100 * 120) as visitor:
+    # All workers ask at the same time, so that most of them are in flight when the host is lost.
+    asked = {"workers": workers, "rate": 240, "burst": workers, "most": 240 * 60}
+    with fleet.visitors("/rpc", "/status/", "/", **asked) as visitor:
         visitor.expect(15, event="started")
         killed = time.time()
         fleet.kill(gone)
