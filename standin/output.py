@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 Log = Callable[[str], None]
 
@@ -33,6 +34,8 @@ class Operation:
     _: KW_ONLY
     timeout: float | None = None
     """The longest time for dialling, in seconds; None for no limit."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a command has started on another host. The operation can then no longer be cancelled."""
 
 
 class CommandError(Exception):

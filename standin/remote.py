@@ -31,9 +31,11 @@ async def run(
     """Run `command` on the host in `inputs["connection"]`. Raises CommandError if it fails.
 
     The host must accept every variable in `inputs["environment"]`. It may refuse a variable in
-    `optional_environment`, which gives a warning.
+    `optional_environment`, which gives a warning. Sets `operation.started` after dialling: the command may go
+    on after a lost connection, so an interrupted update waits for its result, as with the official plugin.
     """
     async with connected(inputs["connection"], operation) as ssh:
+        operation.started.set()
         environment = inputs.get("environment") or {}
         session = _Session(environment, optional_environment, output=output, warn=operation.warn)
         try:

@@ -79,7 +79,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, version: str, log: EngineLog) -> None:
         self._version = version
         self._log = log
-        self._cancellable: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], Operation] = {}
 
     async def GetPluginInfo(self, request: Any, context: Context) -> plugin_pb2.PluginInfo:  # noqa: N802
         """The version the engine asked for."""
@@ -189,9 +189,10 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
 
     async def Cancel(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
-        """Stop local commands and dialling. A remote command is not stopped."""
-        for task in self._cancellable:
-            task.cancel()
+        """Stop local commands, copies and dialling. A remote command that has started goes on."""
+        for task, operation in self._running.items():
+            if not operation.started.is_set():
+                task.cancel()
         return empty_pb2.Empty()
 
     async def _operate(
@@ -202,9 +203,9 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         work: Callable[[Operation], Coroutine[Any, Any, T]],
     ) -> T:
         operation, finish = self._log.operation(getattr(request, "urn", ""))
-        timeout = getattr(request, "timeout", 0) or None
-        task = asyncio.create_task(work(replace(operation, timeout=timeout)))
-        self._cancellable.add(task)
+        operation = replace(operation, timeout=getattr(request, "timeout", 0) or None)
+        task = asyncio.create_task(work(operation))
+        self._running[task] = operation
         try:
             return await task
         except CommandError as error:
@@ -216,7 +217,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
                 await context.abort(grpc.StatusCode.CANCELLED, "context canceled")
             raise
         finally:
-            self._cancellable.discard(task)
+            del self._running[task]
             await finish()
 
 
