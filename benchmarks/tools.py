@@ -65,7 +65,7 @@ for path in sorted(Path(given["source"]).iterdir()):
 
 
 class Tool:
-    """target: the directory on the hosts. apply: what is timed."""
+    """One tool. target: the directory on the hosts. Only ``apply`` is timed."""
 
     name = ""
 

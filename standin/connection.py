@@ -32,7 +32,7 @@ async def connected(
     """An SSH connection to the host in `connection`, which is the resource's input with secrets revealed.
 
     The operation's timeout limits the dialling, but not the use of the connection. Raises CommandError after
-    `dialErrorLimit` failed attempts, for whatever reason they failed.
+    `dialErrorLimit` failed attempts, with the reason of the last one.
     """
     async with contextlib.AsyncExitStack() as stack:
         try:

@@ -39,7 +39,7 @@ class Operation:
 
 
 class CommandError(Exception):
-    """An operation failed; the message is what the engine shows."""
+    """An operation failed. The engine shows the message."""
 
 
 class Output:

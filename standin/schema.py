@@ -77,7 +77,7 @@ _CONNECTION_DEFAULTS: Values = {"user": "root", "port": 22.0, "dialErrorLimit": 
 _NOT_SERVED = ("assetPaths", "archivePaths")
 
 Failure = tuple[str, str]
-"""A path and what is wrong there."""
+"""A path and the fault of the value there."""
 
 
 def refusal(token: str) -> str:

@@ -60,12 +60,12 @@ def main(backend: Path, pulumi: str) -> int:
     if locks:
         print("habla: an earlier run was killed; its lock on the lab's stack is removed")
     if has_lost_dependencies(backend):
-        print("habla: an earlier run failed half-way; what is gone is forgotten")
+        print("habla: an earlier run failed half-way; resources that are gone are removed from the state")
         status = _run(pulumi, "state", "repair", "--stack", "lab", "--yes")
         if status != 0:
             return status
     if has_begun_operations(backend):
-        print("habla: an earlier run was killed; what it had begun is done again")
+        print("habla: an earlier run was killed; its unfinished operations will be done again")
         words = "refresh --stack lab --yes --clear-pending-creates --skip-preview --suppress-outputs"
         return _run(pulumi, *words.split(), "--suppress-permalink")
     return 0

@@ -105,7 +105,7 @@ class _Rotation:
     def await_state(self, wanted: Callable[[ServerState], bool], *, failure: str) -> None:
         """Wait until every HAProxy that answers sees the host in the wanted state.
 
-        failure: what the error says of a host that is not. Raises HablaError at the deadline.
+        failure: the words for a host in another state. Raises HablaError with them at the deadline.
         """
         deadline = time.monotonic() + _SEEN
         while True:
