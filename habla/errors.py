@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 __all__ = [
     "AddressError",
@@ -37,6 +37,7 @@ class Fault:
 
     path: str
     what: str
+    _: KW_ONLY
     value: str = ""
     rule: str = ""
     fix: str = ""

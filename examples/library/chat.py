@@ -28,7 +28,6 @@ from habla import (
     LoadBalancerPairArgs,
     Member,
     MemcachedSpec,
-    MemqdSpec,
     StableServiceNode,
     StableServiceNodeArgs,
 )
@@ -66,15 +65,15 @@ def chat(
     )
     # This service needs no database, so it leaves MySQL out.
     cache = CacheDbNode(
-        "cache", CacheDbNodeArgs(front_host, subnet, MemcachedSpec(memory_mb=32), MemqdSpec(), mysql=None)
+        "cache", CacheDbNodeArgs(front_host, subnet, memcached=MemcachedSpec(memory_mb=32), mysql=None)
     )
     jabber = StableServiceNode("jabber", StableServiceNodeArgs(stable_host, subnet, jabber=JabberSpec()))
     balancer = LoadBalancerPair(
         "balancer",
-        LoadBalancerPairArgs(front_host, subnet, [jabber], HaproxySpec(dialect="2.x")),
+        LoadBalancerPairArgs(front_host, subnet, backends=[jabber], haproxy=HaproxySpec(dialect="2.x")),
     )
     watches = tuple(
-        HostWatch(f"watch-{host.name}", HostWatchArgs(host, subnet, nodes, alerts=alerts))
+        HostWatch(f"watch-{host.name}", HostWatchArgs(host, subnet, nodes=nodes, alerts=alerts))
         for host, nodes in ((front_host, [cache, balancer]), (stable_host, [jabber]))
     )
     return Chat(subnet, cache, jabber, balancer, watches)

@@ -24,6 +24,6 @@ def run(root: Path, options: argparse.Namespace) -> int:
         print(f"\n{role:<10} {', '.join(map(str, ranges))}, {plan.free[role]} free")
         for name, address in sorted(plan.of_role(role).items(), key=lambda item: item[1]):
             print(f"  {address!s:<15} {name}{'' if held.get(name) == address else '  (new)'}")
-    if options.write and write_held(root, options.stack, plan.hosts):
+    if options.write and write_held(root, options.stack, addresses=plan.hosts):
         print(f"\nwritten to {held_addresses_path(root, options.stack)}", file=sys.stderr)
     return 0

@@ -11,16 +11,15 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
-from habla.plan import FleetPlan
-from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
+from habla.plan import FleetPlan, HostPlan
 
-__all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats"]
+__all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
 
-# Runs on a front host, on Python 3.9 or newer. Its arguments are the ports of the stats pages.
+# Runs on a front host, on Python 3.9 or newer. Its arguments are INSTANCE=PORT of each statistics page.
 _ASK = """\
 import json, subprocess, sys, urllib.request
 answers = {}
-for name, port in zip(("www", "jabber"), sys.argv[1:]):
+for name, _, port in (word.partition("=") for word in sys.argv[1:]):
     try:
         url = "http://127.0.0.1:%s/;csv" % port
         answers[name] = urllib.request.urlopen(url, timeout=5).read().decode()
@@ -68,23 +67,34 @@ class Answer:
 
 def fronts(plan: FleetPlan) -> list[str]:
     """The hosts that run HAProxy."""
-    return [
-        name
-        for name, host in plan.hosts.items()
-        if any(service.kind == "haproxy" for services in host.services.values() for service in services)
-    ]
+    return [name for name, host in plan.hosts.items() if any(service.balances for service in host.services)]
+
+
+def shared_addresses(plan: FleetPlan) -> dict[str, list[str]]:
+    """Public address -> the hosts that share it."""
+    found: dict[str, list[str]] = {}
+    for name, host in plan.hosts.items():
+        for service in host.services:
+            if service.shared_address():
+                found.setdefault(service.shared_address(), []).append(name)
+    return found
 
 
 def ask(shells: Shells, plan: FleetPlan) -> list[Answer]:
     """Ask all front hosts at once."""
     hosts = fronts(plan)
     with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-        return list(pool.map(lambda host: _ask(shells, host, spec=plan.settings.load_balancer), hosts))
+        return list(pool.map(lambda host: _ask(shells, host, pages=_pages(plan.hosts[host])), hosts))
 
 
-def _ask(shells: Shells, host: str, *, spec: HaproxySpec) -> Answer:
+def _pages(host: HostPlan) -> dict[str, int]:
+    """Instance -> port of its statistics page."""
+    return {name: port for service in host.services for name, port in service.stats_pages().items()}
+
+
+def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
     # The stats page, because a query on the stats socket is not safe in 1.3.14.10.
-    command = f"python3 - {' '.join(str(spec.stats_port_of(name)) for name in INSTANCES)}"
+    command = f"python3 - {' '.join(f'{name}={port}' for name, port in pages.items())}"
     try:
         found: dict[str, Any] = json.loads(shells.run(host, command, stdin=_ASK))
     except UnreachableError as error:

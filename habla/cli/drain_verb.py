@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from habla.cli.balancers import Answer, ServerState, ask, fronts
+from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
 from habla.cli.ssh import Shells, shells
 from habla.errors import Fault, HablaError, SettingsError
-from habla.hosts.drain import BY_HAND, BY_SETTING
+from habla.model.drain_flags import BY_HAND, BY_SETTING
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
@@ -68,12 +68,11 @@ def _drainable(plan: FleetPlan, host: str) -> str:
 
 
 def _balanced(plan: FleetPlan, host: str) -> bool:
-    services = (item for items in plan.hosts[host].services.values() for item in items)
-    return any(offer.balancer for service in services for offer in service.offers())
+    return any(offer.balancer for service in plan.hosts[host].services for offer in service.offers())
 
 
 def _shares(plan: FleetPlan, host: str) -> bool:
-    return plan.settings.load_balancer.vrrp is not None and host in fronts(plan) and len(fronts(plan)) > 1
+    return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,9 @@ class _Rotation:
 
     def await_address_elsewhere(self) -> None:
         """Wait until another front host has the shared address. Raises HablaError at the deadline."""
-        vrrp = self.plan.settings.load_balancer.vrrp
-        assert vrrp is not None
-        address, deadline = str(vrrp.address.ip), time.monotonic() + _SEEN
+        shared = shared_addresses(self.plan).items()
+        address = next(address for address, hosts in shared if self.host in hosts)
+        deadline = time.monotonic() + _SEEN
         while True:
             holders = [answer.host for answer in self._ask() if address in answer.addresses]
             names = ", ".join(holders)

@@ -7,13 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from habla.cli.balancers import shared_addresses
 from habla.cli.ssh import shells
 from habla.errors import LabError
 from habla.lab.paths import LabPaths
 from habla.lab.verbs import status
+from habla.model.service import Forward
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
-from habla.services.keepalived import FRONT
 
 __all__ = ["ssh", "summary"]
 
@@ -49,38 +50,21 @@ def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
     lines = [f"{'host':<10} {'role':<9} {'address':<15} {'state':<8} services"]
     for name, host in plan.hosts.items():
         state = "running" if made.get(name, {}).get("running") else "stopped"
-        lines.append(
-            f"{name:<10} {host.role.name:<9} {host.site.address!s:<15} {state:<8} {', '.join(host.serves)}"
-        )
+        services = ", ".join(service.name for service in host.services)
+        lines.append(f"{name:<10} {host.role.name:<9} {host.site.address!s:<15} {state:<8} {services}")
     lines.append("")
-    for host in made.values():
-        for forward, port in host.get("forwards", {}).items():
-            lines.append(f"{_reached(plan, forward):<28} {_url(plan, forward, port=port)}")
-    vrrp = plan.settings.load_balancer.vrrp
-    if vrrp is not None:
-        fronts = ", ".join(end.host for end in plan.endpoints.named(FRONT))
-        lines.append(f"{f'shared by {fronts}':<28} {vrrp.address.ip}  (habla status shows which host has it)")
+    known = {
+        name: forward
+        for host in plan.hosts.values()
+        for service in host.services
+        for name, forward in service.forwards(host.site).items()
+    }
+    for machine in made.values():
+        for name, port in machine.get("forwards", {}).items():
+            forward = known.get(name, Forward(port, name))
+            lines.append(f"{forward.label:<28} {forward.url.format(port=port)}")
+    for shared, hosts in shared_addresses(plan).items():
+        names = ", ".join(hosts)
+        lines.append(f"{f'shared by {names}':<28} {shared}  (habla status shows which host has it)")
     lines.append(f"{'a shell on a host':<28} .venv/bin/habla lab ssh -s {plan.settings.environment} HOST")
     return lines
-
-
-def _reached(plan: FleetPlan, forward: str) -> str:
-    return {
-        "www": f"http://{plan.settings.load_balancer.hosts[0]}/",
-        "c2s": f"XMPP for {plan.settings.domain}",
-        "bosh": "BOSH, websocket",
-        "cacti": "Cacti (admin)",
-    }.get(forward, forward)
-
-
-def _url(plan: FleetPlan, forward: str, *, port: int) -> str:
-    match forward:
-        case "www":
-            other = plan.settings.services.static.host
-            return f"http://127.0.0.1:{port}/  (static images: curl -H 'Host: {other}' …)"
-        case "bosh":
-            return f"http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket"
-        case "cacti":
-            return f"http://127.0.0.1:{port}/cacti/"
-        case _:
-            return f"127.0.0.1:{port}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from habla.cli.balancers import Answer, ask
+from habla.cli.balancers import Answer, ask, shared_addresses
 from habla.cli.ssh import shells
 from habla.cli.table import table
 from habla.plan.stack_files import load_plan
@@ -24,10 +24,9 @@ def run(root: Path, options: argparse.Namespace) -> int:
         answers = ask(reached, plan)
     for line in servers_table(answers):
         print(line)
-    vrrp = plan.settings.load_balancer.vrrp
-    if vrrp is not None:
-        holders = [answer.host for answer in answers if str(vrrp.address.ip) in answer.addresses]
-        print(f"shared address {vrrp.address.ip}: {', '.join(holders) or 'nobody'}")
+    for shared in shared_addresses(plan):
+        holders = [answer.host for answer in answers if shared in answer.addresses]
+        print(f"shared address {shared}: {', '.join(holders) or 'nobody'}")
     faults = list(_faults(answers))
     for fault in faults:
         print(f"habla: {fault}", file=sys.stderr)

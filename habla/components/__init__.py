@@ -14,7 +14,7 @@ from habla.components.nodes import (
     WebNode,
 )
 from habla.components.subnet import InternalSubnet, InternalSubnetArgs, Member
-from habla.components.watch import HostWatch, HostWatchArgs
+from habla.components.watch_node import HostWatch, HostWatchArgs
 
 __all__ = [
     "CacheDbNode",

@@ -17,6 +17,7 @@ __all__ = ["deliver_archives"]
 def deliver_archives(
     name: str,
     host: Host,
+    *,
     archives: Mapping[str, bytes],
     opts: pulumi.ResourceOptions,
     depends_on: Sequence[pulumi.Resource],
@@ -24,4 +25,12 @@ def deliver_archives(
     """All archives of a component in one round trip. archives: sha256 -> tar archive."""
     content = {sha256: base64.b64encode(archive).decode() for sha256, archive in archives.items()}
     document = json.dumps({"format": 1, "archives": content}, sort_keys=True)
-    return host_command(name, host.connection, agent_command("store"), document, None, opts, depends_on)
+    return host_command(
+        name,
+        host.connection,
+        create=agent_command("store"),
+        stdin=document,
+        delete=None,
+        opts=opts,
+        depends_on=depends_on,
+    )

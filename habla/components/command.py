@@ -11,7 +11,7 @@ import functools
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import pulumi
 from pulumi_command import remote
@@ -43,6 +43,7 @@ class Connection:
 
     args: remote.ConnectionArgs
     user: str
+    _: KW_ONLY
     deleted_with: pulumi.Resource | None = None
     unreachable: bool = False
 
@@ -60,6 +61,7 @@ def agent_undo(*words: str) -> str:
 def host_command(
     name: str,
     connection: Connection,
+    *,
     create: str,
     stdin: pulumi.Input[str] | None,
     delete: str | None,

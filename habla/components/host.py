@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -13,6 +13,7 @@ from pulumi_command import local, remote
 
 from habla.components.agent_bundle import agent_sources, install_command
 from habla.components.command import Connection, agent_command, agent_undo, host_command
+from habla.model.names import agent_resource, lab_network_resource, machine_resource, secrets_resource
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 
@@ -27,6 +28,7 @@ class ExistingHost:
 
     address: pulumi.Input[str]
     host_key: pulumi.Input[str]
+    _: KW_ONLY
     port: pulumi.Input[int] = 22
     user: str = "root"
     private_key: pulumi.Input[str] | None = None
@@ -52,12 +54,12 @@ class Lab(pulumi.ComponentResource):
         super().__init__("habla:index:Lab", name, None, opts)
         self.directory = args.directory
         self.command = _lab_command(
-            f"{name}-network",
+            lab_network_resource(name),
             args.directory,
-            "lab-create",
-            "lab-delete",
-            {"packages": sorted(args.packages)},
-            pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
+            create="lab-create",
+            delete="lab-delete",
+            wanted={"packages": sorted(args.packages)},
+            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
         )
         self.private_key = pulumi.Output.secret(
             self.command.stdout.apply(lambda text: str(json.loads(text)["private_key"]))
@@ -76,6 +78,7 @@ class LabHost:
 
     lab: Lab
     user: str = "root"
+    _: KW_ONLY
     forwards: Mapping[str, int | str] = field(default_factory=dict)
     partitions: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,6 +93,7 @@ class HostArgs:
 
     driver: ExistingHost | LabHost
     outside_address: str | None = None
+    _: KW_ONLY
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     unreachable: bool = False
     drained: bool = False
@@ -123,24 +127,24 @@ class Host(pulumi.ComponentResource):
                 self._made(driver, args.unreachable)
         own = pulumi.ResourceOptions(parent=self)
         agent = host_command(
-            f"{name}-agent",
+            agent_resource(name),
             self.connection,
-            install_command(),
-            agent_sources(),
-            agent_undo("uninstall"),
-            own,
+            create=install_command(),
+            stdin=agent_sources(),
+            delete=agent_undo("uninstall"),
+            opts=own,
         )
         self.ready = agent
         if args.secrets:
             document = pulumi.Output.json_dumps({"format": 1, "secrets": dict(sorted(args.secrets.items()))})
             self.ready = host_command(
-                f"{name}-secrets",
+                secrets_resource(name),
                 self.connection,
-                agent_command("secrets"),
-                pulumi.Output.secret(document),
-                None,
-                own,
-                [agent],
+                create=agent_command("secrets"),
+                stdin=pulumi.Output.secret(document),
+                delete=None,
+                opts=own,
+                depends_on=[agent],
             )
         self.register_outputs({"address": self.address, "port": self.port, "forwards": self.forwards})
 
@@ -172,12 +176,12 @@ class Host(pulumi.ComponentResource):
         if driver.partitions:  # left away, so that a stack from before they were there has no change
             wanted["partitions"] = dict(sorted(driver.partitions.items()))
         machine = _lab_command(
-            f"{self.name}-machine",
+            machine_resource(self.name),
             driver.lab.directory,
-            "host-create",
-            f"host-delete {self.name}",
-            wanted,
-            pulumi.ResourceOptions(parent=self, depends_on=[driver.lab.command]),
+            create="host-create",
+            delete=f"host-delete {self.name}",
+            wanted=wanted,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[driver.lab.command]),
         )
         made = machine.stdout.apply(json.loads)
         self.address = made["address"]
@@ -192,14 +196,15 @@ class Host(pulumi.ComponentResource):
                 private_key=driver.lab.private_key,
             ),
             driver.user,
-            machine,
-            unreachable,
+            deleted_with=machine,
+            unreachable=unreachable,
         )
 
 
 def _lab_command(
     name: str,
     directory: Path,
+    *,
     create: str,
     delete: str,
     wanted: Mapping[str, object],

@@ -9,48 +9,49 @@ from pathlib import Path
 import pulumi
 from pulumi_command import remote
 
-from habla.components import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
+from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
 from habla.errors import Fault, SettingsError
+from habla.model.names import LAB
 from habla.plan import FleetPlan, HostPlan
-from habla.services.cacti import Cacti
-from habla.services.haproxy import Haproxy
-from habla.services.keepalived import FRONT
 from habla.settings.models import SshSettings
 
 __all__ = ["make_hosts"]
 
 
-def make_hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], root: Path) -> dict[str, Host]:
+def make_hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, root: Path) -> dict[str, Host]:
     """Name -> host. secrets: each host gets those that its files ask for."""
     settings = plan.settings
     lab = None
     if settings.lab is not None:
         packages = {package for host in plan.hosts.values() for package in host.packages}
-        lab = Lab("lab", LabArgs(root / settings.lab.directory, tuple(sorted(packages))))
+        lab = Lab(LAB, LabArgs(root / settings.lab.directory, tuple(sorted(packages))))
     hosts = {}
     for name, host in plan.hosts.items():
         mine = settings.hosts[name]
         driver: ExistingHost | LabHost
         if mine.ssh is None and lab is not None:
-            sizes = {mount: spec.size for mount, spec in settings.partitions_of(name).items()}
-            driver = LabHost(lab, forwards=_forwards(plan, host), partitions=sizes)
+            sizes = {mount: spec.size for mount, spec in host.site.partitions.items()}
+            driver = LabHost(lab, forwards=_forwards(host), partitions=sizes)
         else:
-            driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets)
+            driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets=secrets)
         needed = {secret: secrets[secret] for secret in host.secrets}
         outside = str(host.site.outside) if host.site.outside else None
-        hosts[name] = Host(name, HostArgs(driver, outside, needed, mine.unreachable, mine.drained))
+        args = HostArgs(driver, outside, secrets=needed, unreachable=mine.unreachable, drained=mine.drained)
+        hosts[name] = Host(name, args)
     return hosts
 
 
 def _existing(
-    own: SshSettings, common: SshSettings, secrets: Mapping[str, pulumi.Input[str]]
+    own: SshSettings, common: SshSettings, *, secrets: Mapping[str, pulumi.Input[str]]
 ) -> ExistingHost:
     key = own.private_key or common.private_key
     socket = os.environ.get("SSH_AUTH_SOCK")
     if key is None and not (socket and Path(socket).is_socket()):
         rule = "a host is reached with a private key, or by an SSH agent"
         fix = "set ssh.private_key to the name of a secret, or start an agent: eval $(ssh-agent) && ssh-add"
-        raise SettingsError([Fault("ssh.private_key", "missing, and no SSH agent", socket or "", rule, fix)])
+        raise SettingsError(
+            [Fault("ssh.private_key", "missing, and no SSH agent", value=socket or "", rule=rule, fix=fix)]
+        )
     bastion = own.bastion or common.bastion
     private_key = secrets[key] if key else None
     return ExistingHost(
@@ -73,24 +74,9 @@ def _existing(
     )
 
 
-def _forwards(plan: FleetPlan, host: HostPlan) -> dict[str, int | str]:
-    """name -> port of what clients outside reach on this host, or by the address that it shares.
-
-    What is shared is the same from every host; the first one has the forwards, whoever has the address.
-    """
-    fronts = [end.host for end in plan.endpoints.named(FRONT)]
-    forwards: dict[str, int | str] = {}
-    for services in host.services.values():
-        for service in services:
-            if isinstance(service, Cacti):
-                # It is bound inside, so the way to it begins on its host.
-                forwards["cacti"] = f"itself:{host.site.address}:{service.spec.port}"
-            if not isinstance(service, Haproxy):
-                continue
-            ports = service.public_ports(host.site)
-            if service.spec.vrrp is None:
-                forwards |= ports
-            elif host.name == fronts[0]:
-                address = service.public_address(host.site)
-                forwards |= {name: f"{address}:{port}" for name, port in ports.items()}
-    return forwards
+def _forwards(host: HostPlan) -> dict[str, int | str]:
+    """What users of a lab reach on this host: see ``LabHost.forwards``."""
+    found: dict[str, int | str] = {}
+    for service in host.services:
+        found |= {name: forward.target for name, forward in service.forwards(host.site).items()}
+    return found

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import pulumi
 
-from habla.components.node import Node
-from habla.components.nodes import ServiceNode, ServiceNodeArgs
+from habla.components.node import Node, PlannedNode, planned_node
+from habla.components.nodes import ServiceNode, ServiceNodeArgs, own_services
 from habla.hosts.watch_settings import watched
+from habla.model.names import MONITOR
+from habla.model.service import HostFacts
+from habla.model.site import Device
 from habla.model.snmp import SnmpSpec
-from habla.plan import MONITOR
-from habla.plan.component import Standing
-from habla.services.cacti import Cacti, Device
-from habla.services.cacti.cacti import CactiSpec
+from habla.services.cacti import Cacti, CactiSpec
 
 __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 
 
 @dataclass(frozen=True)
 class MonitoringNodeArgs(ServiceNodeArgs):
-    """nodes: what stands on the hosts: where that is HAProxy, its sessions are shown.
+    """nodes: those of all hosts: where one is HAProxy, its sessions are shown.
 
     devices: what to show; by default all members of the subnet with all partitions that they have.
     """
 
+    _: KW_ONLY
     cacti: CactiSpec | None = CactiSpec()
     snmp: SnmpSpec = SnmpSpec()
     nodes: Sequence[Node] = ()
@@ -42,27 +43,43 @@ class MonitoringNode(ServiceNode):
     COMPONENT = MONITOR
 
     def __init__(
-        self, name: str, args: MonitoringNodeArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: MonitoringNodeArgs | PlannedNode,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        more = [Cacti(args.cacti, args.snmp, _devices(args))] if args.cacti else []
-        super().__init__(name, args, opts, more)
-        given_up = {
-            member.host.name for member in args.subnet.args.members if member.host.connection.unreachable
-        }
-        hosts = args.subnet.plan.hosts.items()
+        planned = args if isinstance(args, PlannedNode) else _planned(args)
+        super().__init__(name, planned, opts)
+        hosts = planned.subnet.plan.hosts.items()
         self.endpoints += watched(
-            self.endpoints, {host: address for host, address in hosts if host not in given_up}
+            self.endpoints,
+            {host: address for host, address in hosts if host not in planned.subnet.unreachable},
         )
+
+
+def _planned(args: MonitoringNodeArgs) -> PlannedNode:
+    services = own_services(args)
+    if args.cacti:
+        services.append(Cacti(args.cacti))
+    return planned_node(
+        MONITOR,
+        args.host,
+        subnet=args.subnet,
+        services=services,
+        known=args.uses,
+        fleet=replace(args.subnet.fleet, snmp=args.snmp, devices=_devices(args)),
+        root=args.root,
+    )
 
 
 def _devices(args: MonitoringNodeArgs) -> tuple[Device, ...]:
     if args.devices is not None:
         return tuple(args.devices)
-    stands = {
-        host: sum((node.standing.get(host, Standing()) for node in args.nodes), Standing())
+    facts = {
+        host: sum((node.facts.get(host, HostFacts()) for node in args.nodes), HostFacts())
         for host in args.subnet.plan.hosts
     }
     return tuple(
-        Device(host, str(address), haproxy=tuple(name for name, _ in stands[host].haproxy))
+        Device(host, str(address), instances=tuple(name for name, _ in facts[host].stats_pages))
         for host, address in args.subnet.plan.hosts.items()
     )

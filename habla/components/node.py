@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
 
 import pulumi
 from pulumi_command import remote
@@ -11,13 +13,68 @@ from habla.components.archive_delivery import deliver_archives
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
-from habla.errors import Fault, PlacementError, collected, raise_faults
-from habla.model.service import Endpoint, Endpoints, Service
+from habla.errors import Fault, PlacementError
+from habla.model.names import archives_resource, state_resource
+from habla.model.service import HostFacts, Service
+from habla.model.site import Endpoints, FleetFacts
 from habla.onhost.document import HostState
-from habla.plan.component import Standing, composed
-from habla.plan.placement import placement_faults
+from habla.plan.archive_files import ArchiveFiles
+from habla.plan.node_plan import NodePlan, plan_node
 
-__all__ = ["Node"]
+__all__ = ["Node", "PlannedNode", "planned_node"]
+
+
+_NOTHING = Endpoints()
+
+
+@dataclass(frozen=True)
+class PlannedNode:
+    """A component with its plan. Every class of components takes it in the place of its ``Args``.
+
+    host: where it runs, or several hosts, in the order in which they are changed. plan: of these hosts.
+    contents: sha256 -> archive, of those that the hosts are handed.
+    """
+
+    host: Host | Sequence[Host]
+    subnet: InternalSubnet
+    _: KW_ONLY
+    plan: NodePlan
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> list[Host]:
+        """The hosts as a list."""
+        return [self.host] if isinstance(self.host, Host) else list(self.host)
+
+
+def planned_node(
+    component: str,
+    host: Host | Sequence[Host],
+    *,
+    subnet: InternalSubnet,
+    services: Sequence[Service],
+    known: Endpoints = _NOTHING,
+    fleet: FleetFacts | None = None,
+    root: Path = Path(),
+) -> PlannedNode:
+    """Plan services on the hosts of a user's own program. Raises Faults.
+
+    component: its name on the hosts. known: what others offer. fleet: what all hosts share, when it is not
+    what the subnet says. root: paths of archives are relative to it.
+    """
+    hosts = [host.name] if isinstance(host, Host) else [item.name for item in host]
+    if not hosts:
+        rule = "a component runs on at least one host"
+        raise PlacementError(
+            [Fault("host", f"component {component} has no host", rule=rule, fix="name a host")]
+        )
+    files = ArchiveFiles(root)
+    specs = [spec for service in services for spec in service.archives().values()]
+    facts = replace(
+        fleet or subnet.fleet, endpoints=known, archives={spec: files.archive(spec) for spec in specs}
+    )
+    plan = plan_node(component, hosts, sites=subnet.sites, roles=subnet.roles, services=services, fleet=facts)
+    return PlannedNode(host, subnet, plan=plan, contents=files.contents(services))
 
 
 class Node(pulumi.ComponentResource):
@@ -25,76 +82,55 @@ class Node(pulumi.ComponentResource):
 
     endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
     report: what the last apply changed, as JSON. states, reports: the same of each host, where there are
-    several; then ``state`` and ``report`` are the first one's. standing: what it keeps on each host.
-    ahead: components that it stands on, by host.
+    several; then ``state`` and ``report`` are the first one's. facts: what a watcher of each host must know.
     """
 
     endpoints: Endpoints
     state: HostState
     states: Mapping[str, HostState]
-    standing: Mapping[str, Standing]
+    facts: Mapping[str, HostFacts]
     report: pulumi.Output[str]
     reports: pulumi.Output[dict[str, str]]
 
     def __init__(
-        self,
-        token: str,
-        name: str,
-        component: str,
-        host: Host | Sequence[Host],
-        subnet: InternalSubnet,
-        services: Sequence[Service],
-        known: Endpoints,
-        archives: Mapping[str, bytes],
-        opts: pulumi.ResourceOptions | None,
-        ahead: Callable[[str], Sequence[HostState]] = lambda host: (),
+        self, token: str, name: str, *, planned: PlannedNode, opts: pulumi.ResourceOptions | None
     ) -> None:
-        hosts = [host] if isinstance(host, Host) else list(host)
-        if not hosts:
-            rule = "a component stands on a host"
-            raise PlacementError([Fault(name, "no host", "", rule, "give at least one host")])
-        placement = {item.name: (subnet.role(item), services) for item in hosts}
-        raise_faults(PlacementError, placement_faults(placement))
-        self.endpoints = Endpoints.of(
-            Endpoint(offer, item.name, subnet.plan.hosts[item.name])
-            for item in hosts
-            for service in services
-            for offer in service.offers()
-        )
-        known += self.endpoints
-        faults: list[Fault] = []
-        self.states, self.standing = {}, {}
-        for item in hosts:
-            with collected(faults):
-                self.states[item.name], self.standing[item.name] = composed(
-                    component, subnet.site(item, known), services
-                )
-        raise_faults(PlacementError, faults)
+        parts = planned.plan.parts
+        self.endpoints = planned.plan.endpoints
+        self.states = {host: part.state for host, part in parts.items()}
+        self.facts = {host: part.facts for host, part in parts.items()}
         super().__init__(token, name, None, opts)
         reports: dict[str, pulumi.Output[str]] = {}
         last: list[pulumi.Resource] = []
-        for item in hosts:
-            child, former = _child_names(name, item, host)
+        for host in planned.hosts:
+            child, former = _child_names(name, host, hosts=planned.host)
             own = pulumi.ResourceOptions(parent=self)
             # One host after the other, so that a change never takes all of them down.
-            before = [subnet.joined(item), *last]
-            if archives:
-                before.append(deliver_archives(f"{child}-archives", item, archives, own, before))
+            before = [planned.subnet.joined(host), *last]
+            if planned.contents:
+                before.append(
+                    deliver_archives(
+                        archives_resource(child), host, archives=planned.contents, opts=own, depends_on=before
+                    )
+                )
             # When one of these is no longer asked for, Pulumi removes it after this component has left it.
+            names = (child, *former)
             before += [
-                _applied((child, *former), state.component, item, state, own, list(before))
-                for state in ahead(item.name)
+                _applied(names, ahead.component, host=host, state=ahead, opts=own, depends_on=list(before))
+                for ahead in parts[host.name].ahead
             ]
-            command = _applied((child, *former), "state", item, self.states[item.name], own, before)
+            state = self.states[host.name]
+            command = _applied(names, "state", host=host, state=state, opts=own, depends_on=before)
             last = [command]
-            reports[item.name] = command.stdout
-        self.state, self.report = self.states[hosts[0].name], reports[hosts[0].name]
+            reports[host.name] = command.stdout
+        first = planned.hosts[0].name
+        self.state, self.report = self.states[first], reports[first]
         self.reports = pulumi.Output.all(**reports)
         self.register_outputs({"report": self.report, "reports": self.reports})
 
 
-def _child_names(name: str, host: Host, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
-    """The name of a component's part on ``host``, and what it was called when there was one host, or several.
+def _child_names(name: str, host: Host, *, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
+    """The name of a component's part on ``host``, and its name when there was one host, or were several.
 
     Without the latter a second host would make the part on the first one a new resource, and the end of the
     old one would undo it.
@@ -107,7 +143,8 @@ def _child_names(name: str, host: Host, hosts: Host | Sequence[Host]) -> tuple[s
 
 def _applied(
     names: Sequence[str],
-    suffix: str,
+    part: str,
+    *,
     host: Host,
     state: HostState,
     opts: pulumi.ResourceOptions,
@@ -117,16 +154,16 @@ def _applied(
 
     names: of the component's part on this host, the first as it is now, the others as it has been called.
     """
-    name, *aliases = [f"{each}-{suffix}" for each in names]
+    name, *aliases = [state_resource(each, part) for each in names]
     return host_command(
         name,
         host.connection,
-        agent_command("apply"),
-        state.canonical(),
-        agent_undo("delete", state.component),
-        pulumi.ResourceOptions.merge(
+        create=agent_command("apply"),
+        stdin=state.canonical(),
+        delete=agent_undo("delete", state.component),
+        opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(aliases=[pulumi.Alias(name=each) for each in aliases]),
         ),
-        depends_on,
+        depends_on=depends_on,
     )

@@ -1,21 +1,19 @@
-"""Components that put services on a host, by what it is for."""
+"""Components that put services on a host, by the purpose of the host."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import pulumi
 
 from habla.components.host import Host
-from habla.components.node import Node
+from habla.components.node import Node, PlannedNode, planned_node
 from habla.components.subnet import InternalSubnet
-from habla.model.service import Endpoint, Endpoints, Service
-from habla.model.spec import ArchiveSpec
-from habla.onhost.document import Archive
-from habla.plan import CACHE_DB
-from habla.plan.archive_files import read_archive
+from habla.model.names import CACHE_DB
+from habla.model.service import Service
+from habla.model.site import Endpoint, Endpoints
 from habla.services.app import App
 from habla.services.app_spec import AppSpec
 from habla.services.jabber import Jabber, JabberSpec
@@ -33,6 +31,7 @@ __all__ = [
     "StableServiceNodeArgs",
     "VolatileServiceNode",
     "WebNode",
+    "own_services",
 ]
 
 
@@ -42,6 +41,7 @@ class CacheDbNodeArgs:
 
     host: Host
     subnet: InternalSubnet
+    _: KW_ONLY
     memcached: MemcachedSpec | None = MemcachedSpec()
     memqd: MemqdSpec | None = MemqdSpec()
     mysql: MysqlSpec | None = MysqlSpec()
@@ -50,25 +50,24 @@ class CacheDbNodeArgs:
 class CacheDbNode(Node):
     """memcached, memqd and MySQL on the internal address of a front host."""
 
-    def __init__(self, name: str, args: CacheDbNodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        services: list[Service] = []
-        if args.memcached:
-            services.append(Memcached(args.memcached))
-        if args.memqd:
-            services.append(Memqd(args.memqd))
-        if args.mysql:
-            services.append(Mysql(args.mysql))
-        super().__init__(
-            "habla:index:CacheDbNode",
-            name,
-            CACHE_DB,
-            args.host,
-            args.subnet,
-            services,
-            Endpoints(),
-            {},
-            opts,
-        )
+    COMPONENT = CACHE_DB
+
+    def __init__(
+        self, name: str, args: CacheDbNodeArgs | PlannedNode, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        planned = args if isinstance(args, PlannedNode) else _planned_cache(args)
+        super().__init__("habla:index:CacheDbNode", name, planned=planned, opts=opts)
+
+
+def _planned_cache(args: CacheDbNodeArgs) -> PlannedNode:
+    services: list[Service] = []
+    if args.memcached:
+        services.append(Memcached(args.memcached))
+    if args.memqd:
+        services.append(Memqd(args.memqd))
+    if args.mysql:
+        services.append(Mysql(args.mysql))
+    return planned_node(CACHE_DB, args.host, subnet=args.subnet, services=services)
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,7 @@ class ServiceNodeArgs:
 
     host: Host
     subnet: InternalSubnet
+    _: KW_ONLY
     apps: Mapping[str, AppSpec] = field(default_factory=dict)
     static: StaticSpec | None = None
     uses: Endpoints = Endpoints()
@@ -90,6 +90,7 @@ class ServiceNodeArgs:
 class StableServiceNodeArgs(ServiceNodeArgs):
     """jabber: ejabberd, if it runs here. peers: the hosts of its cluster; by default all of its role."""
 
+    _: KW_ONLY
     jabber: JabberSpec | None = None
     peers: Sequence[str] | None = None
 
@@ -98,76 +99,73 @@ class ServiceNode(Node):
     """The user's own programs, and static images, on a host of any role that may carry them."""
 
     TOKEN = "habla:index:ServiceNode"
-    # Its name on the host; empty: its role's.
-    COMPONENT = ""
+    # The role whose hosts it is for; empty: any.
+    ROLE = ""
 
     def __init__(
-        self,
-        name: str,
-        args: ServiceNodeArgs,
-        opts: pulumi.ResourceOptions | None = None,
-        more: Sequence[Service] = (),
-        known: Endpoints = Endpoints(),
+        self, name: str, args: ServiceNodeArgs | PlannedNode, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        contents: dict[str, bytes] = {}
+        planned = args if isinstance(args, PlannedNode) else self._planned(args)
+        super().__init__(self.TOKEN, name, planned=planned, opts=opts)
 
-        def archive(spec: ArchiveSpec | None) -> Archive | None:
-            if spec is None:
-                return None
-            found, content = read_archive(args.root, spec)
-            if content is not None:
-                contents[found.sha256] = content
-            return found
-
-        services: list[Service] = [
-            App(app, spec, archive(spec.archive)) for app, spec in sorted(args.apps.items())
-        ]
-        if args.static:
-            services.append(Static(args.static, archive(args.static.content)))
-        super().__init__(
-            self.TOKEN,
-            name,
-            self.COMPONENT or args.subnet.role(args.host).name,
+    def _planned(self, args: ServiceNodeArgs) -> PlannedNode:
+        return planned_node(
+            args.subnet.roles[args.host.name].name,
             args.host,
-            args.subnet,
-            [*services, *more],
-            args.uses + known,
-            contents,
-            opts,
+            subnet=args.subnet,
+            services=own_services(args),
+            known=args.uses,
+            root=args.root,
         )
+
+
+def own_services(args: ServiceNodeArgs) -> list[Service]:
+    """The programs and static images of a node."""
+    services: list[Service] = [App(name, spec) for name, spec in sorted(args.apps.items())]
+    if args.static:
+        services.append(Static(args.static))
+    return services
 
 
 class WebNode(ServiceNode):
     """The website and forum."""
 
     TOKEN = "habla:index:WebNode"
+    ROLE = "web"
 
 
 class VolatileServiceNode(ServiceNode):
     """Programs that can run away, such as the multi-protocol gateway, on machines of their own."""
 
     TOKEN = "habla:index:VolatileServiceNode"
+    ROLE = "volatile"
 
 
 class StableServiceNode(ServiceNode):
     """Any of Jabber (clustered with its peers), static images, RPC, status; nothing that can run away."""
 
     TOKEN = "habla:index:StableServiceNode"
+    ROLE = "stable"
 
     def __init__(
-        self, name: str, args: StableServiceNodeArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: StableServiceNodeArgs | PlannedNode,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        more: list[Service] = []
-        known = Endpoints()
-        if args.jabber:
-            jabber = Jabber(args.jabber)
-            more.append(jabber)
-            peers = args.peers
-            if peers is None:
-                peers = list(args.subnet.plan.of_role(args.subnet.role(args.host).name))
-            known = Endpoints.of(
-                Endpoint(offer, peer, args.subnet.plan.hosts[peer])
-                for peer in peers
-                for offer in jabber.offers()
-            )
-        super().__init__(name, args, opts, more, known)
+        super().__init__(name, args if isinstance(args, PlannedNode) else _planned_stable(args), opts)
+
+
+def _planned_stable(args: StableServiceNodeArgs) -> PlannedNode:
+    subnet, role = args.subnet, args.subnet.roles[args.host.name].name
+    services, known = own_services(args), args.uses
+    if args.jabber:
+        jabber = Jabber(args.jabber)
+        services.append(jabber)
+        peers = list(subnet.plan.of_role(role)) if args.peers is None else args.peers
+        known += Endpoints.of(
+            Endpoint(offer, peer, address=subnet.plan.hosts[peer])
+            for peer in peers
+            for offer in jabber.offers()
+        )
+    return planned_node(role, args.host, subnet=subnet, services=services, known=known, root=args.root)

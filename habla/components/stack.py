@@ -12,7 +12,7 @@ import pulumi.runtime.config
 from habla.components.fleet import deploy_fleet
 from habla.errors import SettingsError, raise_faults
 from habla.plan import make_plan, missing_secrets
-from habla.plan.archive_files import archive_reader
+from habla.plan.archive_files import ArchiveFiles
 from habla.plan.stack_files import read_held, write_held
 from habla.settings.loading import load_settings
 from habla.settings.stackfile import PROJECT
@@ -26,13 +26,13 @@ def deploy_stack(root: Path) -> None:
     raw, secrets = _config()
     settings = load_settings(environment, raw)
     held = read_held(root, environment)
-    plan = make_plan(settings, held, archive_reader(root))
+    plan = make_plan(settings, held, read_archive=ArchiveFiles(root).archive)
     raise_faults(SettingsError, missing_secrets(plan))
     for note in plan.notes:
         pulumi.log.info(note)
     if not pulumi.runtime.is_dry_run():
-        write_held(root, environment, plan.addresses.hosts)
-    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root)
+        write_held(root, environment, addresses=plan.addresses.hosts)
+    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root=root)
 
 
 def _config() -> tuple[dict[str, Any], dict[str, str]]:

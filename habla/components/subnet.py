@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
@@ -11,13 +11,17 @@ import pulumi
 from habla.components.command import agent_command, agent_undo, host_command
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
-from habla.hosts.network import COMPONENT, network_state
+from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec
-from habla.model.roles import DEFAULT_ROLES, Role
-from habla.model.service import Endpoints, Site
-from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses, role_ranges
+from habla.model.names import NETWORK, joined_resource
+from habla.model.roles import Role
+from habla.model.site import FleetFacts, Site
+from habla.onhost.document import HostState
+from habla.plan.address_ranges import role_ranges
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
+from habla.services.catalog import default_roles
 
-__all__ = ["InternalSubnet", "InternalSubnetArgs", "Member"]
+__all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Member:
 
     host: Host
     role: str
+    _: KW_ONLY
     address: str | None = None
     packages: tuple[str, ...] = ()
 
@@ -41,91 +46,126 @@ class InternalSubnetArgs:
 
     members: Sequence[Member]
     network: str = "192.168.2.0/24"
+    _: KW_ONLY
     interface: str = "internal0"
     domain: str = "hab.la"
     ranges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     reserved: Sequence[str] = ()
-    roles: Mapping[str, Role] = field(default_factory=lambda: DEFAULT_ROLES)
+    roles: Mapping[str, Role] = field(default_factory=default_roles)
     logs: LogsSpec = LogsSpec()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubnetPlan:
+    """The internal network as a plan has it, by the names of hosts.
+
+    hosts: the machines. states: what makes each of them a member. sites, roles: as services see them.
+    """
+
+    hosts: Mapping[str, Host]
+    addresses: AddressPlan
+    states: Mapping[str, HostState]
+    sites: Mapping[str, Site]
+    roles: Mapping[str, Role]
 
 
 class InternalSubnet(pulumi.ComponentResource):
     """Gives each member its internal address, name and /etc/hosts. AddressError comes before any resource.
 
-    plan: who has which address; plain values, known at preview. addresses: the same as an output.
+    plan: who has which address; plain values, known at preview. addresses: the same as an output. sites: the
+    members as services see them. roles: their roles.
     """
 
     plan: AddressPlan
+    sites: Mapping[str, Site]
+    roles: Mapping[str, Role]
     addresses: pulumi.Output[dict[str, str]]
 
     def __init__(
-        self, name: str, args: InternalSubnetArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: InternalSubnetArgs | SubnetPlan,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        self.args = args
-        self.plan = _plan(args)
+        planned = args if isinstance(args, SubnetPlan) else _planned(args)
+        self.plan, self.sites, self.roles = planned.addresses, planned.sites, planned.roles
         super().__init__("habla:index:InternalSubnet", name, None, opts)
-        self._members = {member.host.name: member for member in args.members}
         self._joined: dict[str, pulumi.Resource] = {}
-        for member in args.members:
-            state = network_state(
-                member.host.name,
-                self.plan.network,
-                args.interface,
-                self.plan.hosts,
-                member.packages,
-                args.logs,
+        for host, machine in planned.hosts.items():
+            self._joined[host] = host_command(
+                joined_resource(name, host),
+                machine.connection,
+                create=agent_command("apply"),
+                stdin=planned.states[host].canonical(),
+                delete=agent_undo("delete", NETWORK),
+                opts=pulumi.ResourceOptions(parent=self),
+                depends_on=[machine.ready],
             )
-            self._joined[member.host.name] = host_command(
-                f"{name}-{member.host.name}",
-                member.host.connection,
-                agent_command("apply"),
-                state.canonical(),
-                agent_undo("delete", COMPONENT),
-                pulumi.ResourceOptions(parent=self),
-                [member.host.ready],
-            )
-        self.addresses = pulumi.Output.from_input({name: str(ip) for name, ip in self.plan.hosts.items()})
+        self.unreachable = frozenset(
+            host for host, machine in planned.hosts.items() if machine.connection.unreachable
+        )
+        self.addresses = pulumi.Output.from_input({host: str(ip) for host, ip in self.plan.hosts.items()})
         self.register_outputs({"addresses": self.addresses})
+
+    @property
+    def fleet(self) -> FleetFacts:
+        """What all members share."""
+        return next(iter(self.sites.values())).fleet
 
     def joined(self, host: Host) -> pulumi.Resource:
         """What a component on ``host`` depends on: that the host has its internal address."""
         return self._joined[host.name]
 
-    def role(self, host: Host) -> Role:
-        """The role of a member."""
-        return self.args.roles[self._members[host.name].role]
 
-    def site(self, host: Host, endpoints: Endpoints = Endpoints()) -> Site:
-        """Where a service on ``host`` stands."""
+def _planned(args: InternalSubnetArgs) -> SubnetPlan:
+    addresses = _addresses(args)
+    fleet = FleetFacts(
+        network=addresses.network,
+        interface=args.interface,
+        domain=args.domain,
+        environment=pulumi.get_stack(),
+        hosts=addresses.hosts,
+        logs=args.logs,
+    )
+    sites = {}
+    for member in args.members:
+        host = member.host
         outside = IPv4Address(host.outside_address) if host.outside_address else None
-        return Site(
-            host.name,
-            self.plan.hosts[host.name],
-            self.plan.network,
-            self.args.domain,
-            endpoints,
-            outside,
-            host.drained,
-            self.args.interface,
-            self.args.logs,
+        sites[host.name] = Site(
+            host.name, addresses.hosts[host.name], fleet=fleet, outside=outside, drained=host.drained
         )
+    return SubnetPlan(
+        hosts={member.host.name: member.host for member in args.members},
+        addresses=addresses,
+        states={
+            member.host.name: network_state(sites[member.host.name], member.packages)
+            for member in args.members
+        },
+        sites=sites,
+        roles={member.host.name: args.roles[member.role] for member in args.members},
+    )
 
 
-def _plan(args: InternalSubnetArgs) -> AddressPlan:
+def _addresses(args: InternalSubnetArgs) -> AddressPlan:
     network = IPv4Network(args.network)
-    ranges = role_ranges(network, args.roles, args.ranges)
+    ranges = role_ranges(network, args.roles, given=args.ranges)
     faults = []
     seen: set[str] = set()
     for member in args.members:
         if member.host.name in seen:
             rule = "a host is a member once"
-            faults.append(Fault(f"members.{member.host.name}", "twice", "", rule, "remove one"))
+            faults.append(Fault(f"members.{member.host.name}", "twice", rule=rule, fix="remove one"))
         seen.add(member.host.name)
     raise_faults(AddressError, faults)
     requests = {
         member.host.name: HostRequest(member.role, IPv4Address(member.address) if member.address else None)
         for member in args.members
     }
-    held = {name: IPv4Address(address) for name, address in args.held.items()}
-    return plan_addresses(network, ranges, requests, held, tuple(IPv4Address(a) for a in args.reserved))
+    return plan_addresses(
+        network,
+        ranges,
+        hosts=requests,
+        held={name: IPv4Address(address) for name, address in args.held.items()},
+        reserved=tuple(IPv4Address(address) for address in args.reserved),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import PurePosixPath
 
 from habla.errors import Fault
@@ -27,6 +27,7 @@ class Budget:
 
     mount: str
     size: int
+    _: KW_ONLY
     reserved: int
     allowed: int
     bounds: tuple[Bound, ...]
@@ -48,7 +49,7 @@ class Budget:
 
 
 def budgets(
-    partitions: Mapping[str, PartitionSpec], bounds: Iterable[Bound], warning: int
+    partitions: Mapping[str, PartitionSpec], bounds: Iterable[Bound], *, warning: int
 ) -> tuple[Budget, ...]:
     """The budget of each partition. warning: the use, in percent, from which somebody is told."""
     logs: dict[str, list[Bound]] = {mount: [] for mount in partitions}
@@ -60,16 +61,16 @@ def budgets(
         Budget(
             mount,
             size_bytes(spec.size),
-            size_bytes(spec.reserved) if spec.reserved else 0,
-            size_bytes(spec.size) * USABLE * warning // 10_000,
-            tuple(logs[mount]),
+            reserved=size_bytes(spec.reserved) if spec.reserved else 0,
+            allowed=size_bytes(spec.size) * USABLE * warning // 10_000,
+            bounds=tuple(logs[mount]),
         )
         for mount, spec in partitions.items()
     )
 
 
 def budget_faults(
-    host: str, partitions: Mapping[str, PartitionSpec], all_of: Sequence[Budget]
+    host: str, partitions: Mapping[str, PartitionSpec], *, all_of: Sequence[Budget]
 ) -> list[Fault]:
     """Partitions that do not hold their logs, and those of which nobody can know."""
     faults = []
@@ -79,7 +80,7 @@ def budget_faults(
         if budget.bounds and mixed and partitions[budget.mount].reserved is None:
             rule = f"{budget.bounds[0].path} and other logs share it, so the rest of it has a bound too"
             fix = "add reserved: SIZE, or give the host a partition /var/log"
-            faults.append(Fault(path, "reserved is missing", "", rule, fix))
+            faults.append(Fault(path, "reserved is missing", rule=rule, fix=fix))
         elif not budget.fits:
             faults.append(_too_small(path, budget))
     return faults
@@ -105,10 +106,10 @@ def _too_small(path: str, budget: Budget) -> Fault:
     return Fault(
         path,
         "logs can fill it",
-        size_text(budget.size),
-        f"at the worst moment it holds {needed}, and {size_text(budget.allowed)} are allowed "
+        value=size_text(budget.size),
+        rule=f"at the worst moment it holds {needed}, and {size_text(budget.allowed)} are allowed "
         f"(alerts.warning); the largest: {largest or 'none'}",
-        "make it larger, or lower size, keep or rate in logs.rules.RULE, or logs.check_seconds",
+        fix="make it larger, or lower size, keep or rate in logs.rules.RULE, or logs.check_seconds",
     )
 
 

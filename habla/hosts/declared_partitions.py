@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from habla.hosts.budget import USABLE
 from habla.model.disk import PartitionSpec, size_bytes
-from habla.model.service import Offer, ServiceState, Site, Stability
+from habla.model.service import HostPart, ServiceState
+from habla.model.site import Site
 from habla.onhost.document import Health
 
 __all__ = ["Partitions"]
 
 
 @dataclass(frozen=True)
-class Partitions:
-    """mount point -> partition, as declared."""
+class Partitions(HostPart):
+    """A check of each partition that the settings declare for the host."""
 
-    declared: Mapping[str, PartitionSpec] = field(default_factory=dict)
+    title: ClassVar = "check of partitions"
+
     name: str = "partitions"
-    kind: str = "partitions"
-    stability: Stability = Stability.STABLE
-
-    def offers(self) -> tuple[Offer, ...]:
-        """Nothing."""
-        return ()
 
     def state(self, site: Site) -> ServiceState:
         """A check each: that it is a file system of its own, and not smaller than declared."""
         return ServiceState(
             health={
                 f"partition {mount}": Health(command=("sh", "-c", _check(mount, spec)), deadline=1)
-                for mount, spec in self.declared.items()
+                for mount, spec in site.partitions.items()
             }
         )
 

@@ -7,55 +7,39 @@ front hosts agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from habla.model.drain_flags import BY_HAND, BY_SETTING, drain_flag
+from habla.model.offer import DRAIN_PORT, HttpCheck, Offer, XmppCheck
 from habla.model.programs import program_text
-from habla.model.service import (
-    DRAIN_PORT,
-    HttpCheck,
-    Offer,
-    Port,
-    Service,
-    ServiceState,
-    Site,
-    Stability,
-    XmppCheck,
-)
+from habla.model.service import HostPart, Port, ServiceState
+from habla.model.site import Site
 from habla.onhost.document import File, Health, Unit
 
-__all__ = ["BY_HAND", "BY_SETTING", "Drain", "drain_flag"]
+__all__ = ["Drain"]
 
-# The host is drained while one of these is there: by the stack's settings, or by `habla drain`.
-BY_SETTING = "/etc/habla/drained"
-BY_HAND = "/etc/habla/drained-by-hand"
 _CONFIG = "/etc/habla/drain.json"
 _PROGRAM = "/usr/local/lib/habla/drain-responder"
 _UNIT = "habla-drain.service"
 
 
 @dataclass(frozen=True)
-class Drain:
-    """Answers for the balanced services of a host."""
+class Drain(HostPart):
+    """Answers HAProxy for the balanced services of a host. offered: what they offer."""
 
-    services: Sequence[Service]
+    title: ClassVar = "drain responder"
+
+    offered: tuple[Offer, ...]
     name: str = "drain"
-    kind: str = "drain"
-    stability: Stability = Stability.STABLE
-
-    def offers(self) -> tuple[Offer, ...]:
-        """Nothing that is balanced."""
-        return ()
 
     def state(self, site: Site) -> ServiceState:
         """A small daemon on the internal address."""
-        offers = [offer for service in self.services for offer in service.offers() if offer.balancer]
         config = {
             "address": str(site.address),
             "port": DRAIN_PORT,
             "flags": [BY_SETTING, BY_HAND],
-            "services": {offer.name: _check(offer, site) for offer in offers},
+            "services": {offer.name: _check(offer, site) for offer in self.offered},
         }
         unit_path = f"/etc/systemd/system/{_UNIT}"
         return ServiceState(
@@ -72,19 +56,12 @@ class Drain:
         )
 
 
-def drain_flag(site: Site) -> dict[str, File]:
-    """The flag file of a host that the settings drain."""
-    if not site.drained:
-        return {}
-    return {BY_SETTING: File(f"hosts.{site.host}.drained is true in the stack's settings\n")}
-
-
 def _check(offer: Offer, site: Site) -> dict[str, Any]:
     match offer.check:
-        case HttpCheck(path, expect, host):
+        case HttpCheck(path=path, expect=expect, host=host):
             return {"kind": "http", "port": offer.port, "path": path, "host": host, "expect": expect}
         case XmppCheck(namespace):
-            return {"kind": "xmpp", "port": offer.port, "domain": site.domain, "namespace": namespace}
+            return {"kind": "xmpp", "port": offer.port, "domain": site.fleet.domain, "namespace": namespace}
         case None:
             return {"kind": "tcp", "port": offer.port}
 

@@ -7,16 +7,15 @@ packets for the internal network count only when they come from this host or by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from habla.hosts.rotation import TIMER, timer_text
-from habla.model.disk import LogsSpec
+from habla.model.names import NETWORK
+from habla.model.site import Site
 from habla.onhost.document import Action, File, Health, HostState, Unit
 
-__all__ = ["COMPONENT", "READY_UNIT", "network_state"]
+__all__ = ["READY_UNIT", "network_state"]
 
-COMPONENT = "network"
 # Up once the internal address is there and closed to others; what binds to that address starts after it.
 READY_UNIT = "habla-internal.service"
 
@@ -25,29 +24,23 @@ _UNIT = f"/etc/systemd/system/{READY_UNIT}"
 _KEEP_RULES = "/etc/systemd/networkd.conf.d/habla.conf"
 
 
-def network_state(
-    host: str,
-    network: IPv4Network,
-    interface: str,
-    hosts: Mapping[str, IPv4Address],
-    packages: tuple[str, ...] = (),
-    logs: LogsSpec = LogsSpec(),
-) -> HostState:
-    """What makes ``host`` a member of the internal network.
+def network_state(site: Site, packages: tuple[str, ...] = ()) -> HostState:
+    """What makes a host a member of the internal network.
 
-    hosts: all hosts of the fleet with their addresses. packages: installed now, so that the components that
-    follow one host at a time do not wait for downloads. logs: how often they are looked at.
+    packages: installed now, so that the components that follow one host at a time do not wait for downloads.
     """
+    host, address, interface = site.host, site.address, site.fleet.interface
+    network = site.fleet.network
     link = f"/etc/systemd/network/10-{interface}.network"
     online = f"systemd-networkd-wait-online@{interface}.service"
     return HostState(
         host=host,
-        component=COMPONENT,
+        component=NETWORK,
         packages=tuple(sorted({"iproute2", "logrotate", *packages})),
         files={
             link: File(
                 f"[Match]\nName={interface}\n\n[Network]\n"
-                f"Address={hosts[host]}/{network.prefixlen}\n"
+                f"Address={address}/{network.prefixlen}\n"
                 "LinkLocalAddressing=no\nIPv6AcceptRA=no\nLLMNR=no\nMulticastDNS=no\n"
             ),
             # Else networkd removes the rules below when it starts.
@@ -61,8 +54,8 @@ def network_state(
                 "[Install]\nWantedBy=multi-user.target\n"
             ),
             "/etc/hostname": File(f"{host}\n"),
-            "/etc/hosts": File(_hosts_file(hosts)),
-            TIMER: File(timer_text(logs)),
+            "/etc/hosts": File(site.fleet.etc_hosts),
+            TIMER: File(timer_text(site.fleet.logs)),
         },
         units={
             "systemd-networkd.service": Unit(reload_on=(link,)),
@@ -74,7 +67,7 @@ def network_state(
         health={
             "address": Health(
                 # Fails unless the address is this host's own, on this interface.
-                command=("sh", "-c", f"ip -4 -o address show dev {interface} | grep -qF ' {hosts[host]}/'"),
+                command=("sh", "-c", f"ip -4 -o address show dev {interface} | grep -qF ' {address}/'"),
                 deadline=15,
             ),
             "rules": Health(command=(_RULES, "check"), deadline=5),
@@ -113,10 +106,3 @@ check)
     ;;
 esac
 """
-
-
-def _hosts_file(hosts: Mapping[str, IPv4Address]) -> str:
-    """Every node is named on every node: ejabberd's nodes and people find each other without a DNS."""
-    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ""]
-    lines += [f"{address}\t{name}" for name, address in sorted(hosts.items(), key=lambda item: item[1])]
-    return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from habla.model.disk import LogsSpec, size_bytes
 from habla.model.service import Log
@@ -42,6 +42,7 @@ class Bound:
 
     rule: str
     path: str
+    _: KW_ONLY
     bytes: int
     files: int = 1
 
@@ -75,9 +76,12 @@ def _how(log: Log) -> Sequence[str]:
 
 def bounds(logs: Iterable[Log], spec: LogsSpec) -> list[Bound]:
     """The bound of each log and of the journal, the largest first."""
-    found = {Bound(log.rule, log.path, worst_case(log, spec), log.files) for log in _changed(logs, spec)}
+    found = {
+        Bound(log.rule, log.path, bytes=worst_case(log, spec), files=log.files)
+        for log in _changed(logs, spec)
+    }
     journal = size_bytes(spec.journal)
-    found.add(Bound("journald", "/var/log/journal", journal + journal // JOURNAL_FILES))
+    found.add(Bound("journald", "/var/log/journal", bytes=journal + journal // JOURNAL_FILES))
     return sorted(found, key=lambda bound: (-bound.bytes, bound.rule, bound.path))
 
 
@@ -105,5 +109,4 @@ def _changed(logs: Iterable[Log], spec: LogsSpec) -> Iterable[Log]:
     """The logs as the stack wants their rules."""
     for log in logs:
         change = spec.rules.get(log.rule)
-        given = change.model_dump(exclude_none=True) if change else {}
-        yield replace(log, **given)
+        yield replace(log, **change.model_dump(exclude_none=True)) if change else log

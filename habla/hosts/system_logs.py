@@ -7,10 +7,12 @@ system. What rsyslog writes belongs to the service that needs rsyslog.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from habla.hosts.rotation import JOURNAL_FILES
-from habla.model.disk import LogsSpec, size_bytes
-from habla.model.service import Log, Offer, ServiceState, Site, Stability
+from habla.model.disk import size_bytes
+from habla.model.service import HostPart, Log, ServiceState
+from habla.model.site import Site
 from habla.onhost.document import Action, File
 
 __all__ = ["SystemLogs"]
@@ -28,26 +30,22 @@ _FILES = (
 
 
 @dataclass(frozen=True)
-class SystemLogs:
+class SystemLogs(HostPart):
     """Bounds on the distribution's logs."""
 
-    spec: LogsSpec = LogsSpec()
-    name: str = "system-logs"
-    kind: str = "system-logs"
-    stability: Stability = Stability.STABLE
+    title: ClassVar = "rules for the logs of the distribution"
 
-    def offers(self) -> tuple[Offer, ...]:
-        """Nothing."""
-        return ()
+    name: str = "system-logs"
 
     def state(self, site: Site) -> ServiceState:
         """journald's limits, and rules in the place of the distribution's own."""
+        spec = site.fleet.logs
         return ServiceState(
             files={
                 _JOURNAL: File(
                     "[Journal]\n"
-                    f"SystemMaxUse={self.spec.journal}\n"
-                    f"SystemMaxFileSize={size_bytes(self.spec.journal) // JOURNAL_FILES}\n"
+                    f"SystemMaxUse={spec.journal}\n"
+                    f"SystemMaxFileSize={size_bytes(spec.journal) // JOURNAL_FILES}\n"
                     # On a tmpfs, as long as the partition is not there.
                     "RuntimeMaxUse=16M\n"
                 )
@@ -62,8 +60,8 @@ class SystemLogs:
                     for rule, path, create in _FILES
                 ),
                 *(
-                    Log(log.path, log.size, log.keep, rule=rule, rate=log.rate or "", files=log.files)
-                    for rule, logs in sorted(self.spec.extra.items())
+                    Log(log.path, log.size, keep=log.keep, rule=rule, rate=log.rate or "", files=log.files)
+                    for rule, logs in sorted(spec.extra.items())
                     for log in logs
                 ),
             ),

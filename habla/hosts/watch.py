@@ -5,15 +5,18 @@ Its sources travel as plain files, like everything else, so that a preview shows
 
 from __future__ import annotations
 
+import functools
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, ClassVar
 
-from habla.hosts.snmp import WATCH_ALIVE
+from habla.hosts.snmpd import WATCH_ALIVE
 from habla.model.disk import AlertsSpec
 from habla.model.programs import package_texts
-from habla.model.service import Offer, ServiceState, Site, Stability
+from habla.model.service import HostPart, ServiceState
+from habla.model.site import Site
 from habla.model.snmp import SnmpSpec
 from habla.onhost.document import Action, Directory, File, Health, Unit, secret
 from habla.onhost.programs.snmp_user import AUTH, PRIVACY
@@ -40,6 +43,7 @@ class Peer:
 
     name: str
     address: IPv4Address
+    _: KW_ONLY
     silent_seconds: int = 300
 
 
@@ -49,11 +53,12 @@ class Guard:
 
     name: str
     url: str
+    _: KW_ONLY
     silent_seconds: int = 300
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(HostPart):
     """The watcher with its settings.
 
     partitions: mount points that must be there. log_directories: where logs are. data: directories whose
@@ -61,8 +66,11 @@ class Watch:
     asks, with the credentials of ``snmp``. guards: the monitors it asks.
     """
 
+    title: ClassVar = "watcher"
+
     spec: AlertsSpec
     environment: str
+    _: KW_ONLY
     partitions: tuple[str, ...] = ()
     log_directories: tuple[str, ...] = ("/var/log",)
     data: tuple[str, ...] = ()
@@ -71,16 +79,10 @@ class Watch:
     guards: tuple[Guard, ...] = ()
     snmp: SnmpSpec | None = None
     name: str = "watch"
-    kind: str = "watch"
-    stability: Stability = field(default=Stability.STABLE)
 
     def __post_init__(self) -> None:
         if self.peers and self.snmp is None:
             raise ValueError("peers are asked by SNMP: give snmp")
-
-    def offers(self) -> tuple[Offer, ...]:
-        """Nothing that is connected to."""
-        return ()
 
     def state(self, site: Site) -> ServiceState:
         """The program, its settings, and the timer that runs it."""
@@ -156,7 +158,7 @@ class Watch:
             return None
         return {
             "to": list(self.spec.to),
-            "sender": self.spec.sender or f"habla@{site.host}.{site.domain}",
+            "sender": self.spec.sender or f"habla@{site.host}.{site.fleet.domain}",
             "host": smtp.host,
             "port": smtp.port,
             "starttls": smtp.starttls,
@@ -221,7 +223,8 @@ sys.exit(main())
 """
 
 
-def _sources() -> dict[str, File]:
+@functools.cache
+def _sources() -> Mapping[str, File]:
     """The program: a launcher, and a package beside it that Python finds because it is there."""
     texts = package_texts("habla.onhost.watch")
     modules = {f"{_LIBRARY}/habla_watch/{name}": File(text) for name, text in texts.items()}

@@ -1,4 +1,4 @@
-"""Which names may stand where: hosts (DNS), HAProxy objects, services, secrets.
+"""Names of components and resources, and the rules for names of hosts, services, secrets and in HAProxy.
 
 HAProxy's rule is that of ``invalid_char`` in its ``standard.c``: letters, digits, ``. : _ -``.
 """
@@ -10,7 +10,37 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-__all__ = ["AbsolutePath", "DnsName", "HostName", "SecretName", "ServiceName", "is_haproxy_name"]
+__all__ = [
+    "BALANCER",
+    "CACHE_DB",
+    "LAB",
+    "MONITOR",
+    "NETWORK",
+    "SUBNET",
+    "WATCH",
+    "AbsolutePath",
+    "DnsName",
+    "HostName",
+    "RoleName",
+    "SecretName",
+    "ServiceName",
+    "agent_resource",
+    "archives_resource",
+    "is_haproxy_name",
+    "joined_resource",
+    "lab_network_resource",
+    "machine_resource",
+    "node_resource",
+    "secrets_resource",
+    "state_resource",
+]
+
+# The components of a host besides that of its role.
+NETWORK = "network"
+CACHE_DB = "cachedb"
+MONITOR = "monitor"
+BALANCER = "balancer"
+WATCH = "watch"
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HAPROXY_NAME = re.compile(r"[A-Za-z0-9.:_-]+")
@@ -18,6 +48,8 @@ _HAPROXY_NAME = re.compile(r"[A-Za-z0-9.:_-]+")
 # A host is known by one lower-case DNS label: it becomes a hostname, an Erlang node and a HAProxy server.
 HostName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$")]
 DnsName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(?:\.{_LABEL})*$", max_length=253)]
+# A role is also the name of a component on its hosts, so it begins with a letter.
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 # A service becomes a systemd unit, a Unix user (32 characters at most) and a HAProxy backend.
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*(?:/[a-z0-9._-]+)*$")]
@@ -27,3 +59,48 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
 def is_haproxy_name(name: str) -> bool:
     """Whether HAProxy takes ``name`` for a proxy, server or ACL."""
     return _HAPROXY_NAME.fullmatch(name) is not None
+
+
+# The names of Pulumi resources. People have them in their state: a change needs an alias.
+SUBNET = "internal"
+LAB = "lab"
+
+
+def lab_network_resource(lab: str) -> str:
+    """The command that makes the lab's networks."""
+    return f"{lab}-network"
+
+
+def machine_resource(host: str) -> str:
+    """The command that makes a host of the lab."""
+    return f"{host}-machine"
+
+
+def agent_resource(host: str) -> str:
+    """The command that installs the agent on a host."""
+    return f"{host}-agent"
+
+
+def secrets_resource(host: str) -> str:
+    """The command that hands a host its secrets."""
+    return f"{host}-secrets"
+
+
+def joined_resource(subnet: str, host: str) -> str:
+    """The command that makes a host a member of the internal network."""
+    return f"{subnet}-{host}"
+
+
+def node_resource(host: str, component: str) -> str:
+    """A component of a host in a stack."""
+    return f"{host}-{component}"
+
+
+def state_resource(node: str, part: str = "state") -> str:
+    """The command that hands a host the state of a component, or of one ahead of it."""
+    return f"{node}-{part}"
+
+
+def archives_resource(node: str) -> str:
+    """The command that hands a host the archives of a component."""
+    return f"{node}-archives"

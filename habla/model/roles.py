@@ -1,46 +1,38 @@
-"""Roles: what a machine is for, where its addresses lie, and what may be placed on it.
+"""Roles: what a machine is for, where its addresses lie, and which services it may run.
 
-All of it is data. The defaults are the fleet's rules (rows 2, 3 and 7): ``habla:roles`` of a stack changes or
-adds to them. Ranges are offsets in a /24; another network needs ranges of its own.
+All of it is data. ``habla:roles`` of a stack changes these roles or adds to them. Ranges are offsets in a
+/24; another network needs ranges of its own. Which services a role may hold comes from the services
+themselves (``habla.services.catalog``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
-__all__ = ["APP", "BALANCER_COMPANY", "DEFAULT_ROLES", "EVERYWHERE", "SERVICE_KINDS", "Role"]
-
-APP = "app"
-SERVICE_KINDS = ("haproxy", "memcached", "memqd", "mysql", "jabber", "static", "cacti", APP)
-# Row 2: the machine of HAProxy gives only these besides.
-BALANCER_COMPANY = ("haproxy", "memcached", "memqd", "mysql")
-# What watches a host stands on every one, whatever its role.
-EVERYWHERE = ("partitions", "snmp", "system-logs", "watch")
+__all__ = ["ROLES", "Role"]
 
 
 @dataclass(frozen=True)
 class Role:
     """A role.
 
-    offsets: first and last address as offsets in a /24. kinds: service kinds that may be placed on it.
-    defaults: kinds that each of its hosts runs unless told otherwise. volatile: whether programs that can
-    run away may be placed on it.
+    offsets: first and last address as offsets in a /24. kinds: kinds of services that its hosts may run.
+    defaults: kinds that each of its hosts runs unless the settings say otherwise. volatile: whether programs
+    that may use up their machine are allowed on its hosts.
     """
 
     name: str
-    offsets: tuple[tuple[int, int], ...]
-    kinds: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...] = ()
+    _: KW_ONLY
+    kinds: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     volatile: bool = False
 
 
-DEFAULT_ROLES = {
-    role.name: role
-    for role in (
-        Role("front", ((10, 19),), BALANCER_COMPANY, BALANCER_COMPANY),
-        Role("monitor", ((20, 29),), ("cacti", APP), ("cacti",)),
-        Role("stable", ((100, 119),), ("jabber", "static", APP), ("jabber", "static", APP)),
-        Role("web", ((120, 139),), ("static", APP), (APP,)),
-        Role("volatile", ((200, 219),), (APP,), (APP,), volatile=True),
-    )
-}
+ROLES = (
+    Role("front", ((10, 19),)),
+    Role("monitor", ((20, 29),)),
+    Role("stable", ((100, 119),)),
+    Role("web", ((120, 139),)),
+    Role("volatile", ((200, 219),), volatile=True),
+)

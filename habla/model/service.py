@@ -1,50 +1,46 @@
-"""What a service says about itself once it stands on a host; everything that cuts across is derived from it.
+"""What a service says about itself. Everything that cuts across services is derived from it.
 
-Bind addresses, logrotate rules, HAProxy backends, port clashes and placement come from these values and are
-never written a second time.
+Bind addresses, logrotate rules, HAProxy backends, names, port clashes and placement come from these values
+and are never written a second time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol
+from typing import ClassVar
 
-from habla.model.disk import LogsSpec
-from habla.onhost.document import Parts
+from habla.errors import Fault
+from habla.model.offer import Offer
+from habla.model.site import Endpoints, Site
+from habla.model.spec import ArchiveSpec, Spec
+from habla.onhost.document import HostState, Parts
 
 __all__ = [
-    "DRAIN_PORT",
-    "Endpoint",
-    "Endpoints",
-    "HttpCheck",
+    "Forward",
+    "HostFacts",
+    "HostPart",
     "Log",
-    "Offer",
+    "Owner",
     "Port",
-    "Route",
     "Scope",
     "Service",
     "ServiceState",
-    "Site",
     "Stability",
-    "XmppCheck",
 ]
-
-# Where a host with balanced services tells HAProxy whether it is drained, and whether they are well.
-DRAIN_PORT = 8099
 
 
 class Stability(StrEnum):
-    """Whether a service can run away with a machine (row 2 of the fleet's rules)."""
+    """Whether a service may use up the memory or processors of its machine (row 2 of the fleet's rules)."""
 
     STABLE = "stable"
     VOLATILE = "volatile"
 
 
 class Scope(StrEnum):
-    """Who can reach a port."""
+    """From where a port can be reached."""
 
     LOOPBACK = "loopback"
     INTERNAL = "internal"
@@ -64,110 +60,21 @@ class Log:
     """Log files (a glob) of a service, rotated by size: ``keep`` old files of ``size`` each.
 
     reopen: a command that makes the daemon open its log anew. create: mode, owner and group of the new file,
-    as logrotate takes them, where nobody else makes it. With neither the file is copied and truncated.
+    as logrotate takes them, where the daemon does not make it. With neither the file is copied and truncated.
     rule: the rule's name in /etc/logrotate.d; the name of the package's own rule replaces that rule.
     rate: how much one file grows in a minute at most; empty: as the stack's settings say.
-    files: how many files the glob stands for.
+    files: how many files the glob matches at most.
     """
 
     path: str
     size: str = "1M"
+    _: KW_ONLY
     keep: int = 3
     reopen: str = ""
     rule: str = ""
     create: str = ""
     rate: str = ""
     files: int = 1
-
-
-@dataclass(frozen=True)
-class HttpCheck:
-    """An HTTP health check: GET ``path`` with ``host`` as its Host header must answer ``expect``."""
-
-    path: str
-    expect: int = 200
-    host: str = ""
-
-
-@dataclass(frozen=True)
-class XmppCheck:
-    """An XMPP health check: a stream of this namespace must be answered with the server's features."""
-
-    namespace: str = "jabber:client"
-
-
-@dataclass(frozen=True, order=True)
-class Route:
-    """Which requests go to a service: a virtual host, a path prefix, or both; neither means all the rest."""
-
-    host: str = ""
-    path: str = ""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a service offers to the rest of the fleet, on one TCP port.
-
-    balancer: the HAProxy instance that fronts it, ``www`` or ``jabber``; empty when none does.
-    public_port: the port on which that instance offers it, when it is not the instance's own.
-    maxconn: requests a server works on at a time; more wait in HAProxy's queue. 0 means no limit.
-    port: 0 where nothing can be connected to, and it only matters who is there.
-    """
-
-    name: str
-    port: int
-    balancer: str = ""
-    public_port: int = 0
-    routes: tuple[Route, ...] = ()
-    check: HttpCheck | XmppCheck | None = None
-    maxconn: int = 0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An offer as it stands on a host."""
-
-    offer: Offer
-    host: str
-    address: IPv4Address
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """Who offers what in the fleet, in the order of service and host name."""
-
-    all: tuple[Endpoint, ...] = ()
-
-    @staticmethod
-    def of(endpoints: Iterable[Endpoint]) -> Endpoints:
-        """Sorted, so that the order in which hosts were declared never shows in a config."""
-        return Endpoints(tuple(sorted(endpoints, key=lambda end: (end.offer.name, end.host))))
-
-    def __add__(self, other: Endpoints) -> Endpoints:
-        return Endpoints.of({(end.offer.name, end.host): end for end in (*self.all, *other.all)}.values())
-
-    def named(self, name: str) -> tuple[Endpoint, ...]:
-        """All endpoints of the offer ``name``, by host name."""
-        return tuple(end for end in self.all if end.offer.name == name)
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a service is being placed: all that its config may depend on besides its own settings.
-
-    outside: the public address of the host, where it has one. drained: HAProxy is to send it nothing new.
-    interface: the host's in the internal network. logs: how logs are rotated here.
-    """
-
-    host: str
-    address: IPv4Address
-    network: IPv4Network
-    domain: str
-    endpoints: Endpoints = Endpoints()
-    outside: IPv4Address | None = None
-    drained: bool = False
-    interface: str = "internal0"
-    logs: LogsSpec = LogsSpec()
 
 
 @dataclass(frozen=True)
@@ -182,23 +89,139 @@ class ServiceState(Parts):
     data: tuple[str, ...] = ()
 
 
-class Service(Protocol):
-    """A service of the fleet, with its settings, not yet on a host."""
+@dataclass(frozen=True)
+class HostFacts:
+    """What the watcher of a host must know about the services on it.
 
-    @property
-    def name(self) -> str:
-        """Unique on a host; the user's word for it in the settings."""
+    data: directories that grow and hold no logs. stats_pages: HAProxy instance -> port of its statistics
+    page, on the loopback address.
+    """
 
-    @property
-    def kind(self) -> str:
-        """What a role allows: ``memcached``, ``jabber`` …; ``app`` for the user's own programs."""
+    logs: tuple[Log, ...] = ()
+    data: tuple[str, ...] = ()
+    _: KW_ONLY
+    stats_pages: tuple[tuple[str, int], ...] = ()
+
+    def __add__(self, other: HostFacts) -> HostFacts:
+        pages = self.stats_pages + other.stats_pages
+        return HostFacts(self.logs + other.logs, self.data + other.data, stats_pages=pages)
+
+
+@dataclass(frozen=True, order=True)
+class Owner:
+    """Who owns a name on a host, in the user's words. path: the setting to change; "" where there is none."""
+
+    title: str
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a user of a lab reaches on the loopback address.
+
+    target: a port of the host's outside address, or ``ADDRESS:PORT``, or ``itself:ADDRESS:PORT``: see
+    ``LabHost.forwards``. label: what people know it by. url: how they reach it, with ``{port}`` in it.
+    """
+
+    target: int | str
+    label: str = ""
+    url: str = "127.0.0.1:{port}"
+
+
+class Service(ABC):
+    """A service of the fleet, with its settings, not yet on a host. A subclass is a frozen dataclass.
+
+    name: unique on a host, and the user's word for it in the settings.
+    """
+
+    # The word for services like this one in the settings: ``memcached``, ``jabber`` …
+    kind: ClassVar[str]
+    # The class of its settings, and their path in a stack.
+    Settings: ClassVar[type[Spec]]
+    section: ClassVar[str] = ""
+    # The roles whose hosts may run it, and those whose hosts run it unless the settings say otherwise. These
+    # are the roles that habla knows; a stack may say something else.
+    roles: ClassVar[tuple[str, ...]] = ()
+    default_roles: ClassVar[tuple[str, ...]] = ()
+    # Whether it may share a host with HAProxy (row 2 of the fleet's rules), and whether it is HAProxy.
+    beside_balancer: ClassVar[bool] = False
+    balances: ClassVar[bool] = False
+    # The component of its host that it is a part of; empty: the component of the host's role.
+    component: ClassVar[str] = ""
+    # The role whose component class deploys it, also on hosts of a role of the user's own.
+    home_role: ClassVar[str] = ""
+
+    name: str
 
     @property
     def stability(self) -> Stability:
-        """Whether it can run away with a machine."""
+        """Whether it may use up its machine."""
+        return Stability.STABLE
+
+    @classmethod
+    def of(cls, settings: Spec) -> Service:
+        """The service with these settings, of the class ``Settings``. Only for those with a ``section``."""
+        return cls(settings)  # type: ignore[call-arg]
+
+    @property
+    def owner(self) -> Owner:
+        """How errors name it."""
+        return Owner(f"the service {self.name}", self.section)
 
     def offers(self) -> tuple[Offer, ...]:
         """What it offers to the rest of the fleet; the same on every host."""
+        return ()
 
+    def reserved_names(self) -> tuple[str, ...]:
+        """Names that no offer of another service may have."""
+        return ()
+
+    def archives(self) -> Mapping[str, ArchiveSpec]:
+        """YAML path -> archive, of the archives that its hosts need."""
+        return {}
+
+    def companions(self) -> tuple[Service, ...]:
+        """Services that run wherever it runs."""
+        return ()
+
+    def ahead(self, site: Site) -> tuple[HostState, ...]:
+        """Components that its host must have before it. Each is deployed, and removed, by itself."""
+        return ()
+
+    def stats_pages(self) -> Mapping[str, int]:
+        """HAProxy instance -> port of its statistics page, on the loopback address."""
+        return {}
+
+    def forwards(self, site: Site) -> Mapping[str, Forward]:
+        """Name -> what a user of a lab reaches on the loopback address."""
+        return {}
+
+    def shared_address(self) -> str:
+        """The public address that its hosts share, of which one has it at a time; "" without one."""
+        return ""
+
+    def fleet_faults(self, sites: Mapping[str, Site]) -> Iterable[Fault]:
+        """What is wrong with it in the fleet as a whole. sites: all hosts."""
+        return ()
+
+    def notes(self, endpoints: Endpoints) -> Iterable[str]:
+        """What is allowed, but worth saying."""
+        return ()
+
+    @abstractmethod
     def state(self, site: Site) -> ServiceState:
-        """What it is on one host. Pure."""
+        """What it is on one host. Pure. Raises Faults."""
+
+
+class HostPart(Service):
+    """Something that a host gets because of the services on it. Nobody places it, and it has no settings."""
+
+    kind: ClassVar = "host-part"
+    Settings: ClassVar = Spec
+    # How errors name it.
+    title: ClassVar[str]
+
+    @property
+    def owner(self) -> Owner:
+        """It belongs to habla itself."""
+        return Owner(f"habla's {self.title}")

@@ -1,4 +1,4 @@
-"""SNMP: the settings that snmpd on every host and the monitor share, and the numbers they agree on."""
+"""SNMP: the settings and numbers that snmpd on every host and the monitor must agree on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from habla.model.names import SecretName
 from habla.model.spec import PortNumber, Spec
 
-__all__ = ["SnmpSpec"]
+__all__ = ["SnmpSpec", "extend_name", "sessions_oid"]
 
 
 class SnmpSpec(Spec):
@@ -25,3 +25,14 @@ class SnmpSpec(Spec):
     auth: SecretName = "snmp/auth"
     privacy: SecretName = "snmp/privacy"
     community: SecretName = "snmp/community"
+
+
+def extend_name(instance: str) -> str:
+    """The name under which snmpd tells the sessions of an HAProxy instance."""
+    return f"haproxy-{instance}"
+
+
+def sessions_oid(instance: str) -> str:
+    """The OID of the sessions of an HAProxy instance: nsExtendOutput1Line, indexed by name."""
+    name = extend_name(instance).encode()
+    return ".".join([".1.3.6.1.4.1.8072.1.3.2.3.1.1", str(len(name)), *map(str, name)])

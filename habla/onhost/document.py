@@ -74,7 +74,7 @@ class File:
         def fill(match: "re.Match[str]") -> str:
             name, form = match[1], match[2] or ""
             if name not in secrets:
-                raise Failure("secrets", name, "the secret has not been delivered to this host")
+                raise Failure("secrets", name, reason="the secret has not been delivered to this host")
             return _ESCAPES[form](secrets[name])
 
         return _SECRET.sub(fill, self.text).encode()

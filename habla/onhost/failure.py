@@ -15,7 +15,7 @@ _hidden: Set[str] = set()
 class Failure(Exception):
     """A step failed: which one, on what (a file, unit or package), and why, in the words of who knows."""
 
-    def __init__(self, step: str, subject: str, reason: str) -> None:
+    def __init__(self, step: str, subject: str, *, reason: str) -> None:
         super().__init__("step {}: {}: {}".format(step, subject, reason))
         self.step = step
         self.subject = subject

@@ -45,13 +45,15 @@ def from_json(raw: Any) -> HostState:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
         reason = "this agent reads format {}, not {}: deploy with one version of habla".format(FORMAT, found)
-        raise Failure("read", "the document", reason)
+        raise Failure("read", "the document", reason=reason)
     values = {key: value for key, value in raw.items() if key != "format"}
     for part, kind in _PARTS.items():
         if part in values:
             items = _mapping(values[part], part).items()
-            values[part] = {name: _build(kind, item, "{}.{}".format(part, name)) for name, item in items}
-    state: HostState = _build(HostState, values, "the document")
+            values[part] = {
+                name: _build(kind, item, where="{}.{}".format(part, name)) for name, item in items
+            }
+    state: HostState = _build(HostState, values, where="the document")
     _check_texts(state)
     return state
 
@@ -59,43 +61,45 @@ def from_json(raw: Any) -> HostState:
 def _check_texts(state: HostState) -> None:
     """What the types do not say. Raises Failure."""
     if not _COMPONENT.fullmatch(state.component):
-        raise Failure("read", state.component, "not a component's name")
+        raise Failure("read", state.component, reason="not a component's name")
     for path in sorted({path for part in _PATHS for path in getattr(state, part)}):
         if not path.startswith("/") or path.startswith("//") or os.path.normpath(path) != path or path == "/":
-            raise Failure("read", path, "not an absolute, plain path")
+            raise Failure("read", path, reason="not an absolute, plain path")
     modes = {path: item.mode for path, item in state.files.items()}
     modes.update((path, item.mode) for path, item in state.directories.items())
     for path, mode in sorted(modes.items()):
         if not _MODE.fullmatch(mode):
-            raise Failure("read", path, "not an octal mode: {}".format(mode))
+            raise Failure("read", path, reason="not an octal mode: {}".format(mode))
     for path, archive in state.archives.items():
         if not _SHA256.fullmatch(archive.sha256):
-            raise Failure("read", path, "not a sha256: {}".format(archive.sha256))
+            raise Failure("read", path, reason="not a sha256: {}".format(archive.sha256))
     for name, form in sorted({found for file in state.files.values() for found in file.placeholders}):
         if not has_form(form):
-            raise Failure("read", name, "a secret has no form {}".format(form))
+            raise Failure("read", name, reason="a secret has no form {}".format(form))
 
 
 def _mapping(raw: Any, where: str) -> Dict[str, Any]:
     if not isinstance(raw, dict):
-        raise Failure("read", where, "a mapping is needed, not {}".format(type(raw).__name__))
+        raise Failure("read", where, reason="a mapping is needed, not {}".format(type(raw).__name__))
     return raw
 
 
-def _build(kind: Type[T], raw: Any, where: str) -> T:
+def _build(kind: Type[T], raw: Any, *, where: str) -> T:
     known = {item.name: str(item.type) for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(_mapping(raw, where)) - set(known))
     if unknown:
-        raise Failure("read", where, "unknown keys: {}".format(", ".join(unknown)))
+        raise Failure("read", where, reason="unknown keys: {}".format(", ".join(unknown)))
     for key, value in raw.items():
         if not _fits(value, known[key]):
             found = type(value).__name__
-            raise Failure("read", where, "{} must be {}, not {}".format(key, _WORDS[known[key][:3]], found))
+            raise Failure(
+                "read", where, reason="{} must be {}, not {}".format(key, _WORDS[known[key][:3]], found)
+            )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     try:
         return kind(**values)
     except TypeError as error:
-        raise Failure("read", where, str(error)) from None
+        raise Failure("read", where, reason=str(error)) from None
 
 
 # The first letters of a field's type, and what it is in JSON.

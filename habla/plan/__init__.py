@@ -1,18 +1,15 @@
 """Settings -> everything a stack will be: addresses, placement, and the state of every host. Pure.
 
-``habla render`` prints it and ``fleet`` deploys it, so what a reviewer reads is what a host gets.
+``habla render`` prints the plan and the components deploy it, so a reviewer reads what a host gets.
 """
 
-from habla.plan.fleet_plan import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
+from habla.plan.fleet_plan import FleetPlan
+from habla.plan.host_plan import HostPlan
 from habla.plan.making import make_plan
 from habla.plan.plan_faults import missing_secrets
 from habla.plan.stack_addresses import plan_stack_addresses, stack_ranges, stack_roles
 
 __all__ = [
-    "BALANCER",
-    "CACHE_DB",
-    "MONITOR",
-    "WATCH",
     "FleetPlan",
     "HostPlan",
     "make_plan",

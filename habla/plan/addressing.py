@@ -7,43 +7,16 @@ files under version control and of nothing else. A pinned address goes before a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from itertools import pairwise
 
-from netaddr import IPAddress, IPNetwork, IPRange, IPSet
+from netaddr import IPAddress, IPRange, IPSet
 
 from habla.errors import AddressError, Fault, raise_faults
-from habla.model.roles import Role
+from habla.plan.address_ranges import AddressRange, forbidden_addresses, range_faults
 
-__all__ = ["AddressPlan", "AddressRange", "HostRequest", "plan_addresses", "role_ranges"]
-
-
-@dataclass(frozen=True, order=True)
-class AddressRange:
-    """Addresses from ``first`` to ``last``, both included."""
-
-    first: IPv4Address
-    last: IPv4Address
-
-    @staticmethod
-    def parse(text: str) -> AddressRange:
-        """Read ``FIRST-LAST``, ``NETWORK/LENGTH`` or a single address. Raises ValueError."""
-        if "/" in text:
-            network = IPv4Network(text)
-            return AddressRange(network[0], network[-1])
-        first, dash, last = (part.strip() for part in text.partition("-"))
-        found = AddressRange(IPv4Address(first), IPv4Address(last if dash else first))
-        if found.last < found.first:
-            raise ValueError(f"the last address of {text} lies before the first")
-        return found
-
-    def __str__(self) -> str:
-        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-
-    def __contains__(self, address: IPv4Address) -> bool:
-        return self.first <= address <= self.last
+__all__ = ["AddressPlan", "HostRequest", "plan_addresses"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +36,7 @@ class AddressPlan:
 
     network: IPv4Network
     ranges: Mapping[str, tuple[AddressRange, ...]]
+    _: KW_ONLY
     hosts: Mapping[str, IPv4Address]
     roles: Mapping[str, str]
     reserved: tuple[IPv4Address, ...] = ()
@@ -73,38 +47,10 @@ class AddressPlan:
         return {name: address for name, address in sorted(self.hosts.items()) if self.roles[name] == role}
 
 
-def role_ranges(
-    network: IPv4Network, roles: Mapping[str, Role], given: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[AddressRange, ...]]:
-    """Which addresses each role owns: what is given, as text, else the role's own offsets in a /24.
-
-    Raises AddressError with every text that is no range.
-    """
-    # In another network the offsets would mean nothing: there, roles that are used must be given ranges.
-    ranges = {
-        name: tuple(AddressRange(network[low], network[high]) for low, high in role.offsets)
-        if network.prefixlen == 24
-        else ()
-        for name, role in roles.items()
-    }
-    faults = []
-    for name, texts in given.items():
-        parsed = []
-        for index, text in enumerate(texts):
-            try:
-                parsed.append(AddressRange.parse(text))
-            except ValueError as error:
-                path = f"roles.{name}.ranges[{index}]"
-                rule = "FIRST-LAST, NETWORK/LENGTH or one address"
-                faults.append(Fault(path, str(error), text, rule, "correct the range"))
-        ranges[name] = tuple(parsed)
-    raise_faults(AddressError, faults)
-    return ranges
-
-
 def plan_addresses(
     network: IPv4Network,
     ranges: Mapping[str, tuple[AddressRange, ...]],
+    *,
     hosts: Mapping[str, HostRequest],
     held: Mapping[str, IPv4Address] | None = None,
     reserved: tuple[IPv4Address, ...] = (),
@@ -114,51 +60,57 @@ def plan_addresses(
     held: what hosts had in the last plan; names that are no longer in ``hosts`` free their address.
     Raises AddressError with every fault found, its paths relative to the stack's settings.
     """
-    forbidden = _forbidden(network, reserved)
-    raise_faults(AddressError, _range_faults(network, ranges, forbidden))
-    given, faults = _pinned(hosts, ranges, forbidden)
+    forbidden = forbidden_addresses(network, reserved)
+    raise_faults(AddressError, range_faults(network, ranges, forbidden=forbidden))
+    given, faults = _pinned(hosts, ranges, forbidden=forbidden)
     faults += _unranged(hosts, ranges)
-    raise_faults(AddressError, [*faults, *_lost_to_a_pin(given, hosts, ranges, held or {})])
+    raise_faults(AddressError, [*faults, *_lost_to_a_pin(given, hosts, ranges=ranges, held=held or {})])
+    holders = {address: name for name, address in given.items()}
     for name, address in sorted((held or {}).items()):
         # A host whose role changed leaves its old address: an address says what a machine is for.
-        if name in hosts and name not in given and _in_role(address, hosts[name].role, ranges, forbidden):
-            if address in given.values():
-                holder = next(other for other, taken in given.items() if taken == address)
+        if (
+            name in hosts
+            and name not in given
+            and _in_role(address, hosts[name].role, ranges=ranges, forbidden=forbidden)
+        ):
+            holder = holders.setdefault(address, name)
+            if holder != name:
                 faults.append(
-                    Fault(f"addresses.{name}", f"held by {holder} too", str(address), _ONE_HOST, "remove one")
+                    Fault(
+                        f"addresses.{name}",
+                        f"held by {holder} too",
+                        value=str(address),
+                        rule=_ONE_HOST,
+                        fix="remove one",
+                    )
                 )
             given[name] = address
     spaces = {role: _space(ranges[role], forbidden) for role in ranges}
-    taken = set(given.values())
+    # One walk through each role's addresses for all of its hosts: an address that was passed over is taken.
+    ahead = {role: _addresses(space) for role, space in spaces.items()}
     for name in sorted(set(hosts) - set(given)):
         role = hosts[name].role
-        free = next((address for address in _addresses(spaces[role]) if address not in taken), None)
+        free = next((address for address in ahead[role] if address not in holders), None)
         if free is None:
-            faults.append(_exhausted(name, role, ranges[role], spaces[role].size))
+            faults.append(_exhausted(name, role, ranges=ranges[role], size=spaces[role].size))
             continue
         given[name] = free
-        taken.add(free)
+        holders[free] = name
     raise_faults(AddressError, faults)
     return AddressPlan(
         network,
         dict(sorted(ranges.items())),
-        dict(sorted(given.items())),
-        {name: hosts[name].role for name in sorted(hosts)},
-        tuple(sorted(reserved)),
-        {role: space.size - sum(IPAddress(str(a)) in space for a in taken) for role, space in spaces.items()},
+        hosts=dict(sorted(given.items())),
+        roles={name: hosts[name].role for name in sorted(hosts)},
+        reserved=tuple(sorted(reserved)),
+        free={
+            role: space.size - sum(IPAddress(str(a)) in space for a in holders)
+            for role, space in spaces.items()
+        },
     )
 
 
 _ONE_HOST = "an address belongs to one host"
-
-
-def _forbidden(network: IPv4Network, reserved: tuple[IPv4Address, ...]) -> dict[IPv4Address, str]:
-    forbidden = dict.fromkeys(reserved, "reserved")
-    # RFC 3021: a /31 has neither network nor broadcast address; a /32 is its one host.
-    if network.prefixlen < 31:
-        forbidden[network.network_address] = "the network address"
-        forbidden[network.broadcast_address] = "the broadcast address"
-    return forbidden
 
 
 def _space(ranges: tuple[AddressRange, ...], forbidden: Mapping[IPv4Address, str]) -> IPSet:
@@ -175,41 +127,11 @@ def _addresses(space: IPSet) -> Iterator[IPv4Address]:
 def _in_role(
     address: IPv4Address,
     role: str,
+    *,
     ranges: Mapping[str, tuple[AddressRange, ...]],
     forbidden: Mapping[IPv4Address, str],
 ) -> bool:
     return address not in forbidden and any(address in item for item in ranges.get(role, ()))
-
-
-def _range_faults(
-    network: IPv4Network,
-    ranges: Mapping[str, tuple[AddressRange, ...]],
-    forbidden: Mapping[IPv4Address, str],
-) -> list[Fault]:
-    faults = []
-    flat = [(item, role, index) for role, items in ranges.items() for index, item in enumerate(items)]
-    whole = IPSet(IPNetwork(str(network)))
-    for item, role, index in flat:
-        path = f"roles.{role}.ranges[{index}]"
-        if not IPSet(IPRange(str(item.first), str(item.last))).issubset(whole):
-            faults.append(
-                Fault(path, "outside the network", str(item), f"a range lies in {network}", "move the range")
-            )
-        for address in (network.network_address, network.broadcast_address):
-            if address in item and forbidden.get(address, "").startswith("the "):
-                fix = "shorten the range"
-                faults.append(
-                    Fault(path, f"contains {forbidden[address]}", str(item), "no host can have it", fix)
-                )
-    flat.sort()
-    for (low, low_role, _), (high, high_role, index) in pairwise(flat):
-        if high.first <= low.last:
-            what = f"overlaps {low} of role {low_role}"
-            rule = "an address belongs to one role"
-            faults.append(
-                Fault(f"roles.{high_role}.ranges[{index}]", what, str(high), rule, "make them disjoint")
-            )
-    return faults
 
 
 def _unranged(
@@ -219,9 +141,9 @@ def _unranged(
         Fault(
             f"hosts.{name}.role",
             "the role has no range",
-            request.role,
-            "a role owns ranges of the network",
-            f"add ranges to roles.{request.role}",
+            value=request.role,
+            rule="a role owns ranges of the network",
+            fix=f"add ranges to roles.{request.role}",
         )
         for name, request in hosts.items()
         if not ranges.get(request.role)
@@ -231,6 +153,7 @@ def _unranged(
 def _pinned(
     hosts: Mapping[str, HostRequest],
     ranges: Mapping[str, tuple[AddressRange, ...]],
+    *,
     forbidden: Mapping[IPv4Address, str],
 ) -> tuple[dict[str, IPv4Address], list[Fault]]:
     given: dict[str, IPv4Address] = {}
@@ -242,13 +165,17 @@ def _pinned(
         owned = ", ".join(map(str, ranges.get(request.role, ())))
         if request.pin in forbidden:
             rule = "no host can have it"
-            faults.append(Fault(path, f"is {forbidden[request.pin]}", value, rule, "choose another"))
-        elif not _in_role(request.pin, request.role, ranges, forbidden):
+            faults.append(
+                Fault(path, f"is {forbidden[request.pin]}", value=value, rule=rule, fix="choose another")
+            )
+        elif not _in_role(request.pin, request.role, ranges=ranges, forbidden=forbidden):
             rule = f"role {request.role} owns {owned}"
-            faults.append(Fault(path, "outside its role", value, rule, "choose one of these"))
+            faults.append(Fault(path, "outside its role", value=value, rule=rule, fix="choose one of these"))
         for other, taken in given.items():
             if taken == request.pin:
-                faults.append(Fault(path, f"{other} has it too", value, _ONE_HOST, "change one of them"))
+                faults.append(
+                    Fault(path, f"{other} has it too", value=value, rule=_ONE_HOST, fix="change one of them")
+                )
         given[name] = request.pin
     return given, faults
 
@@ -256,6 +183,7 @@ def _pinned(
 def _lost_to_a_pin(
     given: Mapping[str, IPv4Address],
     hosts: Mapping[str, HostRequest],
+    *,
     ranges: Mapping[str, tuple[AddressRange, ...]],
     held: Mapping[str, IPv4Address],
 ) -> list[Fault]:
@@ -264,9 +192,9 @@ def _lost_to_a_pin(
         Fault(
             f"hosts.{winner}.address",
             f"{name} has it",
-            str(address),
-            "a host keeps its address when others come",
-            f"pin another, or pin {name} elsewhere first",
+            value=str(address),
+            rule="a host keeps its address when others come",
+            fix=f"pin another, or pin {name} elsewhere first",
         )
         for winner, address in given.items()
         for name, theirs in held.items()
@@ -275,9 +203,12 @@ def _lost_to_a_pin(
     ]
 
 
-def _exhausted(name: str, role: str, ranges: tuple[AddressRange, ...], size: int) -> Fault:
+def _exhausted(name: str, role: str, *, ranges: tuple[AddressRange, ...], size: int) -> Fault:
     owned = ", ".join(map(str, ranges))
     rule = f"role {role} owns {owned}: {size} addresses"
     return Fault(
-        f"hosts.{name}", f"no address is left for role {role}", "", rule, f"widen roles.{role}.ranges"
+        f"hosts.{name}",
+        f"no address is left for role {role}",
+        rule=rule,
+        fix=f"widen roles.{role}.ranges",
     )

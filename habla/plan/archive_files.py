@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from habla.model.service import Service
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive
 
-__all__ = ["MAX_BYTES", "archive_reader", "pack", "read_archive"]
+__all__ = ["MAX_BYTES", "ArchiveFiles", "pack"]
 
 # It travels as base64 on the standard input of one command and is kept in the Pulumi state. Enough for a
 # release of HAProxy (2.6: 4 MB, 3.x: 5 MB), which hosts without a way to the internet cannot fetch.
@@ -35,17 +36,33 @@ def pack(directory: Path, *more: Path) -> bytes:
     return content
 
 
-def read_archive(root: Path, spec: ArchiveSpec) -> tuple[Archive, bytes | None]:
-    """An archive by digest, with its bytes when it lies beside the stack; paths are relative to ``root``."""
+class ArchiveFiles:
+    """The archives beside a stack or program, each read and packed once. root: paths are relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[ArchiveSpec, tuple[Archive, bytes | None]] = {}
+
+    def archive(self, spec: ArchiveSpec) -> Archive:
+        """An archive by digest. Raises OSError when it cannot be read."""
+        return self._found(spec)[0]
+
+    def contents(self, services: Iterable[Service]) -> dict[str, bytes]:
+        """sha256 -> bytes, of all archives of services that hosts do not fetch by themselves."""
+        found = [self._found(spec) for service in services for spec in service.archives().values()]
+        return {archive.sha256: content for archive, content in found if content is not None}
+
+    def _found(self, spec: ArchiveSpec) -> tuple[Archive, bytes | None]:
+        if spec not in self._read:
+            self._read[spec] = _read(self._root, spec)
+        return self._read[spec]
+
+
+def _read(root: Path, spec: ArchiveSpec) -> tuple[Archive, bytes | None]:
     if spec.path is None:
         return Archive(spec.sha256 or "", spec.url or ""), None
     content = pack(root / spec.path, *(root / path for path in spec.include))
     return Archive(hashlib.sha256(content).hexdigest()), content
-
-
-def archive_reader(root: Path) -> Callable[[ArchiveSpec], Archive]:
-    """What gives an archive's digest."""
-    return lambda spec: read_archive(root, spec)[0]
 
 
 def _tar(directories: Sequence[Path]) -> bytes:

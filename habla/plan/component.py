@@ -1,128 +1,111 @@
-"""Services on one host -> the host state of a component, with all that cuts across derived here.
+"""Services on one host -> the plan of a component, with all that cuts across derived here.
 
-Derived, never written by a service: the order after the network, logrotate rules, and the check that no two
-services take the same port or file.
+Derived, never written by a service: the order after the network, logrotate rules, the names that it needs.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from habla.errors import Fault, PlacementError, collected, raise_faults
 from habla.hosts.drain import Drain
 from habla.hosts.network import READY_UNIT
 from habla.hosts.rotation import rotation_rules
-from habla.model.service import Log, Service, ServiceState, Site
+from habla.model.service import HostFacts, Owner, Service, ServiceState
+from habla.model.site import Site
 from habla.onhost.document import File, HostState
-from habla.services.haproxy import Haproxy
-from habla.services.keepalived import Keepalived
+from habla.plan.registry import Claim, clashes, state_claims, unit_drop_in
 
-__all__ = ["Standing", "compose", "composed", "port_faults"]
+__all__ = ["ComponentPlan", "assembled", "plan_component"]
 
 _MERGED = ("users", "directories", "files", "archives", "units", "checks", "actions", "health")
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What stands on a host, as far as it matters to those who watch it.
+class ComponentPlan:
+    """One component of one host.
 
-    data: directories that grow and hold no logs. haproxy: instance -> port of its stats page, on loopback.
+    services: those that were placed in it. all: these and their companions. state: the document that the host
+    is handed. ahead: components that the host must have before it. facts: what the watcher of the host must
+    know. claims: the names that it needs.
     """
 
-    logs: tuple[Log, ...] = ()
-    data: tuple[str, ...] = ()
-    haproxy: tuple[tuple[str, int], ...] = ()
-
-    def __add__(self, other: Standing) -> Standing:
-        return Standing(self.logs + other.logs, self.data + other.data, self.haproxy + other.haproxy)
-
-
-def compose(component: str, site: Site, services: Sequence[Service]) -> HostState:
-    """What ``services`` together make of a host. Raises Faults with every fault of every service."""
-    return composed(component, site, services)[0]
+    component: str
+    services: tuple[Service, ...]
+    _: KW_ONLY
+    all: tuple[Service, ...]
+    state: HostState
+    ahead: tuple[HostState, ...] = ()
+    facts: HostFacts = HostFacts()
+    claims: tuple[Claim, ...] = ()
 
 
-def composed(component: str, site: Site, services: Sequence[Service]) -> tuple[HostState, Standing]:
-    """The same, and what of it those who watch the host must know."""
-    states: dict[str, ServiceState] = {}
+def plan_component(component: str, site: Site, *, services: Sequence[Service]) -> ComponentPlan:
+    """The plan of a component. Raises Faults with every fault of every service."""
     faults: list[Fault] = []
-    for service in sorted([*services, *_derived(services)], key=lambda service: service.name):
+    plan = assembled(component, site, services=services, faults=faults)
+    raise_faults(PlacementError, [*faults, *clashes([plan.claims])])
+    return plan
+
+
+def assembled(
+    component: str, site: Site, *, services: Sequence[Service], faults: list[Fault]
+) -> ComponentPlan:
+    """The same, with the faults of services in ``faults``, and names that clash left to the caller."""
+    states: list[tuple[Owner, ServiceState]] = []
+    ahead: list[HostState] = []
+    together = tuple(sorted([*services, *_companions(services)], key=lambda service: service.name))
+    for service in together:
         with collected(faults):
-            states[service.name] = service.state(site)
-    raise_faults(PlacementError, [*faults, *port_faults(site.host, states)])
-    return _host_state(component, site, states), _standing(site, services, states.values())
-
-
-def _host_state(component: str, site: Site, states: Mapping[str, ServiceState]) -> HostState:
-    merged = {part: _merged(site.host, states, part) for part in _MERGED}
-    merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
-    merged["files"] |= rotation_rules((log for state in states.values() for log in state.logs), site.logs)
-    return HostState(
-        host=site.host,
-        component=component,
-        packages=tuple(sorted({name for state in states.values() for name in state.packages})),
-        stopped=tuple(sorted({unit for state in states.values() for unit in state.stopped})),
-        **{part: dict(sorted(items.items())) for part, items in merged.items()},
-    )
-
-
-def _standing(site: Site, services: Iterable[Service], states: Iterable[ServiceState]) -> Standing:
-    kept = list(states)
-    return Standing(
-        tuple(log for state in kept for log in state.logs),
-        tuple(sorted({directory for state in kept for directory in state.data})),
-        tuple(
-            (instance.name, instance.stats_port)
-            for service in services
-            if isinstance(service, Haproxy)
-            for instance in service.instances(site)
+            states.append((service.owner, service.state(site)))
+            ahead += service.ahead(site)
+    return ComponentPlan(
+        component,
+        tuple(services),
+        all=together,
+        state=_host_state(component, site, states=[state for _, state in states]),
+        ahead=tuple(ahead),
+        facts=HostFacts(
+            tuple(log for _, state in states for log in state.logs),
+            tuple(sorted({directory for _, state in states for directory in state.data})),
+            stats_pages=tuple(page for service in services for page in service.stats_pages().items()),
+        ),
+        claims=tuple(
+            claim for owner, state in states for claim in state_claims(owner, component, state=state)
         ),
     )
 
 
-def _derived(services: Sequence[Service]) -> Iterable[Service]:
-    """What stands on a host because of what else stands there."""
-    if any(offer.balancer for service in services for offer in service.offers()):
-        yield Drain(services)
+def _companions(services: Sequence[Service]) -> Iterable[Service]:
+    """Services that run on a host because of the others there."""
+    balanced = [offer for service in services for offer in service.offers() if offer.balancer]
+    if balanced:
+        yield Drain(tuple(balanced))
     for service in services:
-        if isinstance(service, Haproxy) and service.spec.vrrp is not None:
-            yield Keepalived(service.spec.vrrp)
+        yield from service.companions()
 
 
-def port_faults(host: str, states: Mapping[str, ServiceState]) -> list[Fault]:
-    """Two services of one host on one port, whatever the address: it is a trap even where it would work."""
-    holders: dict[int, list[str]] = defaultdict(list)
-    for name, state in states.items():
-        for port in state.ports:
-            holders[port.number].append(name)
-    return [
-        Fault(
-            f"hosts.{host}",
-            f"{' and '.join(names)} listen on one port",
-            str(number),
-            "a port of a host belongs to one service",
-            f"change the port of one of them under services or apps: {', '.join(sorted(set(names)))}",
-        )
-        for number, names in sorted(holders.items())
-        if len(names) > 1
-    ]
+def _host_state(component: str, site: Site, *, states: Sequence[ServiceState]) -> HostState:
+    merged = {part: _merged(states, part) for part in _MERGED}
+    merged["files"] |= {path: file for unit in merged["units"] for path, file in _drop_in(unit)}
+    merged["files"] |= rotation_rules((log for state in states for log in state.logs), site.fleet.logs)
+    return HostState(
+        host=site.host,
+        component=component,
+        packages=tuple(sorted({name for state in states for name in state.packages})),
+        stopped=tuple(sorted({unit for state in states for unit in state.stopped})),
+        **{part: dict(sorted(items.items())) for part, items in merged.items()},
+    )
 
 
-def _merged(host: str, states: Mapping[str, ServiceState], part: str) -> dict[str, Any]:
-    """One part of all services together; what two services want differently is a fault."""
+def _merged(states: Sequence[ServiceState], part: str) -> dict[str, Any]:
+    """One part of all services together. A key of two services is a clash of names, which claims find."""
     merged: dict[str, Any] = {}
-    faults = []
-    for name, state in states.items():
-        for key, value in getattr(state, part).items():
-            if merged.setdefault(key, value) != value:
-                rule = "one service owns it"
-                faults.append(
-                    Fault(f"hosts.{host}.{name}", f"two services differ in {part}", key, rule, "part them")
-                )
-    raise_faults(PlacementError, faults)
+    for state in states:
+        found: Mapping[str, Any] = getattr(state, part)
+        merged |= found
     return merged
 
 
@@ -133,4 +116,4 @@ def _drop_in(unit: str) -> Iterable[tuple[str, File]]:
             f"[Unit]\nAfter={READY_UNIT}\nWants={READY_UNIT}\nStartLimitIntervalSec=0\n\n"
             "[Service]\nRestart=on-failure\nRestartSec=1\n"
         )
-        yield f"/etc/systemd/system/{unit}.d/10-habla.conf", File(text)
+        yield unit_drop_in(unit), File(text)

@@ -2,190 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from habla.errors import Fault, PlacementError, SettingsError, collected, raise_faults
-from habla.hosts.network import COMPONENT as NETWORK
-from habla.hosts.network import network_state
-from habla.hosts.watch_settings import Watching, proved_budgets, watched, watchers
-from habla.model.roles import APP, Role
-from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.hosts.watch_settings import watched
+from habla.model.names import BALANCER, CACHE_DB, NETWORK, WATCH
+from habla.model.roles import Role
+from habla.model.service import Owner, Service
+from habla.model.site import Device, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
-from habla.onhost.document import Archive, HostState
+from habla.onhost.document import Archive
 from habla.plan.addressing import AddressPlan
-from habla.plan.component import Standing, composed
-from habla.plan.fleet_plan import BALANCER, CACHE_DB, MONITOR, WATCH, FleetPlan, HostPlan
+from habla.plan.fleet_plan import FleetPlan
+from habla.plan.host_plan import HostPlan, plan_host
+from habla.plan.node_plan import offered
 from habla.plan.placement import placement_faults
-from habla.plan.plan_faults import notes, rule_faults, vrrp_faults
+from habla.plan.plan_faults import fleet_notes, rule_faults
+from habla.plan.registry import Claim, clashes
+from habla.plan.resources import common_resource_claims, resource_claims
 from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
 from habla.services.app import App
-from habla.services.cacti import Cacti, Device
-from habla.services.haproxy import Haproxy, built
-from habla.services.haproxy.haproxy_spec import INSTANCES
-from habla.services.jabber import Jabber
-from habla.services.memcached import Memcached
-from habla.services.memqd import Memqd
-from habla.services.mysql import Mysql
-from habla.services.static import Static
-from habla.settings.models import Settings
+from habla.services.catalog import daemons
+from habla.settings.models import HostSettings, Settings
 
 __all__ = ["ArchiveReader", "make_plan"]
 
 ArchiveReader = Callable[[ArchiveSpec], Archive]
-# What is not here belongs to the component of its host's role.
-_COMPONENT_OF_KIND = {
-    "cacti": MONITOR,
-    "haproxy": BALANCER,
-    "memcached": CACHE_DB,
-    "memqd": CACHE_DB,
-    "mysql": CACHE_DB,
-}
 
 
-def make_plan(settings: Settings, held: Mapping[str, IPv4Address], read_archive: ArchiveReader) -> FleetPlan:
-    """Plan a stack. Raises Faults with every fault of addresses, placement and services.
+def make_plan(
+    settings: Settings, held: Mapping[str, IPv4Address], *, read_archive: ArchiveReader
+) -> FleetPlan:
+    """Plan a stack. Raises Faults with every fault of addresses, placement, services and names.
 
-    held: the addresses that hosts have by the last plan. read_archive: gives the digest of an archive; the
-    one thing that looks at files beside the stack.
+    held: the addresses that hosts have by the last plan. read_archive: gives the digest of an archive;
+    nothing else looks at files beside the stack.
     """
     roles = stack_roles(settings)
     faults: list[Fault] = []
-    archives = _archives(settings, read_archive, faults)
+    kinds, apps = _services(settings)
+    services = (*kinds.values(), *apps.values())
+    archives = _archives(services, read_archive, faults=faults)
     addresses = None
     with collected(faults):
         addresses = plan_stack_addresses(settings, held)
-    devices = _devices(settings, roles, addresses)
-    placed = {name: _services(settings, name, roles, archives, devices) for name in settings.hosts}
-    faults += placement_faults({name: (roles[settings.hosts[name].role], placed[name]) for name in placed})
+    placed = {
+        name: _placed(host, roles[host.role], kinds=kinds, apps=apps) for name, host in settings.hosts.items()
+    }
+    faults += placement_faults({host: (roles[settings.hosts[host].role], placed[host]) for host in placed})
     if addresses is None:
         raise SettingsError(faults)
-    endpoints = Endpoints.of(
-        Endpoint(offer, name, addresses.hosts[name])
-        for name, services in placed.items()
-        for service in services
-        for offer in service.offers()
-    )
-    reachable = {name: addresses.hosts[name] for name, host in settings.hosts.items() if not host.unreachable}
-    endpoints += watched(endpoints, reachable)
-    faults += vrrp_faults(settings, endpoints)
-    hosts = {}
-    for name, services in sorted(placed.items()):
-        site = Site(
-            name,
-            addresses.hosts[name],
-            settings.network.cidr,
-            settings.domain,
-            endpoints,
-            settings.hosts[name].outside_address,
-            settings.hosts[name].drained,
-            settings.network.interface,
-            settings.logs,
-        )
-        with collected(faults):
-            hosts[name] = _host_plan(settings, addresses, roles[settings.hosts[name].role], site, services)
-    faults += rule_faults(settings, hosts)
+    sites = _sites(settings, addresses, placed=placed, archives=archives)
+    in_use = {service.name: service for chosen in placed.values() for service in chosen}.values()
+    faults += [fault for service in in_use for fault in service.fleet_faults(sites)]
+    hosts = {
+        host: plan_host(roles[settings.hosts[host].role], sites[host], services=chosen, faults=faults)
+        for host, chosen in sorted(placed.items())
+    }
+    fleet_claims = _fleet_claims(settings, services, hosts=hosts)
+    faults += clashes([fleet_claims, *(host.claims for host in hosts.values())])
+    if not faults:
+        # Only then are all rules known.
+        faults += rule_faults(settings, hosts)
     raise_faults(PlacementError, faults)
-    return FleetPlan(settings, addresses, hosts, endpoints, tuple(notes(settings, endpoints)))
+    fleet = next(iter(sites.values())).fleet
+    notes = [note for service in in_use for note in service.notes(fleet.endpoints)]
+    return FleetPlan(settings, addresses, hosts=hosts, fleet=fleet, notes=(*notes, *fleet_notes(settings)))
 
 
-def _archives(settings: Settings, read: ArchiveReader, faults: list[Fault]) -> dict[str, Archive]:
-    wanted = {f"apps.{name}.archive": app.archive for name, app in settings.apps.items() if app.archive}
-    if settings.services.static.content:
-        wanted["services.static.content"] = settings.services.static.content
-    wanted |= {_release_path(version): spec for version, spec in built(settings.load_balancer).items()}
+def _services(settings: Settings) -> tuple[dict[str, Service], dict[str, App]]:
+    """All services that a host could run: kind -> daemon, and name -> app."""
+    found = {kind: service.of(settings.services[kind]) for kind, service in daemons().items()}
+    return found, {name: App(name, spec) for name, spec in settings.apps.items()}
+
+
+def _archives(
+    services: Iterable[Service], read: ArchiveReader, *, faults: list[Fault]
+) -> dict[ArchiveSpec, Archive]:
     archives = {}
-    for path, spec in wanted.items():
-        try:
-            archives[path] = read(spec)
-        except OSError as error:
-            rule = "a directory or tar archive beside the stack"
-            faults.append(Fault(path, "cannot be read", str(error), rule, "correct the path"))
+    for service in services:
+        for path, spec in service.archives().items():
+            try:
+                archives[spec] = read(spec)
+            except OSError as error:
+                rule = "a directory or tar archive beside the stack"
+                faults.append(
+                    Fault(path, "cannot be read", value=str(error), rule=rule, fix="correct the path")
+                )
     return archives
 
 
-def _release_path(version: str) -> str:
-    return f"load_balancer.releases.{version}.path"
-
-
-def _names(settings: Settings, host: str, roles: Mapping[str, Role]) -> tuple[str, ...]:
-    """The services of a host, as the user names them."""
-    mine, role = settings.hosts[host], roles[settings.hosts[host].role]
-    if mine.services is not None:
-        return mine.services
-    names = tuple(kind for kind in role.defaults if kind != APP)
-    return names + tuple(name for name, app in settings.apps.items() if role.name in app.roles)
-
-
-def _devices(
-    settings: Settings, roles: Mapping[str, Role], addresses: AddressPlan | None
-) -> tuple[Device, ...]:
-    """All hosts, as Cacti is to show them; none where they have no addresses yet."""
-    return tuple(
-        Device(
-            name,
-            str(address),
-            tuple(settings.partitions_of(name)),
-            INSTANCES if "haproxy" in _names(settings, name, roles) else (),
-        )
-        for name, address in (addresses.hosts if addresses else {}).items()
-    )
-
-
-def _services(
-    settings: Settings,
-    host: str,
-    roles: Mapping[str, Role],
-    archives: Mapping[str, Archive],
-    devices: tuple[Device, ...],
+def _placed(
+    host: HostSettings, role: Role, *, kinds: Mapping[str, Service], apps: Mapping[str, App]
 ) -> tuple[Service, ...]:
-    releases = {
-        version: archives[path]
-        for version in built(settings.load_balancer)
-        if (path := _release_path(version)) in archives
-    }
-    daemons: dict[str, Service] = {
-        "haproxy": Haproxy(settings.load_balancer, settings.services.jabber.proxy_protocol, releases),
-        "memcached": Memcached(settings.services.memcached),
-        "memqd": Memqd(settings.services.memqd),
-        "mysql": Mysql(settings.services.mysql),
-        "jabber": Jabber(settings.services.jabber),
-        "static": Static(settings.services.static, archives.get("services.static.content")),
-        "cacti": Cacti(settings.services.cacti, settings.services.snmp, devices),
-    }
-    apps: dict[str, Service] = {
-        name: App(name, spec, archives.get(f"apps.{name}.archive")) for name, spec in settings.apps.items()
-    }
-    return tuple((daemons | apps)[name] for name in sorted(set(_names(settings, host, roles))))
+    """The services of a host, by name: those that its settings list, or those of its role."""
+    if host.services is None:
+        found = [kinds[kind] for kind in role.defaults if kind in kinds]
+        found += [app for app in apps.values() if role.name in app.spec.roles]
+    else:
+        found = [kinds[name] if name in kinds else apps[name] for name in set(host.services)]
+    return tuple(sorted(found, key=lambda service: service.name))
 
 
-def _host_plan(
-    settings: Settings, addresses: AddressPlan, role: Role, site: Site, services: tuple[Service, ...]
-) -> HostPlan:
-    parts: dict[str, tuple[Service, ...]] = {}
-    for service in services:
-        component = _COMPONENT_OF_KIND.get(service.kind, role.name)
-        parts[component] = (*parts.get(component, ()), service)
-    # What clients reach comes last: first the things it hands requests to.
-    order = sorted(parts, key=lambda name: (name == BALANCER, name))
-    states: dict[str, HostState] = {}
-    stands = Standing()
-    for name in order:
-        for service in parts[name]:
-            if isinstance(service, Haproxy):
-                states |= {state.component: state for state in service.releases(site.host)}
-        states[name], kept = composed(name, site, parts[name])
-        stands += kept
-    how = Watching(
-        settings.environment, settings.alerts, settings.services.snmp, settings.partitions_of(site.host)
+def _sites(
+    settings: Settings,
+    addresses: AddressPlan,
+    *,
+    placed: Mapping[str, tuple[Service, ...]],
+    archives: Mapping[ArchiveSpec, Archive],
+) -> dict[str, Site]:
+    """Every host as its services see it."""
+    partitions = {name: settings.partitions_of(name) for name in settings.hosts}
+    sites = {
+        name: Site(
+            name,
+            addresses.hosts[name],
+            outside=host.outside_address,
+            drained=host.drained,
+            partitions=partitions[name],
+        )
+        for name, host in settings.hosts.items()
+    }
+    endpoints = offered(sites, placed)
+    reachable = {name: addresses.hosts[name] for name, host in settings.hosts.items() if not host.unreachable}
+    fleet = FleetFacts(
+        network=settings.network.cidr,
+        interface=settings.network.interface,
+        domain=settings.domain,
+        environment=settings.environment,
+        hosts=addresses.hosts,
+        endpoints=endpoints + watched(endpoints, reachable),
+        devices=tuple(
+            Device(
+                name,
+                str(address),
+                partitions=tuple(partitions[name]),
+                instances=tuple(page for service in placed[name] for page in service.stats_pages()),
+            )
+            for name, address in addresses.hosts.items()
+        ),
+        archives=archives,
+        logs=settings.logs,
+        snmp=settings.snmp,
+        alerts=settings.alerts,
     )
-    parts[WATCH] = watchers(site, stands, how)
-    order.append(WATCH)
-    states[WATCH], kept = composed(WATCH, site, parts[WATCH])
-    found = proved_budgets(site, stands + kept, how)
-    packages = tuple(sorted({package for state in states.values() for package in state.packages}))
-    network = network_state(
-        site.host, addresses.network, settings.network.interface, addresses.hosts, packages, site.logs
-    )
-    services_of = {name: parts[name] for name in order}
-    return HostPlan(site.host, role, site, services_of, {NETWORK: network, **states}, found)
+    return {name: replace(site, fleet=fleet) for name, site in sites.items()}
+
+
+def _fleet_claims(
+    settings: Settings, services: Iterable[Service], *, hosts: Mapping[str, HostPlan]
+) -> Iterator[Claim]:
+    """Names that have one owner in the whole fleet: of services, offers, components, hosts and resources."""
+    parts = [service for host in hosts.values() for part in host.parts.values() for service in part.all]
+    for service in {item.owner: item for item in (*services, *parts)}.values():
+        yield Claim("service", service.name, owner=service.owner)
+        names = [*service.reserved_names(), *(offer.name for offer in service.offers())]
+        yield from (Claim("offer", name, owner=service.owner) for name in names)
+    yield Claim("service", App.kind, owner=Owner("the kind of all apps"))
+    for component in (NETWORK, CACHE_DB, BALANCER, WATCH):
+        yield Claim("component", component, owner=Owner(f"habla's component {component}"))
+    used = {host.role for host in settings.hosts.values()}
+    for role in sorted({*settings.roles, *used}):
+        yield Claim("component", role, owner=Owner(f"the role {role}", f"roles.{role}"))
+    for name in ("localhost", "ip6-localhost", "ip6-loopback"):
+        yield Claim("host", name, owner=Owner("the loopback address"))
+    for name in settings.hosts:
+        yield Claim("host", name, owner=Owner(f"the host {name}", f"hosts.{name}"))
+    yield from common_resource_claims(settings)
+    for host in hosts.values():
+        yield from resource_claims(settings, host)

@@ -11,7 +11,7 @@ import yaml
 
 from habla.errors import AddressError, Fault
 from habla.plan import FleetPlan, make_plan
-from habla.plan.archive_files import archive_reader
+from habla.plan.archive_files import ArchiveFiles
 from habla.settings import held_addresses_path, read_stack
 
 __all__ = ["find_root", "load_plan", "read_held", "write_held"]
@@ -33,7 +33,7 @@ def find_root(start: Path) -> Path:
 def load_plan(root: Path, environment: str) -> FleetPlan:
     """The plan of a stack. Raises Faults."""
     settings = read_stack(root, environment)
-    return make_plan(settings, read_held(root, environment), archive_reader(root))
+    return make_plan(settings, read_held(root, environment), read_archive=ArchiveFiles(root).archive)
 
 
 def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:
@@ -46,11 +46,11 @@ def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:
         return {str(name): IPv4Address(value) for name, value in raw.items()}
     except (yaml.YAMLError, AddressValueError, AttributeError) as error:
         rule = "HOST: ADDRESS, one a line"
-        fault = Fault(str(path), "cannot be read", str(error), rule, "restore the file")
+        fault = Fault(str(path), "cannot be read", value=str(error), rule=rule, fix="restore the file")
         raise AddressError([fault]) from error
 
 
-def write_held(root: Path, environment: str, addresses: Mapping[str, IPv4Address]) -> bool:
+def write_held(root: Path, environment: str, *, addresses: Mapping[str, IPv4Address]) -> bool:
     """Write down which host holds which address; whether that changed the file. In one step."""
     path = held_addresses_path(root, environment)
     text = _HEAD + "".join(f"{name}: {address}\n" for name, address in sorted(addresses.items()))

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.roles import APP
-from habla.model.service import (
-    HttpCheck,
-    Log,
-    Offer,
-    Port,
-    Route,
-    ServiceState,
-    Site,
-    Stability,
-)
-from habla.onhost.document import Archive, Directory, File, Health, Unit, User, secret
+from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.service import Log, Owner, Port, Service, ServiceState, Stability
+from habla.model.site import Site
+from habla.model.spec import ArchiveSpec
+from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.app_spec import AppSpec
 
 __all__ = ["App"]
@@ -30,13 +24,21 @@ _OUTPUT = "output.log"
 
 
 @dataclass(frozen=True)
-class App:
-    """A program with its settings. archive: its files, by digest, if it has any."""
+class App(Service):
+    """A program with its settings."""
+
+    kind: ClassVar = "app"
+    Settings: ClassVar = AppSpec
+    roles: ClassVar = ("monitor", "stable", "web", "volatile")
+    default_roles: ClassVar = ("stable", "web", "volatile")
 
     name: str
     spec: AppSpec
-    archive: Archive | None = None
-    kind: str = APP
+
+    @property
+    def owner(self) -> Owner:
+        """How errors name it."""
+        return Owner(f"the app {self.name}", self._path)
 
     @property
     def stability(self) -> Stability:
@@ -50,15 +52,28 @@ class App:
         check = None
         if self.spec.health:
             host = next((route.host for route in self.spec.routes if route.host), "")
-            check = HttpCheck(self.spec.health.path, self.spec.health.expect, host)
+            check = HttpCheck(self.spec.health.path, self.spec.health.expect, host=host)
         routes = tuple(Route(route.host or "", route.path or "") for route in self.spec.routes)
         if self.spec.default:
             routes = (*routes, Route())
-        balancer = "www" if self.spec.balanced else ""
-        return (Offer(self.name, self.spec.port, balancer, 0, routes, check, self.spec.maxconn),)
+        return (
+            Offer(
+                self.name,
+                self.spec.port,
+                balancer=Balancer.WWW if self.spec.balanced else None,
+                routes=routes,
+                check=check,
+                maxconn=self.spec.maxconn,
+            ),
+        )
+
+    def archives(self) -> Mapping[str, ArchiveSpec]:
+        """Its files."""
+        return {f"{self._path}.archive": self.spec.archive} if self.spec.archive else {}
 
     def state(self, site: Site) -> ServiceState:
         """A unit under a user of its own. Raises SettingsError when a reference names what nobody offers."""
+        archive = site.fleet.archives.get(self.spec.archive) if self.spec.archive else None
         unit = f"{self._prefixed}.service"
         unit_path = f"/etc/systemd/system/{unit}"
         environment_path = f"/etc/habla/apps/{self.name}.env"
@@ -75,26 +90,26 @@ class App:
             )
         logs = [Log(f"{self._log_directory}/{_OUTPUT}", rule=self._prefixed)]
         logs += [
-            Log(log.path, log.size, log.keep, rule=self._prefixed, rate=log.rate or "", files=log.files)
+            Log(log.path, log.size, keep=log.keep, rule=self._prefixed, rate=log.rate or "", files=log.files)
             for log in self.spec.logs
         ]
         return ServiceState(
             packages=self.spec.packages,
             users={self._user: User()},
             # Not LogsDirectory=: systemd opens the standard output before it makes that.
-            directories={self._log_directory: Directory("0750", self._user, self._user)},
+            directories={self._log_directory: Directory("0750", owner=self._user, group=self._user)},
             files={
                 unit_path: File(self._unit(environment_path)),
                 # Read by systemd, as root, before the program starts.
                 environment_path: File(self._environment(site), mode="0600"),
             },
-            archives={self._directory: self.archive} if self.archive else {},
+            archives={self._directory: archive} if archive else {},
             units={
                 unit: Unit(
                     restart_on=(
                         unit_path,
                         environment_path,
-                        *([self._directory] if self.archive else []),
+                        *([self._directory] if archive else []),
                     )
                 )
             },
@@ -103,6 +118,10 @@ class App:
             ports=() if self.spec.port is None else (Port(self.spec.port),),
             data=(f"/var/lib/{self._prefixed}",),
         )
+
+    @property
+    def _path(self) -> str:
+        return f"apps.{self.name}"
 
     @property
     def _prefixed(self) -> str:
@@ -159,20 +178,20 @@ class App:
         if self.spec.port is not None:
             values["HABLA_PORT"] = str(self.spec.port)
         for name, value in self.spec.environment.items():
-            path = f"apps.{self.name}.environment.{name}"
-            values[name] = _REFERENCE.sub(partial(_resolve, site, path, faults), value)
+            path = f"{self._path}.environment.{name}"
+            values[name] = _REFERENCE.sub(partial(_resolve, site, path=path, faults=faults), value)
         raise_faults(SettingsError, faults)
         lines = {name: _quoted_value(value) for name, value in values.items()}
         lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
         return "".join(f"{name}={value}\n" for name, value in sorted(lines.items()))
 
 
-def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -> str:
+def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]) -> str:
     """``SERVICE.address`` and ``SERVICE.port`` of what others offer, ``host.address`` and ``host.name``."""
     service, _, attribute = match[1].partition(".")
     if service == "host" and attribute in ("address", "name"):
         return str(site.address) if attribute == "address" else site.host
-    ends = [end for end in site.endpoints.named(service) if end.offer.port]
+    ends = [end for end in site.fleet.endpoints.named(service) if end.offer.port]
     values = {
         "address": ",".join(str(end.address) for end in ends),
         "port": str(ends[0].offer.port) if ends else "",
@@ -181,13 +200,15 @@ def _resolve(site: Site, path: str, faults: list[Fault], match: re.Match[str]) -
         rule = (
             f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, ${{host.address}}, ${{host.name}}"
         )
-        faults.append(Fault(path, "names what nobody offers", match[0], rule, "correct the reference"))
+        faults.append(
+            Fault(path, "names what nobody offers", value=match[0], rule=rule, fix="correct the reference")
+        )
         return match[0]
     return values[attribute]
 
 
 def _known(site: Site) -> str:
-    names: Iterable[str] = sorted({end.offer.name for end in site.endpoints.all if end.offer.port})
+    names: Iterable[str] = sorted({end.offer.name for end in site.fleet.endpoints.all if end.offer.port})
     return ", ".join(names) or "no service"
 
 

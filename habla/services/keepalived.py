@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
+from typing import ClassVar
 
 from habla.errors import Fault
-from habla.hosts.drain import BY_HAND, BY_SETTING, drain_flag
-from habla.model.service import Offer, ServiceState, Site, Stability
+from habla.model.drain_flags import BY_HAND, BY_SETTING, drain_flag
+from habla.model.names import BALANCER
+from habla.model.service import Service, ServiceState
+from habla.model.site import Site
 from habla.onhost.document import Check, Directory, File, Health, Unit
 from habla.services.haproxy.haproxy_spec import VrrpSpec
 
@@ -32,17 +35,15 @@ _TEST = 'keepalived -t -f "$1"; status=$?; [ $status = 0 ] || [ $status = 143 ] 
 
 
 @dataclass(frozen=True)
-class Keepalived:
+class Keepalived(Service):
     """The shared address with its settings."""
+
+    kind: ClassVar = "keepalived"
+    section: ClassVar = "load_balancer.vrrp"
+    component: ClassVar = BALANCER
 
     spec: VrrpSpec
     name: str = "keepalived"
-    kind: str = "keepalived"
-    stability: Stability = Stability.STABLE
-
-    def offers(self) -> tuple[Offer, ...]:
-        """Nothing: what answers on the address is HAProxy."""
-        return ()
 
     def state(self, site: Site) -> ServiceState:
         """One daemon, in which a changed config does not move the address."""
@@ -66,7 +67,7 @@ def _config(spec: VrrpSpec, site: Site) -> str:
     all are drained, all are equal again, and the address stays. ``nopreempt`` would forbid to take it from a
     host that is less; a drained host would have to let go first, and two drained ones both.
     """
-    peers = [end.address for end in site.endpoints.named(FRONT) if end.host != site.host]
+    peers = [end.address for end in site.fleet.endpoints.named(FRONT) if end.host != site.host]
     test = " -a ".join(f"! -e {flag}" for flag in (BY_SETTING, BY_HAND))
     lines = [
         "global_defs {",
@@ -94,7 +95,7 @@ def _config(spec: VrrpSpec, site: Site) -> str:
         "vrrp_instance front {",
         "    state BACKUP",
         # The hosts talk to each other on the internal network. A host without that reaches no server.
-        f"    interface {site.interface}",
+        f"    interface {site.fleet.interface}",
         f"    virtual_router_id {spec.router}",
         f"    priority {_PRIORITY}",
         "    advert_int 1",
@@ -122,42 +123,46 @@ def _unicast(address: IPv4Address, peers: Collection[IPv4Address]) -> Iterator[s
         yield "    }"
 
 
-def vrrp_faults(
-    spec: VrrpSpec,
-    network: IPv4Network,
-    interface: str,
-    fronts: Collection[str],
-    outside: Mapping[str, IPv4Address | None],
-) -> Iterator[Fault]:
-    """What is wrong with a shared address.
-
-    network, interface: the internal ones. fronts: the hosts of HAProxy. outside: host -> its own public
-    address, of all hosts.
-    """
+def vrrp_faults(spec: VrrpSpec, sites: Mapping[str, Site]) -> Iterator[Fault]:
+    """What is wrong with a shared address. sites: all hosts of the fleet."""
+    fleet = next(iter(sites.values())).fleet
+    network, fronts = fleet.network, {end.host for end in fleet.endpoints.named(FRONT)}
     path, shared = "load_balancer.vrrp", spec.address.ip
     around = spec.address.network
     if shared in network:
         rule = f"the shared address is public; {network} is internal"
-        yield Fault(f"{path}.address", "an internal address", str(shared), rule, "give a public one")
+        yield Fault(
+            f"{path}.address", "an internal address", value=str(shared), rule=rule, fix="give a public one"
+        )
     if around.prefixlen < 31 and shared in (around.network_address, around.broadcast_address):
         rule = f"a host's address in {around}"
-        yield Fault(f"{path}.address", "names a network", str(spec.address), rule, "correct the address")
-    if interface == spec.interface:
+        yield Fault(
+            f"{path}.address",
+            "names a network",
+            value=str(spec.address),
+            rule=rule,
+            fix="correct the address",
+        )
+    if fleet.interface == spec.interface:
         rule = "the shared address is on the interface to the outside; this one is to the internal network"
         fix = "name the hosts' other interface"
-        yield Fault(f"{path}.interface", "the internal interface", spec.interface, rule, fix)
-    for host, address in sorted(outside.items()):
+        yield Fault(f"{path}.interface", "the internal interface", value=spec.interface, rule=rule, fix=fix)
+    for host, address in sorted((name, site.outside) for name, site in sites.items()):
         where = f"hosts.{host}.outside_address"
         if address == shared:
             rule = "the shared address belongs to no host; each has one of its own besides"
-            yield Fault(where, "is the shared address", str(address), rule, "give the host another one")
+            yield Fault(
+                where, "is the shared address", value=str(address), rule=rule, fix="give the host another one"
+            )
         if host not in fronts:
             continue
         if address is None:
             # Its route to the outside hangs on an address that stays when the shared one goes.
             rule = "each host of HAProxy has a public address of its own beside the shared one"
-            yield Fault(where, "missing", "", rule, "give the host's public address")
+            yield Fault(where, "missing", rule=rule, fix="give the host's public address")
         elif around.prefixlen < 32 and address not in around:
             rule = f"hosts that share {spec.address} are in {around} themselves; /32 is for a routed address"
             fix = "correct the host's address or the prefix length of the shared one"
-            yield Fault(where, "not in the network of the shared address", str(address), rule, fix)
+            yield Fault(
+                where, "not in the network of the shared address", value=str(address), rule=rule, fix=fix
+            )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from habla.model.service import Offer, Port, ServiceState, Site, Stability
+from habla.model.names import CACHE_DB
+from habla.model.offer import Offer
+from habla.model.service import Port, Service, ServiceState
+from habla.model.site import Site
 from habla.model.spec import PortNumber, Spec
 from habla.onhost.document import File, Health, Unit
 
@@ -25,13 +28,19 @@ class MemcachedSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Memcached:
+class Memcached(Service):
     """memcached with its settings."""
+
+    kind: ClassVar = "memcached"
+    Settings: ClassVar = MemcachedSpec
+    section: ClassVar = "services.memcached"
+    roles: ClassVar = ("front",)
+    default_roles: ClassVar = ("front",)
+    beside_balancer: ClassVar = True
+    component: ClassVar = CACHE_DB
 
     spec: MemcachedSpec = MemcachedSpec()
     name: str = "memcached"
-    kind: str = "memcached"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """The memcache protocol on its port."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from habla.model.service import Offer, Port, ServiceState, Site, Stability
+from habla.model.names import CACHE_DB
+from habla.model.offer import Offer
+from habla.model.service import Port, Service, ServiceState
+from habla.model.site import Site
 from habla.model.spec import PortNumber, Spec
 from habla.onhost.document import Directory, File, Health, Unit
 
@@ -26,13 +29,19 @@ class MemqdSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Memqd:
+class Memqd(Service):
     """memqd with its settings."""
+
+    kind: ClassVar = "memqd"
+    Settings: ClassVar = MemqdSpec
+    section: ClassVar = "services.memqd"
+    roles: ClassVar = ("front",)
+    default_roles: ClassVar = ("front",)
+    beside_balancer: ClassVar = True
+    component: ClassVar = CACHE_DB
 
     spec: MemqdSpec = MemqdSpec()
     name: str = "memqd"
-    kind: str = "memqd"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """The beanstalk protocol on its port."""
@@ -49,7 +58,7 @@ class Memqd:
         )
         return ServiceState(
             packages=("beanstalkd",),
-            directories={_DATA: Directory("0750", "beanstalkd", "beanstalkd")},
+            directories={_DATA: Directory("0750", owner="beanstalkd", group="beanstalkd")},
             files={_CONFIG: File(config + "\n")},
             stopped=("beanstalkd.socket",),
             units={"beanstalkd.service": Unit(restart_on=(_CONFIG,))},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from habla.model.names import SecretName
-from habla.model.service import Log, Offer, Port, ServiceState, Site, Stability
+from habla.model.names import CACHE_DB, SecretName
+from habla.model.offer import Offer
+from habla.model.service import Log, Port, Service, ServiceState
+from habla.model.site import Site
 from habla.model.spec import Identifier, PortNumber, Spec
 from habla.onhost.document import Action, Check, File, Health, Unit, secret
 
@@ -35,13 +37,19 @@ class MysqlSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Mysql:
+class Mysql(Service):
     """MySQL with its settings."""
+
+    kind: ClassVar = "mysql"
+    Settings: ClassVar = MysqlSpec
+    section: ClassVar = "services.mysql"
+    roles: ClassVar = ("front",)
+    default_roles: ClassVar = ("front",)
+    beside_balancer: ClassVar = True
+    component: ClassVar = CACHE_DB
 
     spec: MysqlSpec = MysqlSpec()
     name: str = "mysql"
-    kind: str = "mysql"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """The MySQL protocol on its port."""
@@ -92,7 +100,7 @@ class Mysql:
         return "\n".join(lines) + "\n"
 
     def _grants(self, site: Site) -> str:
-        where = f"{site.network.network_address}/{site.network.netmask}"
+        where = f"{site.fleet.network.network_address}/{site.fleet.network.netmask}"
         user = f"'{self.spec.user}'@'{where}'"
         lines = [
             f"CREATE DATABASE IF NOT EXISTS `{self.spec.database}`;",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from habla.model.names import DnsName
-from habla.model.service import HttpCheck, Log, Offer, Port, Route, ServiceState, Site, Stability
+from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.service import Log, Port, Service, ServiceState
+from habla.model.site import Site
 from habla.model.spec import ArchiveSpec, PortNumber, Spec
-from habla.onhost.document import Archive, Check, File, Health, Unit
+from habla.onhost.document import Check, File, Health, Unit
 
 __all__ = ["Static", "StaticSpec"]
 
@@ -29,31 +32,38 @@ class StaticSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Static:
-    """The static image server with its settings.
+class Static(Service):
+    """The static image server with its settings. Without content it serves nothing but its health check."""
 
-    archive: its content, by digest; without one it serves nothing but its health check.
-    """
+    kind: ClassVar = "static"
+    Settings: ClassVar = StaticSpec
+    section: ClassVar = "services.static"
+    roles: ClassVar = ("stable", "web")
+    default_roles: ClassVar = ("stable",)
 
     spec: StaticSpec = StaticSpec()
-    archive: Archive | None = None
     name: str = "static"
-    kind: str = "static"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """HTTP for its virtual host, through the www instance."""
-        check = HttpCheck(_HEALTH, 200, self.spec.host)
+        check = HttpCheck(_HEALTH, host=self.spec.host)
         return (
-            Offer("static", self.spec.port, balancer="www", routes=(Route(self.spec.host),), check=check),
+            Offer(
+                "static", self.spec.port, balancer=Balancer.WWW, routes=(Route(self.spec.host),), check=check
+            ),
         )
+
+    def archives(self) -> Mapping[str, ArchiveSpec]:
+        """Its content."""
+        return {f"{self.section}.content": self.spec.content} if self.spec.content else {}
 
     def state(self, site: Site) -> ServiceState:
         """All of nginx.conf: so the distribution's default site, open to all addresses, is not served."""
+        content = site.fleet.archives.get(self.spec.content) if self.spec.content else None
         return ServiceState(
             packages=("nginx-light",),
             files={_CONFIG: File(self._config(site))},
-            archives={_CONTENT: self.archive} if self.archive else {},
+            archives={_CONTENT: content} if content else {},
             units={"nginx.service": Unit(reload_on=(_CONFIG,))},
             checks={self.name: Check(("nginx", "-t", "-q", "-c", f"{{{_CONFIG}}}"), (_CONFIG,))},
             health={
@@ -99,8 +109,8 @@ http {{
     # HAProxy 1.3 cannot redirect; it sends these requests here.
     server {{
         listen {site.address}:{self.spec.port};
-        server_name {site.domain};
-        return 301 http://www.{site.domain}$request_uri;
+        server_name {site.fleet.domain};
+        return 301 http://www.{site.fleet.domain}$request_uri;
     }}
 
     server {{

@@ -11,43 +11,29 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.names import DnsName, HostName, SecretName, ServiceName
-from habla.model.roles import APP, DEFAULT_ROLES, SERVICE_KINDS
+from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
+from habla.model.spec import Spec
 from habla.services.app_spec import AppSpec
-from habla.services.haproxy.haproxy_spec import HaproxySpec
+from habla.services.catalog import daemons, default_roles, kinds
 from habla.settings.models import (
     HostSettings,
     LabSettings,
     NetworkSettings,
     RoleSettings,
-    ServicesSettings,
     Settings,
     SshSettings,
 )
+from habla.settings.sections import SERVICES, section_names, service_settings, services_model
 
-__all__ = ["SECTIONS", "load_settings"]
+__all__ = ["load_settings"]
 
 T = TypeVar("T")
 _NAME_RULES = {
     "secrets": "lower-case letters, digits, dots, dashes and slashes",
     "partitions": "an absolute path",
+    "roles": "lower-case letters, digits and hyphens, up to 63 characters, beginning with a letter",
 }
 _DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
-SECTIONS = (
-    "domain",
-    "network",
-    "roles",
-    "hosts",
-    "services",
-    "apps",
-    "load_balancer",
-    "ssh",
-    "lab",
-    "partitions",
-    "logs",
-    "alerts",
-    "secrets",
-)
 
 
 def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
@@ -58,88 +44,103 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     """
     faults: list[Fault] = []
     for section in raw:
-        if section not in SECTIONS:
-            faults.append(_unknown(section, SECTIONS))
+        if section not in section_names():
+            faults.append(_unknown(section, section_names()))
     domain = raw.get("domain", "hab.la")
-    network = _one(NetworkSettings, "network", raw.get("network", {}), faults)
-    services = _one(ServicesSettings, "services", raw.get("services", {}), faults)
-    balancer = _one(HaproxySpec, "load_balancer", raw.get("load_balancer", {}), faults)
-    ssh = _one(SshSettings, "ssh", raw.get("ssh", {}), faults)
-    lab = _one(LabSettings, "lab", raw["lab"], faults) if raw.get("lab") is not None else None
-    roles = _many(RoleSettings, "roles", raw.get("roles", {}), HostName, faults)
-    hosts = _many(HostSettings, "hosts", raw.get("hosts", {}), HostName, faults)
-    apps = _many(AppSpec, "apps", raw.get("apps", {}), ServiceName, faults)
-    logs = _one(LogsSpec, "logs", raw.get("logs", {}), faults)
-    alerts = _one(AlertsSpec, "alerts", raw.get("alerts", {}), faults)
-    partitions = _many(PartitionSpec, "partitions", raw.get("partitions", {}), MountPoint, faults)
-    secrets = _named(raw.get("secrets", {}), "secrets", SecretName, faults)
+    network = _one(NetworkSettings, "network", value=raw.get("network", {}), faults=faults)
+    services = _one(services_model(), SERVICES, value=raw.get(SERVICES, {}), faults=faults)
+    sections: dict[str, Spec | None] = {SERVICES: services}
+    for service in daemons().values():
+        if "." not in service.section:
+            value = raw.get(service.section, {})
+            sections[service.section] = _one(service.Settings, service.section, value=value, faults=faults)
+    ssh = _one(SshSettings, "ssh", value=raw.get("ssh", {}), faults=faults)
+    lab = _one(LabSettings, "lab", value=raw["lab"], faults=faults) if raw.get("lab") is not None else None
+    roles = _many(RoleSettings, "roles", value=raw.get("roles", {}), names=RoleName, faults=faults)
+    hosts = _many(HostSettings, "hosts", value=raw.get("hosts", {}), names=HostName, faults=faults)
+    apps = _many(AppSpec, "apps", value=raw.get("apps", {}), names=ServiceName, faults=faults)
+    logs = _one(LogsSpec, "logs", value=raw.get("logs", {}), faults=faults)
+    alerts = _one(AlertsSpec, "alerts", value=raw.get("alerts", {}), faults=faults)
+    partitions = _many(
+        PartitionSpec, "partitions", value=raw.get("partitions", {}), names=MountPoint, faults=faults
+    )
+    secrets = _named(raw.get("secrets", {}), "secrets", names=SecretName, faults=faults)
     try:
         _DOMAIN.validate_python(domain)
     except ValidationError as error:
-        faults.extend(_faults("domain", error, None))
+        faults.extend(_faults("domain", error, model=None))
     if not raw.get("hosts"):
         fix = "add at least one host under habla:hosts"
-        faults.append(Fault("hosts", "the fleet is empty", "", "a stack describes at least one host", fix))
-    faults.extend(_fleet_faults(hosts, roles, apps, ssh, lab))
+        faults.append(
+            Fault("hosts", "the fleet is empty", rule="a stack describes at least one host", fix=fix)
+        )
+    faults.extend(_fleet_faults(hosts, roles, apps=apps, ssh=ssh, lab=lab))
     raise_faults(SettingsError, faults)
-    if not (network and services and balancer and ssh and logs and alerts):  # pragma: no cover
+    valid = {name: model for name, model in sections.items() if model is not None}
+    if not (network and services and ssh and logs and alerts):  # pragma: no cover
         raise AssertionError("a section failed without a fault")
     return Settings(
-        environment,
-        domain,
-        network,
-        roles,
-        hosts,
-        services,
-        apps,
-        balancer,
-        ssh,
-        lab,
-        partitions,
-        logs,
-        alerts,
-        frozenset(secrets),
+        environment=environment,
+        domain=domain,
+        network=network,
+        roles=roles,
+        hosts=hosts,
+        services=service_settings(valid),
+        snmp=services.snmp,
+        apps=apps,
+        ssh=ssh,
+        lab=lab,
+        partitions=partitions,
+        logs=logs,
+        alerts=alerts,
+        secrets=frozenset(secrets),
     )
 
 
 def _fleet_faults(
     hosts: Mapping[str, HostSettings],
     roles: Mapping[str, RoleSettings],
+    *,
     apps: Mapping[str, AppSpec],
     ssh: SshSettings | None,
     lab: LabSettings | None,
 ) -> list[Fault]:
     """What each section cannot see alone. Sections that are wrong in themselves are left out by then."""
-    known = sorted({*DEFAULT_ROLES, *roles})
-    runnable = (*(kind for kind in SERVICE_KINDS if kind != APP), *apps)
+    known = sorted({*default_roles(), *roles})
+    runnable = (*daemons(), *apps)
     faults = []
+    for name, change in roles.items():
+        for key, chosen in (("services", change.services), ("defaults", change.defaults)):
+            for index, kind in enumerate(chosen or ()):
+                if kind not in kinds():
+                    path = f"roles.{name}.{key}[{index}]"
+                    faults.append(_not_one_of(path, "unknown kind of service", value=kind, known=kinds()))
     for name, host in hosts.items():
         if host.role not in known:
-            faults.append(_not_one_of(f"hosts.{name}.role", "unknown role", host.role, known))
+            faults.append(_not_one_of(f"hosts.{name}.role", "unknown role", value=host.role, known=known))
         for index, service in enumerate(host.services or ()):
             if service not in runnable:
                 path = f"hosts.{name}.services[{index}]"
-                faults.append(_not_one_of(path, "unknown service", service, runnable))
-        faults.extend(_connection_faults(name, host, ssh, lab))
+                faults.append(_not_one_of(path, "unknown service", value=service, known=runnable))
+        faults.extend(_connection_faults(name, host, ssh=ssh, lab=lab))
     for name, app in apps.items():
-        if name in SERVICE_KINDS:
-            rule = f"these names are taken: {', '.join(SERVICE_KINDS)}"
-            faults.append(Fault(f"apps.{name}", "the name is taken", name, rule, "choose another"))
         for index, role in enumerate(app.roles):
             if role not in known:
-                faults.append(_not_one_of(f"apps.{name}.roles[{index}]", "unknown role", role, known))
+                faults.append(
+                    _not_one_of(f"apps.{name}.roles[{index}]", "unknown role", value=role, known=known)
+                )
         if app.balanced and app.health is None:
             rule = "what HAProxy sends requests to must say how it is checked"
             fix = "add health: {path: /…}"
-            faults.append(Fault(f"apps.{name}.health", "missing", "", rule, fix))
+            faults.append(Fault(f"apps.{name}.health", "missing", rule=rule, fix=fix))
         if (app.balanced or app.health) and app.port is None:
             rule = "a program that answers requests says on which port"
-            faults.append(Fault(f"apps.{name}.port", "missing", "", rule, "add port: NUMBER"))
+            faults.append(Fault(f"apps.{name}.port", "missing", rule=rule, fix="add port: NUMBER"))
     return faults
 
 
 def _connection_faults(
-    name: str, host: HostSettings, ssh: SshSettings | None, lab: LabSettings | None
+    name: str, host: HostSettings, *, ssh: SshSettings | None, lab: LabSettings | None
 ) -> list[Fault]:
     if host.ssh is None and lab is not None:
         return []
@@ -148,41 +149,52 @@ def _connection_faults(
     if host.ssh is None or host.ssh.address is None:
         fix = "add ssh: {address: …, host_key: …}, or a habla:lab section to make the hosts on this machine"
         faults.append(
-            Fault(f"{path}.address", "missing", "", "a host outside the lab is reached by SSH", fix)
+            Fault(
+                f"{path}.address",
+                "missing",
+                rule="a host outside the lab is reached by SSH",
+                fix=fix,
+            )
         )
     if host.ssh is None or host.ssh.host_key is None:
         fix = "add its public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
-        faults.append(Fault(f"{path}.host_key", "missing", "", "outside the lab host keys are pinned", fix))
+        faults.append(
+            Fault(f"{path}.host_key", "missing", rule="outside the lab host keys are pinned", fix=fix)
+        )
     if ssh is not None and ssh.address is not None:
         rule = "an address belongs to one host"
-        faults.append(Fault("ssh.address", "not for all hosts", ssh.address, rule, "move it to the host"))
+        faults.append(
+            Fault("ssh.address", "not for all hosts", value=ssh.address, rule=rule, fix="move it to the host")
+        )
     return faults
 
 
-def _one(model: type[T], path: str, value: Any, faults: list[Fault]) -> T | None:
+def _one(model: type[T], path: str, *, value: Any, faults: list[Fault]) -> T | None:
     try:
         # By way of JSON, for there strict mode takes a string for an address and a list for a tuple.
         return TypeAdapter(model).validate_json(json.dumps({} if value is None else value, default=str))
     except ValidationError as error:
-        faults.extend(_faults(path, error, model))
+        faults.extend(_faults(path, error, model=model))
         return None
 
 
-def _many(model: type[T], path: str, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:
+def _many(model: type[T], path: str, *, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:
     """Each entry by itself, so that a fault in one does not hide those of another."""
     found = {}
-    for name, item in _named(value, path, names, faults).items():
-        entry = _one(model, f"{path}.{name}", item, faults)
+    for name, item in _named(value, path, names=names, faults=faults).items():
+        entry = _one(model, f"{path}.{name}", value=item, faults=faults)
         if entry is not None:
             found[name] = entry
     return found
 
 
-def _named(value: Any, path: str, names: Any, faults: list[Fault]) -> dict[str, Any]:
+def _named(value: Any, path: str, *, names: Any, faults: list[Fault]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        faults.append(Fault(path, "not a mapping", type(value).__name__, "name: {…}", "write NAME: {…}"))
+        faults.append(
+            Fault(path, "not a mapping", value=type(value).__name__, rule="name: {…}", fix="write NAME: {…}")
+        )
         return {}
     adapter = TypeAdapter(names)
     for name in value:
@@ -192,12 +204,18 @@ def _named(value: Any, path: str, names: Any, faults: list[Fault]) -> dict[str, 
             rule = "lower-case letters, digits and dashes, as in the DNS"
             rule = _NAME_RULES.get(path, rule)
             faults.append(
-                Fault(f"{path}.{name}", "not a name that can be used", str(name), rule, "rename it")
+                Fault(
+                    f"{path}.{name}",
+                    "not a name that can be used",
+                    value=str(name),
+                    rule=rule,
+                    fix="rename it",
+                )
             )
     return {str(name): item for name, item in value.items()}
 
 
-def _faults(path: str, error: ValidationError, model: Any) -> list[Fault]:
+def _faults(path: str, error: ValidationError, *, model: Any) -> list[Fault]:
     faults = []
     for detail in error.errors(include_url=False):
         where = path
@@ -209,9 +227,9 @@ def _faults(path: str, error: ValidationError, model: Any) -> list[Fault]:
         if detail["type"] == "extra_forbidden":
             faults.append(_unknown(where, _keys(model, detail["loc"][:-1])))
         elif detail["type"] == "missing":
-            faults.append(Fault(where, "missing", "", "this key is required", "add it"))
+            faults.append(Fault(where, "missing", rule="this key is required", fix="add it"))
         else:
-            faults.append(Fault(where, "not valid", shown, message, "correct the value"))
+            faults.append(Fault(where, "not valid", value=shown, rule=message, fix="correct the value"))
     return faults
 
 
@@ -230,10 +248,10 @@ def _unknown(path: str, known: tuple[str, ...]) -> Fault:
     key = path.rpartition(".")[2]
     close = difflib.get_close_matches(key, known, n=1)
     fix = f"did you mean {close[0]}?" if close else "remove it"
-    return Fault(path, "unknown key", "", f"known here: {', '.join(known)}", fix)
+    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
 
 
-def _not_one_of(path: str, what: str, value: str, known: Any) -> Fault:
+def _not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
     close = difflib.get_close_matches(value, known, n=1)
     fix = f"did you mean {close[0]}?" if close else "choose one of these"
-    return Fault(path, what, value, f"known: {', '.join(known)}", fix)
+    return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)

@@ -11,17 +11,9 @@ from pydantic import Field
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName
-from habla.model.roles import SERVICE_KINDS
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import Interface, PortNumber, Spec
 from habla.services.app_spec import AppSpec
-from habla.services.cacti.cacti import CactiSpec
-from habla.services.haproxy.haproxy_spec import HaproxySpec
-from habla.services.jabber import JabberSpec
-from habla.services.memcached import MemcachedSpec
-from habla.services.memqd import MemqdSpec
-from habla.services.mysql import MysqlSpec
-from habla.services.static import StaticSpec
 
 __all__ = [
     "BastionSettings",
@@ -29,7 +21,6 @@ __all__ = [
     "LabSettings",
     "NetworkSettings",
     "RoleSettings",
-    "ServicesSettings",
     "Settings",
     "SshSettings",
 ]
@@ -37,7 +28,6 @@ __all__ = [
 # Range texts are parsed by addressing, which reports them with the rest of the plan's faults.
 RangeText = Annotated[str, Field(pattern=r"^[0-9./]+(\s*-\s*[0-9.]+)?$")]
 HostKey = Annotated[str, Field(pattern=r"^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$")]
-Kind = Annotated[str, Field(pattern=f"^({'|'.join(SERVICE_KINDS)})$")]
 
 
 class NetworkSettings(Spec):
@@ -52,8 +42,8 @@ class RoleSettings(Spec):
     """Changes one of the default roles, or adds a role. What is not given stays as it is."""
 
     ranges: tuple[RangeText, ...] | None = None
-    services: tuple[Kind, ...] | None = None
-    defaults: tuple[Kind, ...] | None = None
+    services: tuple[str, ...] | None = None
+    defaults: tuple[str, ...] | None = None
     volatile: bool | None = None
 
 
@@ -99,28 +89,17 @@ class HostSettings(Spec):
     unreachable: bool = False
 
 
-class ServicesSettings(Spec):
-    """Settings of the daemons; a section that is left out has its defaults."""
-
-    memcached: MemcachedSpec = MemcachedSpec()
-    memqd: MemqdSpec = MemqdSpec()
-    mysql: MysqlSpec = MysqlSpec()
-    jabber: JabberSpec = JabberSpec()
-    static: StaticSpec = StaticSpec()
-    snmp: SnmpSpec = SnmpSpec()
-    cacti: CactiSpec = CactiSpec()
-
-
 class LabSettings(Spec):
     """Hosts made on this machine, under ``directory`` (relative to the project)."""
 
     directory: Annotated[str, Field(min_length=1)] = ".lab"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of a stack, each section valid in itself and with the others.
 
+    services: kind of a service -> its settings, of every service that has settings of its own.
     secrets: the names of the secrets that are set; their values never come here.
     """
 
@@ -129,9 +108,9 @@ class Settings:
     network: NetworkSettings
     roles: Mapping[str, RoleSettings]
     hosts: Mapping[HostName, HostSettings]
-    services: ServicesSettings
+    services: Mapping[str, Spec]
+    snmp: SnmpSpec
     apps: Mapping[str, AppSpec]
-    load_balancer: HaproxySpec
     ssh: SshSettings
     lab: LabSettings | None
     partitions: Mapping[str, PartitionSpec]

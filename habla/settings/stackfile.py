@@ -38,13 +38,18 @@ def read_stack(root: Path, environment: str) -> Settings:
         there = sorted(item.name.split(".")[1] for item in path.parent.glob("Pulumi.*.yaml"))
         fix = f"create {path}" if not there else "choose one of these"
         rule = f"environments here: {', '.join(there) or 'none'}"
-        raise SettingsError([Fault(str(path), "no such stack", environment, rule, fix)])
+        raise SettingsError([Fault(str(path), "no such stack", value=environment, rule=rule, fix=fix)])
     # As in Pulumi: what the project says holds for every stack that does not say otherwise.
     project = {key: _project_value(value) for key, value in _config(root / "Pulumi.yaml").items()}
     config = {**project, **_config(path)}
     raw = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if _ours(key)}
     faults = [
-        Fault(where, "encrypted", "", "secrets stand under habla:secrets and are named elsewhere", "move it")
+        Fault(
+            where,
+            "encrypted",
+            rule="secrets stand under habla:secrets and are named elsewhere",
+            fix="move it",
+        )
         for section, value in raw.items()
         if section != "secrets"
         for where in _encrypted(section, value)
@@ -57,7 +62,9 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)
     except yaml.YAMLError as error:
-        raise SettingsError([Fault(str(path), "not YAML", "", str(error), "correct the file")]) from error
+        raise SettingsError(
+            [Fault(str(path), "not YAML", rule=str(error), fix="correct the file")]
+        ) from error
     return (document or {}).get("config") or {}
 
 

@@ -130,11 +130,13 @@ def test_a_fleet_changes_its_front_hosts_one_after_the_other(recorder: Recorder)
             "front2": {"role": "front", "services": ["haproxy"], "outside_address": "203.0.113.12"},
         },
     }
-    plan = make_plan(load_settings("test", raw), {}, lambda spec: pytest.fail("no archives here"))
+    plan = make_plan(
+        load_settings("test", raw), {}, read_archive=lambda spec: pytest.fail("no archives here")
+    )
 
     @pulumi.runtime.test
     def declare() -> Any:
-        hosts = deploy_fleet(plan, {}, Path())
+        hosts = deploy_fleet(plan, {}, root=Path())
         return pulumi.Output.all(*(host.address for host in hosts.values()))
 
     declare()

@@ -34,7 +34,7 @@ def recorder(plan: FleetPlan) -> Iterator[Recorder]:
     @pulumi.runtime.test
     def declare() -> Any:
         secrets = {name: pulumi.Output.secret(POISON) for name in plan.settings.secrets}
-        hosts = deploy_fleet(plan, secrets, ROOT)
+        hosts = deploy_fleet(plan, secrets, root=ROOT)
         return pulumi.Output.all(*(host.address for host in hosts.values()))
 
     declare()

@@ -27,14 +27,14 @@ def test_jabber_and_cacti_are_deployed_on_roles_of_any_name() -> None:
     }
     hosts = {"chat1": {"role": "chat"}, "eyes1": {"role": "eyes"}}
     settings = load_settings("lab", {"lab": {}, "roles": roles, "hosts": hosts})
-    plan = make_plan(settings, {}, no_archive)
+    plan = make_plan(settings, {}, read_archive=no_archive)
     mocks = Recorder()
     pulumi.runtime.set_mocks(mocks, project="habla", stack="lab", preview=False)
 
     @pulumi.runtime.test
     def declare() -> Any:
         names = {name for host in plan.hosts.values() for name in host.secrets}
-        made = deploy_fleet(plan, dict.fromkeys(names, "x"), Path("/nowhere"))
+        made = deploy_fleet(plan, dict.fromkeys(names, "x"), root=Path("/nowhere"))
         return pulumi.Output.all(*(host.address for host in made.values()))
 
     declare()

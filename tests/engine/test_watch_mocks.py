@@ -59,7 +59,8 @@ def test_a_watch_knows_the_logs_of_the_nodes_beside_it_and_who_asks_whom(machine
     partitions = {"/var/log": PartitionSpec(size="1G")}
     on_front, on_monitor = (
         HostWatch(
-            f"watch-{host.name}", HostWatchArgs(host, subnet, [node], partitions, endpoints=cacti.endpoints)
+            f"watch-{host.name}",
+            HostWatchArgs(host, subnet, nodes=[node], partitions=partitions, endpoints=cacti.endpoints),
         )
         for host, node in ((front, pair), (monitor, cacti))
     )
@@ -102,9 +103,9 @@ def test_logs_that_can_fill_a_partition_are_refused_before_any_resource(machines
             HostWatchArgs(
                 front,
                 subnet,
-                [pair],
-                {"/var/log": PartitionSpec(size="256M")},
-                AlertsSpec(command=("/usr/local/bin/page",)),
+                nodes=[pair],
+                partitions={"/var/log": PartitionSpec(size="256M")},
+                alerts=AlertsSpec(command=("/usr/local/bin/page",)),
             ),
         )
     assert not [name for name in machines.inputs if name.startswith("watch")], before

@@ -11,7 +11,7 @@ from clients import USERS, Jabber
 from fleet import Fleet
 from hosts import wait_for
 
-from habla.hosts.drain import BY_HAND
+from habla.model.drain_flags import BY_HAND
 
 pytestmark = pytest.mark.lab
 

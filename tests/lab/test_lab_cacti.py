@@ -12,10 +12,11 @@ from agent import AgentHost, Done
 from hosts import Lab, wait_for
 
 from habla.hosts.network import network_state
-from habla.hosts.snmp import Snmp
-from habla.model.service import Endpoint, Endpoints, Service, Site
+from habla.hosts.snmpd import Snmp
+from habla.model.service import Service
+from habla.model.site import Endpoint, Endpoints, Site
 from habla.model.snmp import SnmpSpec
-from habla.plan.component import compose
+from habla.plan.component import plan_component
 from habla.services.cacti import Cacti, Device
 from habla.services.cacti.cacti import CactiSpec
 
@@ -90,7 +91,7 @@ class Monitored:
             services.append(cacti)
         ends = Endpoints((Endpoint(cacti.offers()[0], "monitor1", ADDRESSES["monitor1"]),))
         site = Site(name, ADDRESSES[name], NETWORK, "hab.la", ends)
-        return self.host(name).apply(compose(name, site, services))
+        return self.host(name).apply(plan_component(name, site, services=services).state)
 
     def ask(self, source: str, target: str, **changes: str) -> str:
         """What snmpd of ``target`` answers to ``source``: its name, or why not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 import pytest
 from agent import AgentHost
@@ -12,12 +12,12 @@ from hosts import REPOSITORY, Lab, wait_for
 
 from habla.hosts.watch import Watch
 from habla.model.disk import AlertsSpec, SmtpSpec
-from habla.model.service import Site
-from habla.plan.component import compose
+from habla.model.site import Site
+from habla.plan.component import plan_component
 
 pytestmark = pytest.mark.lab
 
-_SITE = Site("a1", IPv4Address("192.168.2.100"), IPv4Network("192.168.2.0/24"), "hab.la")
+_SITE = Site("a1", IPv4Address("192.168.2.100"))
 _SPEC = AlertsSpec(to=("ops@hab.la",), smtp=SmtpSpec(host="127.0.0.1", port=2525), every_seconds=5)
 _WATCH = Watch(_SPEC, "lab", partitions=("/", "/var/log"), exempt=("/var/log/btmp", "/var/log/wtmp"))
 # A mail server on the host, which writes what it takes to a file.
@@ -57,7 +57,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHost]:
         found.run("cat >/root/sink.py", _SINK)
         found.run("cat >/root/writer.py", _WRITER)
         found.run("systemd-run --quiet --unit=sink python3 /root/sink.py")
-        assert found.apply(compose("watch", _SITE, [_WATCH])).status == 0
+        assert found.apply(plan_component("watch", _SITE, services=[_WATCH]).state).status == 0
         yield found
     finally:
         lab.ask("lab-delete")

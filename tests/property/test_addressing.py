@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habla.errors import AddressError
-from habla.plan.addressing import AddressPlan, AddressRange, HostRequest, plan_addresses
+from habla.plan.address_ranges import AddressRange
+from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
 
 ROLES = ("front", "stable", "web")
 Ranges = dict[str, tuple[AddressRange, ...]]
@@ -41,7 +42,7 @@ def plan_or_nothing(
     held: dict[str, IPv4Address] | None = None,
 ) -> AddressPlan | None:
     try:
-        return plan_addresses(network, ranges, hosts, held)
+        return plan_addresses(network, ranges, hosts=hosts, held=held)
     except AddressError:
         return None
 
@@ -102,7 +103,7 @@ def test_planning_again_from_what_is_held_changes_nothing(
     network, ranges = where
     plan = plan_or_nothing(network, ranges, hosts)
     if plan is not None:
-        assert plan_addresses(network, ranges, hosts, dict(plan.hosts)) == plan
+        assert plan_addresses(network, ranges, hosts=hosts, held=dict(plan.hosts)) == plan
 
 
 @given(networks(), st.integers(0, 2))
@@ -112,6 +113,6 @@ def test_a_full_role_is_an_error_that_names_it(where: tuple[IPv4Network, Ranges]
     role = ROLES[index]
     small = {role: (AddressRange(ranges[role][0].first, ranges[role][0].first),)}
     with pytest.raises(AddressError) as caught:
-        plan_addresses(network, small, {"one": HostRequest(role), "two": HostRequest(role)})
+        plan_addresses(network, small, hosts={"one": HostRequest(role), "two": HostRequest(role)})
     assert [fault.path for fault in caught.value.faults] == ["hosts.two"]
     assert role in str(caught.value)

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from habla.hosts.snmp import Snmp, sessions_oid
-from habla.model.service import Scope, Site
-from habla.model.snmp import SnmpSpec
+from habla.hosts.snmpd import Snmp
+from habla.model.service import Scope
+from habla.model.site import Device, FleetFacts, Site
+from habla.model.snmp import SnmpSpec, sessions_oid
 from habla.onhost.cacti import client, poll, setup, sync
 from habla.onhost.document import secret_names
 from habla.onhost.reading import from_json
-from habla.plan.component import compose
-from habla.services.cacti import Cacti, Device
-from habla.services.cacti.cacti import CactiSpec
+from habla.plan.component import plan_component
+from habla.services.cacti import Cacti, CactiSpec
 
-SITE = Site("monitor1", IPv4Address("192.168.2.20"), IPv4Network("192.168.2.0/24"), "hab.la")
 DEVICES = (
-    Device("stable1", "192.168.2.100", ("/var/log", "/")),
-    Device("front1", "192.168.2.10", (), ("www",)),
+    Device("stable1", "192.168.2.100", partitions=("/var/log", "/")),
+    Device("front1", "192.168.2.10", instances=("www",)),
 )
-SERVICE = Cacti(CactiSpec(port=8080), SnmpSpec(), DEVICES)
+SITE = Site("monitor1", IPv4Address("192.168.2.20"), fleet=FleetFacts(devices=DEVICES))
+SERVICE = Cacti(CactiSpec(port=8080))
 STATS = "11/25/2026 - SYSTEM STATS: Time:1.3 Method:cmd.php Hosts:2 DataSources:{} RRDsProcessed:{}\n"
 
 
 def wanted(version: str = "3") -> Any:
-    spec = SnmpSpec.model_validate({"version": version})
-    return json.loads(Cacti(CactiSpec(), spec, DEVICES).state(SITE).files["/etc/habla/cacti.json"].text)
+    fleet = FleetFacts(devices=DEVICES, snmp=SnmpSpec.model_validate({"version": version}))
+    site = Site(SITE.host, SITE.address, fleet=fleet)
+    return json.loads(SERVICE.state(site).files["/etc/habla/cacti.json"].text)
 
 
 def test_the_web_server_listens_on_the_internal_address_only() -> None:
@@ -81,14 +82,18 @@ def test_the_package_neither_polls_nor_asks() -> None:
 
 def test_the_database_is_there_before_cacti_and_cacti_before_its_devices() -> None:
     """Actions run in the order of their names."""
-    state = compose("monitor", SITE, [SERVICE, Snmp()])
+    state = plan_component("monitor", SITE, services=[SERVICE, Snmp()]).state
     document = from_json(json.loads(state.canonical()))
     assert list(document.actions) == ["cacti-1-database", "cacti-2-setup", "cacti-3-sync"]
 
 
 def test_the_packages_own_rules_of_rotation_are_replaced() -> None:
     """By ours of the same names."""
-    rules = {path for path in compose("monitor", SITE, [SERVICE]).files if "/logrotate.d/" in path}
+    rules = {
+        path
+        for path in plan_component("monitor", SITE, services=[SERVICE]).state.files
+        if "/logrotate.d/" in path
+    }
     assert rules == {
         f"/etc/logrotate.d/{name}" for name in ("apache2", "cacti", "dbconfig-common", "mariadb")
     }

@@ -24,10 +24,10 @@ from habla.services.haproxy.model import (
     UseBackend,
 )
 
-SERVERS = (Server("stable1", IPv4Address("192.168.2.100"), 8001, 5, 20),)
-BACKEND = Backend("rpc", Mode.HTTP, SERVERS, Check("http", "/rpc/health"), fullconn=200)
-FRONTEND = Frontend("www", Mode.HTTP, (Bind(IPv4Address("203.0.113.10"), 80),), default_backend="rpc")
-INSTANCE = Instance("www", 2000, 8404, (FRONTEND,), (BACKEND,))
+SERVERS = (Server("stable1", IPv4Address("192.168.2.100"), port=8001, minconn=5, maxconn=20),)
+BACKEND = Backend("rpc", Mode.HTTP, servers=SERVERS, check=Check("http", "/rpc/health"), fullconn=200)
+FRONTEND = Frontend("www", Mode.HTTP, binds=(Bind(IPv4Address("203.0.113.10"), 80),), default_backend="rpc")
+INSTANCE = Instance("www", 2000, stats_port=8404, frontends=(FRONTEND,), backends=(BACKEND,))
 
 
 def with_backend(**changes: object) -> Instance:
@@ -135,7 +135,9 @@ def test_raw_lines_are_held_to_the_limits_of_1_3_14() -> None:
 @pytest.mark.parametrize("dialect", Dialect)
 def test_expired_cookies_come_before_the_new_one(dialect: Dialect) -> None:
     """To a browser .www.hab.la and www.hab.la are one domain: what comes last is what stays."""
-    policy = CookiePolicy("www.hab.la", ("session",), (".hab.la", ".www.hab.la"), ("/", "/forum"))
+    policy = CookiePolicy(
+        "www.hab.la", ("session",), stale_domains=(".hab.la", ".www.hab.la"), paths=("/", "/forum")
+    )
     text = render(replace(INSTANCE, frontends=(replace(FRONTEND, cookies=policy),)), dialect)
     rules = [line for line in text.splitlines() if "session=" in line or "txn.cookie0" in line]
     seen = " ".join(rules).replace("\\ ", " ")

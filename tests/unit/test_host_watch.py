@@ -22,7 +22,7 @@ def plan(hosts: dict[str, dict[str, Any]]) -> FleetPlan:
         raise OSError("none is needed")
 
     raw = {"lab": {}, "hosts": hosts, "load_balancer": {"dialect": "2.x"}}
-    return make_plan(load_settings("lab", raw), {}, no_archive)
+    return make_plan(load_settings("lab", raw), {}, read_archive=no_archive)
 
 
 def asked(fleet: FleetPlan) -> dict[str, list[str]]:
@@ -66,4 +66,4 @@ def test_data_that_grows_is_no_log() -> None:
 
 def test_alerts_to_nobody_are_said() -> None:
     """A fleet may do without, but not by oversight."""
-    assert any("nobody is told" in note for note in plan(HOSTS).notes)
+    assert any("habla:alerts names nobody" in note for note in plan(HOSTS).notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from habla.errors import SettingsError
-from habla.model.service import Endpoint, Endpoints, Site
+from habla.model.site import Endpoint, Endpoints, FleetFacts, Site
 from habla.onhost.document import HostState
 from habla.plan import FleetPlan, make_plan
-from habla.plan.component import compose
+from habla.plan.component import plan_component
 from habla.services.app import App
 from habla.services.app_spec import AppSpec
 from habla.services.haproxy import Haproxy
@@ -24,29 +24,29 @@ from habla.settings.loading import load_settings
 
 CONFIG = "/etc/keepalived/keepalived.conf"
 VRRP = VrrpSpec(address=IPv4Interface("203.0.113.20/24"), interface="outside0")
-NETWORK = IPv4Network("192.168.2.0/24")
 HAPROXY = Haproxy(HaproxySpec(dialect="2.x", vrrp=VRRP))
 APPROVED = (Path(__file__).parent / "keepalived.conf").read_text("utf-8")
 
 
 def site(number: int, of: int = 2, drained: bool = False) -> Site:
     ends = Endpoints.of(
-        Endpoint(HAPROXY.offers()[0], f"front{each}", IPv4Address(f"192.168.2.1{each}"))
+        Endpoint(HAPROXY.offers()[0], f"front{each}", address=IPv4Address(f"192.168.2.1{each}"))
         for each in range(1, of + 1)
     )
     own = IPv4Address(f"203.0.113.1{number}")
-    return Site(
-        f"front{number}", IPv4Address(f"192.168.2.1{number}"), NETWORK, "hab.la", ends, own, drained, "eth1"
-    )
+    fleet = FleetFacts(endpoints=ends, interface="eth1")
+    address = IPv4Address(f"192.168.2.1{number}")
+    return Site(f"front{number}", address, fleet=fleet, outside=own, drained=drained)
 
 
 def state(where: Site) -> HostState:
-    return compose("balancer", where, [HAPROXY])
+    return plan_component("balancer", where, services=[HAPROXY]).state
 
 
 def plan(hosts: dict[str, Any], **balancer: Any) -> FleetPlan:
     raw = {"lab": {}, "load_balancer": {"dialect": "2.x", **balancer}, "hosts": hosts}
-    return make_plan(load_settings("test", raw), {}, lambda spec: pytest.fail("no archives here"))
+    settings = load_settings("test", raw)
+    return make_plan(settings, {}, read_archive=lambda spec: pytest.fail("no archives here"))
 
 
 def test_the_config_of_one_of_two_hosts_is_as_it_was_approved() -> None:
@@ -111,7 +111,7 @@ def test_the_plan_tells_every_front_host_of_the_others() -> None:
     peers = {name: host.states["balancer"].files[CONFIG].text for name, host in fleet.hosts.items()}
     assert "unicast_peer {\n        192.168.2.11\n" in peers["front1"]
     assert "unicast_peer {\n        192.168.2.10\n" in peers["front2"]
-    assert [end.host for end in fleet.endpoints.named("mysql")] == ["front1"]
+    assert [end.host for end in fleet.fleet.endpoints.named("mysql")] == ["front1"]
     assert not [note for note in fleet.notes if "shared address" in note]
 
 
@@ -119,14 +119,13 @@ def test_a_shared_address_with_one_host_is_allowed_and_said() -> None:
     """The second host may come later."""
     hosts = {"front1": {"role": "front", "outside_address": "203.0.113.10"}}
     fleet = plan(hosts, vrrp={"address": "203.0.113.20/24", "interface": "outside0"})
-    assert "one host, front1, has the shared address 203.0.113.20: nobody takes it over" in fleet.notes
+    assert "one host, front1, has the shared address 203.0.113.20: no other host takes it over" in fleet.notes
 
 
 def test_a_routed_address_is_in_no_network_of_the_hosts() -> None:
     """/32 says that the hosts' own addresses are elsewhere."""
     routed = VRRP.model_copy(update={"address": IPv4Interface("198.51.100.7/32")})
-    outside = {"front1": IPv4Address("203.0.113.10")}
-    assert list(vrrp_faults(routed, NETWORK, "internal0", ["front1"], outside)) == []
+    assert list(vrrp_faults(routed, {"front1": site(1, of=1)})) == []
 
 
 def test_programs_cannot_name_what_has_no_port() -> None:
@@ -143,4 +142,4 @@ def test_the_example_in_the_documentation_is_valid() -> None:
     sections = {name.removeprefix("habla:"): value for name, value in yaml.safe_load(example).items()}
     balancer = {**sections["load_balancer"]}
     del balancer["dialect"]
-    assert len(plan(sections["hosts"], **balancer).endpoints.named("haproxy")) == 2
+    assert len(plan(sections["hosts"], **balancer).fleet.endpoints.named("haproxy")) == 2

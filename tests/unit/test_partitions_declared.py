@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from habla.hosts.declared_partitions import Partitions
 from habla.model.disk import PartitionSpec
-from habla.model.service import Site
-
-SITE = Site("a1", IPv4Address("192.168.2.10"), IPv4Network("192.168.2.0/24"), "hab.la")
+from habla.model.site import Site
 
 
 def check(mount: str, size: str) -> subprocess.CompletedProcess[str]:
-    state = Partitions({mount: PartitionSpec(size=size)}).state(SITE)
+    site = Site("a1", IPv4Address("192.168.2.10"), partitions={mount: PartitionSpec(size=size)})
+    state = Partitions().state(site)
     command = state.health[f"partition {mount}"].command
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -42,15 +42,15 @@ def test_one_setting_moves_one_instance(changes: dict[str, str], versions: list[
     spec = with_www(**changes)
     assert release_faults(spec) == []
     assert list(built(spec)) == versions
-    assert binary(spec, "www", ARCHIVES) == program
-    assert binary(spec, "jabber", ARCHIVES) == "/usr/sbin/haproxy"
+    assert binary(spec, "www", archives=ARCHIVES) == program
+    assert binary(spec, "jabber", archives=ARCHIVES) == "/usr/sbin/haproxy"
 
 
 def test_another_archive_of_a_version_is_another_program() -> None:
     """It is built beside the first, which runs until the new one is there."""
     spec = with_www(version="2.6.12")
     patched = {"2.6.12": Archive("c" * 64)}
-    assert binary(spec, "www", patched) != binary(spec, "www", ARCHIVES)
+    assert binary(spec, "www", archives=patched) != binary(spec, "www", archives=ARCHIVES)
     (one,), (other,) = (
         release_states("front1", patched),
         release_states("front1", {"2.6.12": Archive("b" * 64)}),
@@ -96,7 +96,9 @@ def planned() -> Callable[[HaproxySpec], FleetPlan]:
     def read(spec: ArchiveSpec) -> Archive:
         return Archive(spec.sha256 or "b" * 64, spec.url or "")
 
-    return lambda spec: make_plan(replace(settings, load_balancer=spec), {}, read)
+    return lambda spec: make_plan(
+        replace(settings, services={**settings.services, "haproxy": spec}), {}, read_archive=read
+    )
 
 
 def test_a_release_comes_before_the_balancer_with_its_packages(

@@ -68,22 +68,30 @@ def test_a_log_that_grows_faster_never_takes_less(
 
 def test_the_journal_has_its_share() -> None:
     """Its limit, and the file that is begun before the oldest goes."""
-    assert Bound("journald", "/var/log/journal", 72 * M) in bounds([], LogsSpec(journal="64M"))
+    assert Bound("journald", "/var/log/journal", bytes=72 * M) in bounds([], LogsSpec(journal="64M"))
 
 
 def test_a_log_counts_for_the_partition_that_holds_it() -> None:
     """The longest mount point of its path, as the kernel has it."""
     partitions = {"/": PartitionSpec(size="4G", reserved="1G"), "/var/log": PartitionSpec(size="1G")}
-    logs = [Bound("a", "/var/log/a.log", 1), Bound("b", "/srv/b.log", 2), Bound("c", "/var/logs/c", 4)]
-    root, log = budgets(partitions, logs, 80)
+    logs = [
+        Bound("a", "/var/log/a.log", bytes=1),
+        Bound("b", "/srv/b.log", bytes=2),
+        Bound("c", "/var/logs/c", bytes=4),
+    ]
+    root, log = budgets(partitions, logs, warning=80)
     assert (root.logs, log.logs) == (6, 1)
 
 
 def test_logs_that_can_fill_their_partition_are_a_fault_that_names_the_largest() -> None:
     """What the partition has, what may come, and what to change."""
     partitions = {"/var/log": PartitionSpec(size="100M")}
-    found = budgets(partitions, [Bound("big", "/var/log/big.log", 90 * M), Bound("s", "/var/log/s", M)], 80)
-    (fault,) = budget_faults("stable1", partitions, found)
+    found = budgets(
+        partitions,
+        [Bound("big", "/var/log/big.log", bytes=90 * M), Bound("s", "/var/log/s", bytes=M)],
+        warning=80,
+    )
+    (fault,) = budget_faults("stable1", partitions, all_of=found)
     assert fault.path == "hosts.stable1.partitions./var/log"
     assert "big 90 MiB (/var/log/big.log)" in fault.rule
     assert "91 MiB" in fault.rule and "72 MiB are allowed" in fault.rule
@@ -92,14 +100,18 @@ def test_logs_that_can_fill_their_partition_are_a_fault_that_names_the_largest()
 def test_a_partition_of_more_than_logs_must_say_what_else_it_holds() -> None:
     """Without that nobody knows what is left for logs."""
     partitions = {"/": PartitionSpec(size="4G")}
-    (fault,) = budget_faults("a", partitions, budgets(partitions, [Bound("a", "/var/log/a", 1)], 80))
+    (fault,) = budget_faults(
+        "a", partitions, all_of=budgets(partitions, [Bound("a", "/var/log/a", bytes=1)], warning=80)
+    )
     assert "reserved" in fault.what
 
 
 def test_what_is_reserved_counts() -> None:
     """1 GiB of logs and 3 GiB of all else do not go into 4 GiB."""
     partitions = {"/": PartitionSpec(size="4G", reserved="3G")}
-    assert budget_faults("a", partitions, budgets(partitions, [Bound("a", "/var/log/a", 1 << 30)], 80))
+    assert budget_faults(
+        "a", partitions, all_of=budgets(partitions, [Bound("a", "/var/log/a", bytes=1 << 30)], warning=80)
+    )
 
 
 def test_the_timer_has_nothing_left_of_debians_day() -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from habla.cli import main
 from habla.errors import SettingsError
-from habla.model.service import Endpoint, Endpoints, Site
+from habla.model.site import Endpoint, Endpoints, FleetFacts, Site
 from habla.onhost.document import HostState, secret, secret_names
 from habla.onhost.programs.jabber_cluster import parse_nodes
 from habla.onhost.reading import from_json
 from habla.plan.archive_files import MAX_BYTES, pack
-from habla.plan.component import compose
+from habla.plan.component import plan_component
 from habla.plan.stack_files import load_plan, read_held, write_held
 from habla.services.app import App
 from habla.services.app_spec import AppSpec, HealthSpec, RouteSpec
@@ -27,7 +27,7 @@ from habla.services.memcached import Memcached
 from habla.services.mysql import Mysql, MysqlSpec
 
 ROOT = Path(__file__).parents[2]
-SITE = Site("stable1", IPv4Address("192.168.2.100"), IPv4Network("192.168.2.0/24"), "hab.la")
+SITE = Site("stable1", IPv4Address("192.168.2.100"))
 RPC = AppSpec(roles=("stable",), command=("/bin/rpc",), port=8001, health=HealthSpec(path="/ok"))
 
 
@@ -53,11 +53,13 @@ def test_every_log_has_a_rule_by_size() -> None:
 
 def test_an_app_reaches_what_it_names() -> None:
     """References become the address and port of whoever offers it; nobody types an address twice."""
-    database = Endpoint(Mysql(MysqlSpec(port=3307)).offers()[0], "front1", IPv4Address("192.168.2.10"))
+    database = Endpoint(
+        Mysql(MysqlSpec(port=3307)).offers()[0], "front1", address=IPv4Address("192.168.2.10")
+    )
     spec = RPC.model_copy(
         update={"environment": {"DB": "${mysql.address}:${mysql.port}", "ME": "${host.name}"}}
     )
-    site = Site(SITE.host, SITE.address, SITE.network, SITE.domain, Endpoints((database,)))
+    site = Site(SITE.host, SITE.address, fleet=FleetFacts(endpoints=Endpoints((database,))))
     text = App("rpc", spec).state(site).files["/etc/habla/apps/rpc.env"].text
     assert "DB=192.168.2.10:3307\n" in text
     assert "ME=stable1\n" in text
@@ -83,9 +85,10 @@ def test_the_longest_path_is_asked_first() -> None:
         App("rpc", RPC.model_copy(update={"routes": (RouteSpec(path="/rpc"),)})),
         App("admin", RPC.model_copy(update={"routes": (RouteSpec(path="/rpc/admin"),)})),
     ]
-    ends = Endpoints.of(Endpoint(app.offers()[0], "stable1", SITE.address) for app in apps)
+    ends = Endpoints.of(Endpoint(app.offers()[0], "stable1", address=SITE.address) for app in apps)
     outside = IPv4Address("203.0.113.10")
-    site = Site("front1", IPv4Address("192.168.2.10"), SITE.network, SITE.domain, ends, outside)
+    fleet = FleetFacts(endpoints=ends)
+    site = Site("front1", IPv4Address("192.168.2.10"), fleet=fleet, outside=outside)
     text = Haproxy(HaproxySpec(dialect="2.x")).state(site).files["/etc/haproxy/www.cfg"].text
     assert text.index("use_backend admin") < text.index("use_backend rpc")
 
@@ -94,7 +97,7 @@ def test_faults_of_all_services_of_a_host_come_together() -> None:
     """Two apps that name nobody are two faults of one error."""
     spec = RPC.model_copy(update={"environment": {"DB": "${nobody.address}"}, "port": None, "health": None})
     with pytest.raises(Exception, match="2 faults:"):
-        compose("stable", SITE, [App("a", spec), App("b", spec)])
+        plan_component("stable", SITE, services=[App("a", spec), App("b", spec)])
 
 
 def test_the_agent_reads_what_the_library_writes() -> None:
@@ -114,7 +117,7 @@ def test_the_agent_reads_what_the_library_writes() -> None:
 def test_a_document_leaves_out_what_equals_its_default() -> None:
     """Documents, and so their diffs, are short."""
     assert HostState(host="h", component="c").document() == {"format": 1, "host": "h", "component": "c"}
-    assert json.loads(compose("cachedb", SITE, [Memcached()]).canonical())["files"][
+    assert json.loads(plan_component("cachedb", SITE, services=[Memcached()]).state.canonical())["files"][
         "/etc/memcached.conf"
     ].keys() == {"text"}
 
@@ -167,9 +170,9 @@ def test_held_addresses_survive_being_written_and_read(tmp_path: Path) -> None:
     """The file is written once and is then left alone while nothing changes."""
     (tmp_path / "stacks").mkdir()
     held = {"b": IPv4Address("192.168.2.101"), "a": IPv4Address("192.168.2.100")}
-    assert write_held(tmp_path, "t", held)
+    assert write_held(tmp_path, "t", addresses=held)
     assert read_held(tmp_path, "t") == held
-    assert not write_held(tmp_path, "t", held)
+    assert not write_held(tmp_path, "t", addresses=held)
 
 
 def test_held_addresses_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:

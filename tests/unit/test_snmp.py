@@ -7,23 +7,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from habla.hosts.snmp import WATCH_ALIVE, Snmp, sessions_oid
-from habla.model.service import Endpoint, Endpoints, Offer, Site
-from habla.model.snmp import SnmpSpec
+from habla.hosts.snmpd import WATCH_ALIVE, Snmp
+from habla.model.offer import Offer
+from habla.model.site import Endpoint, Endpoints, FleetFacts, Site
+from habla.model.snmp import SnmpSpec, sessions_oid
 from habla.onhost.document import secret_names
 from habla.onhost.programs import haproxy_sessions, snmp_user
-from habla.plan.component import compose
+from habla.plan.component import plan_component
 
 ADDRESS = IPv4Address("192.168.2.100")
 MONITORS = Endpoints.of(
-    Endpoint(Offer("cacti", 80), f"monitor{n}", IPv4Address(f"192.168.2.2{n}")) for n in (1, 0)
+    Endpoint(Offer("cacti", 80, alive_path="/alive"), f"monitor{n}", address=IPv4Address(f"192.168.2.2{n}"))
+    for n in (1, 0)
 )
-SITE = Site("stable1", ADDRESS, IPv4Network("192.168.2.0/24"), "hab.la", MONITORS)
+SITE = Site("stable1", ADDRESS, fleet=FleetFacts(endpoints=MONITORS))
 CONFIG, ALLOWED, USER = "/etc/snmp/snmpd.conf", "/etc/snmp/habla-hosts.allow", "/etc/habla/snmp-user.json"
 WANTED = {"user": "habla", "auth": 'say "hi" \\ $x', "privacy": "privacy'pass"}
 STATE = """\
@@ -42,8 +44,9 @@ stats,FRONTEND,,,1,1,
 V1 = V2 + "rpc,BACKEND,0,0,12,9,\nrpc,stable1,0,0,12,9,\n"
 
 
-def text(spec: SnmpSpec, path: str, site: Site = SITE, **haproxy: int) -> str:
-    return Snmp(spec, haproxy).state(site).files[path].text
+def text(spec: SnmpSpec, path: str, *, ends: Endpoints = MONITORS, **haproxy: int) -> str:
+    site = Site("stable1", ADDRESS, fleet=FleetFacts(endpoints=ends, snmp=spec))
+    return Snmp(haproxy).state(site).files[path].text
 
 
 def test_snmpd_listens_on_the_internal_address_only() -> None:
@@ -80,8 +83,7 @@ def test_nobody_but_monitors_is_answered() -> None:
 
 def test_without_a_monitor_nobody_is_answered() -> None:
     """A fleet without Cacti has only the refusal."""
-    site = Site(SITE.host, SITE.address, SITE.network, SITE.domain)
-    assert text(SnmpSpec(), ALLOWED, site) == "ALL : ALL : DENY\n"
+    assert text(SnmpSpec(), ALLOWED, ends=Endpoints()) == "ALL : ALL : DENY\n"
 
 
 def test_the_rules_are_seen_by_snmpd_alone() -> None:
@@ -123,14 +125,15 @@ def test_an_instance_has_its_own_place() -> None:
 def test_files_with_secrets_are_not_for_everybody() -> None:
     """Root reads the passphrases, and snmpd's group the config."""
     for version in ("3", "2c"):
-        files = Snmp(SnmpSpec.model_validate({"version": version})).state(SITE).files
+        fleet = FleetFacts(endpoints=MONITORS, snmp=SnmpSpec.model_validate({"version": version}))
+        files = Snmp().state(Site("stable1", ADDRESS, fleet=fleet)).files
         modes = {file.mode for file in files.values() if secret_names(file.text)}
         assert modes <= {"0600", "0640"} and modes
 
 
 def test_snmpd_restarts_when_its_user_changes() -> None:
     """It learns of users at its start only."""
-    assert USER in compose("stable", SITE, [Snmp()]).units["snmpd.service"].restart_on
+    assert USER in plan_component("stable", SITE, services=[Snmp()]).state.units["snmpd.service"].restart_on
 
 
 def test_a_changed_passphrase_replaces_the_user() -> None:

@@ -8,19 +8,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import resources
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from habla.hosts.watch import Guard, Peer, Watch
 from habla.model.disk import AlertsSpec, SmtpSpec
-from habla.model.service import ServiceState, Site
+from habla.model.service import ServiceState
+from habla.model.site import Site
 from habla.model.snmp import SnmpSpec
 from habla.onhost.watch import settings
-from habla.plan.component import compose
+from habla.plan.component import plan_component
 
-SITE = Site("stable1", IPv4Address("192.168.2.100"), IPv4Network("192.168.2.0/24"), "hab.la")
+SITE = Site("stable1", IPv4Address("192.168.2.100"))
 SMTP = SmtpSpec(host="mail.hab.la", port=587, starttls=True, user="habla", password="smtp/habla")
 MAIL = AlertsSpec(to=("ops@hab.la",), smtp=SMTP)
 WATCH = Watch(
@@ -71,7 +72,7 @@ def test_a_setting_that_the_program_does_not_know_is_refused(tmp_path: Path) -> 
 
 def test_secrets_are_in_files_for_root_alone() -> None:
     """Each is only named, and nothing but root reads what it becomes."""
-    state = compose("services", SITE, [WATCH])
+    state = plan_component("services", SITE, services=[WATCH]).state
     assert state.secrets == ("smtp/habla", "snmp/auth", "snmp/privacy")
     holders = {path: file.mode for path, file in state.files.items() if "@{secret:" in file.text}
     assert holders == {"/etc/habla/watch-password": "0600", "/etc/habla/watch-snmp/snmp.conf": "0600"}
@@ -80,7 +81,9 @@ def test_secrets_are_in_files_for_root_alone() -> None:
 
 def test_without_mail_and_peers_there_is_no_secret() -> None:
     """A command, on a host that asks nobody."""
-    state = compose("services", SITE, [Watch(AlertsSpec(command=("/usr/sbin/page", "-u")), "lab")])
+    state = plan_component(
+        "services", SITE, services=[Watch(AlertsSpec(command=("/usr/sbin/page", "-u")), "lab")]
+    ).state
     assert state.secrets == ()
     assert json.loads(state.files[CONFIG].text)["command"] == ["/usr/sbin/page", "-u"]
     assert "snmp" not in state.packages
@@ -102,7 +105,7 @@ def test_peers_need_credentials() -> None:
 
 def test_a_community_is_asked_for_with_version_2c() -> None:
     """And a user's passphrases are not."""
-    state = compose("services", SITE, [replace(WATCH, snmp=SnmpSpec(version="2c"))])
+    state = plan_component("services", SITE, services=[replace(WATCH, snmp=SnmpSpec(version="2c"))]).state
     assert state.secrets == ("smtp/habla", "snmp/community")
 
 

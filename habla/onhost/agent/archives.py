@@ -37,8 +37,8 @@ def store(raw: Any) -> List[str]:
         try:
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Failure("store", sha256, str(error)) from None
-        _verify(content, sha256, sha256)
+            raise Failure("store", sha256, reason=str(error)) from None
+        _verify(content, sha256, subject=sha256)
         path = ARCHIVES / sha256
         if path.exists() and path.read_bytes() == content:
             os.utime(str(path))
@@ -75,8 +75,10 @@ def unpack(path: str, archive: Archive) -> None:
     elif archive.url:
         content = _fetch(archive.url)
     else:
-        raise Failure("stage", path, "the archive {} was not delivered to this host".format(archive.sha256))
-    _verify(content, archive.sha256, archive.url or path)
+        raise Failure(
+            "stage", path, reason="the archive {} was not delivered to this host".format(archive.sha256)
+        )
+    _verify(content, archive.sha256, subject=archive.url or path)
     new = target.with_name(".new-" + archive.sha256)
     if new.exists():
         shutil.rmtree(str(new))
@@ -84,12 +86,12 @@ def unpack(path: str, archive: Archive) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             for member in tar.getmembers():
-                _extract(tar, member, new)
+                _extract(tar, member, below=new)
         # Many small files: one call for all of them, and before the name says that they are there.
         os.sync()
         new.rename(target)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise Failure("stage", path, "not a tar archive: {}".format(error)) from None
+        raise Failure("stage", path, reason="not a tar archive: {}".format(error)) from None
     finally:
         shutil.rmtree(str(new), ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -116,7 +118,7 @@ def drop_unlinked(path: str) -> None:
         drop_others(path, "")
 
 
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, *, below: Path) -> None:
     """Directories, plain files and links below the target, owned by root; nothing else belongs in there."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if not parts and member.isdir():
@@ -124,7 +126,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None
     path = below.joinpath(*parts)
     known = member.isdir() or member.isfile() or member.issym()
     if member.name.startswith("/") or ".." in parts or not known or not _is_below(path, below):
-        raise Failure("stage", member.name, "an archive holds directories and files below itself only")
+        raise Failure("stage", member.name, reason="an archive holds directories and files below itself only")
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)
         return
@@ -132,7 +134,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None
     if member.issym():
         path.symlink_to(member.linkname)
         if member.linkname.startswith("/") or not _is_below(path, below):
-            raise Failure("stage", member.name, "a link of an archive leads out of it")
+            raise Failure("stage", member.name, reason="a link of an archive leads out of it")
         return
     source = tar.extractfile(member)
     assert source is not None
@@ -146,10 +148,10 @@ def _is_below(path: Path, below: Path) -> bool:
     return os.path.realpath(str(path)).startswith(os.path.realpath(str(below)) + "/")
 
 
-def _verify(content: bytes, sha256: str, subject: str) -> None:
+def _verify(content: bytes, sha256: str, *, subject: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise Failure("store", subject, "its sha256 is {}, not {}".format(found, sha256))
+        raise Failure("store", subject, reason="its sha256 is {}, not {}".format(found, sha256))
 
 
 def _fetch(url: str) -> bytes:
@@ -161,4 +163,4 @@ def _fetch(url: str) -> bytes:
             content: bytes = answer.read()
             return content
     except OSError as error:
-        raise Failure("stage", url, "cannot be fetched: {}".format(error)) from None
+        raise Failure("stage", url, reason="cannot be fetched: {}".format(error)) from None

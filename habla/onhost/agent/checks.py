@@ -23,12 +23,12 @@ def run_checks(checks: Mapping[str, Check], changed: Iterable[str]) -> None:
         )
         command = [_filled(word, read) for word in check.command]
         try:
-            system.run("check", ", ".join(check.files), command, timeout=_SECONDS)
+            system.run("check", ", ".join(check.files), command=command, timeout=_SECONDS)
         except Failure as failure:
             reason = failure.reason
             for path, where in read.items():
                 reason = reason.replace(where, path).replace(str(files.staged(path)), path)
-            raise Failure("check", failure.subject, "{} refuses it: {}".format(name, reason)) from None
+            raise Failure("check", failure.subject, reason="{} refuses it: {}".format(name, reason)) from None
         finally:
             files.clear(places.CHECKED)
 

@@ -24,7 +24,6 @@ from .diff import compare
 from .rollback import roll_back
 from .transaction import Transaction
 
-_UNIT = Path("/etc/systemd/system/habla-recover.service")
 _UNIT_TEXT = """\
 [Unit]
 Description=habla: put the old state back after a deployment that a power cut ended
@@ -67,15 +66,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
         with places.lock():
             report = _verb(options)
     except Failure as failure:
-        return _fail(failure.step, failure.subject, failure.reason)
+        return _fail(failure.step, failure.subject, reason=failure.reason)
     except Exception as error:
         # Never a traceback: nobody knows what is in it.
-        return _fail(options.verb, getattr(error, "filename", None) or type(error).__name__, str(error))
+        return _fail(
+            options.verb, getattr(error, "filename", None) or type(error).__name__, reason=str(error)
+        )
     print(json.dumps(report, sort_keys=True))
     return 0
 
 
-def _fail(step: str, subject: str, reason: str) -> int:
+def _fail(step: str, subject: str, *, reason: str) -> int:
     where = socket.gethostname()
     print(f"habla: {where}: step {step}: {readable(subject)}: {readable(reason)}", file=sys.stderr)
     return 1
@@ -107,10 +108,10 @@ def _read() -> Any:
     try:
         raw = json.loads(sys.stdin.read())
     except ValueError as error:
-        raise Failure("read", "standard input", f"not JSON: {error}") from None
+        raise Failure("read", "standard input", reason=f"not JSON: {error}") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-        raise Failure("read", "standard input", f"this agent reads format {FORMAT}, not {found}")
+        raise Failure("read", "standard input", reason=f"this agent reads format {FORMAT}, not {found}")
     return raw
 
 
@@ -118,7 +119,7 @@ def _diff(raw: Any) -> int:
     hide(escaped(places.secrets()))
     document = from_json(raw)
     record = places.read_json(places.record_path(document.component)) or {}
-    changes = compare(document, record, places.secrets())
+    changes = compare(document, record, secrets=places.secrets())
     print(json.dumps({"component": document.component, "changed": changes.report()}, sort_keys=True))
     return 3 if changes else 0
 
@@ -131,7 +132,7 @@ def deliver(raw: Any) -> Dict[str, Any]:
     """
     secrets = raw.get("secrets", {})
     if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
-        raise Failure("read", "secrets", "a mapping of names to strings is needed")
+        raise Failure("read", "secrets", reason="a mapping of names to strings is needed")
     hide(escaped(secrets))
     changed = places.secrets() != secrets
     if changed:
@@ -152,11 +153,11 @@ def deliver(raw: Any) -> Dict[str, Any]:
 def install(agent: str) -> Dict[str, Any]:
     """Let systemd recover at boot. The program itself is already at ``agent``."""
     text = _UNIT_TEXT.format(journal=places.JOURNAL, agent=agent).encode()
-    if not _UNIT.exists() or _UNIT.read_bytes() != text:
-        places.write(_UNIT, text, 0o644)
-        system.systemctl("install", "daemon-reload", [])
-    if not system.unit_states([_UNIT.name])[_UNIT.name].enabled:
-        system.systemctl("install", "enable", [_UNIT.name])
+    if not places.RECOVER_UNIT.exists() or places.RECOVER_UNIT.read_bytes() != text:
+        places.write(places.RECOVER_UNIT, text, mode=0o644)
+        system.systemctl("install", "daemon-reload", units=[])
+    if not system.unit_states([places.RECOVER_UNIT.name])[places.RECOVER_UNIT.name].enabled:
+        system.systemctl("install", "enable", units=[places.RECOVER_UNIT.name])
     return {"agent": agent, "python": sys.version.split()[0]}
 
 
@@ -164,11 +165,13 @@ def uninstall() -> Dict[str, Any]:
     """Remove the agent and all that it kept. Refuses while a component is still there."""
     left = sorted(places.records())
     if left:
-        raise Failure("uninstall", ", ".join(left), "components are still on this host: delete them first")
-    if _UNIT.exists():
-        system.systemctl("uninstall", "disable", [_UNIT.name])
-        _UNIT.unlink()
-        system.systemctl("uninstall", "daemon-reload", [])
+        raise Failure(
+            "uninstall", ", ".join(left), reason="components are still on this host: delete them first"
+        )
+    if places.RECOVER_UNIT.exists():
+        system.systemctl("uninstall", "disable", units=[places.RECOVER_UNIT.name])
+        places.RECOVER_UNIT.unlink()
+        system.systemctl("uninstall", "daemon-reload", units=[])
     places.SECRETS.unlink(missing_ok=True)
     shutil.rmtree(str(places.STATE), ignore_errors=True)
     program = Path(sys.argv[0])

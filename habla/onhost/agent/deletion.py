@@ -31,8 +31,8 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     ran = record.get("ran", ())
     for name in sorted(present, key=lambda unit: not unit.endswith(".timer")):
         if name not in ran:
-            system.systemctl("delete", "stop", [name])
-            system.systemctl("delete", "disable", [name])
+            system.systemctl("delete", "stop", units=[name])
+            system.systemctl("delete", "disable", units=[name])
     paths = sorted({*record.get("files", ()), *document.archives})
     for path in paths:
         files.put_original(path)
@@ -40,9 +40,9 @@ def delete(component: str, purge: bool) -> Dict[str, Any]:
     for path in document.archives:
         archives.drop_others(path, "")
     if document.stopped:
-        system.systemctl("delete", "unmask", document.stopped)
-    system.systemctl("delete", "daemon-reload", [])
-    system.systemctl("delete", "reload-or-restart", [name for name in present if name in ran])
+        system.systemctl("delete", "unmask", units=document.stopped)
+    system.systemctl("delete", "daemon-reload", units=[])
+    system.systemctl("delete", "reload-or-restart", units=[name for name in present if name in ran])
     kept = []
     for path in sorted(document.directories, reverse=True):
         if purge:
@@ -69,7 +69,7 @@ def _refuse_if_used(path: str, leaving: str) -> None:
     for component, record in places.records().items():
         if component != leaving and path + "/" in json.dumps(record.get("document", {})):
             reason = "{} still uses it; it goes once that has left it".format(component)
-            raise Failure("delete", path, reason)
+            raise Failure("delete", path, reason=reason)
 
 
 def _hand_on(directories: List[str], leaving: str) -> None:

@@ -47,7 +47,7 @@ class Changes:
         return {key: value for key, value in dataclasses.asdict(self).items() if value}
 
 
-def compare(document: HostState, record: Mapping[str, Any], secrets: Mapping[str, str]) -> Changes:
+def compare(document: HostState, record: Mapping[str, Any], *, secrets: Mapping[str, str]) -> Changes:
     """What it takes to make this host as the document says.
 
     record: of the last apply of this component, empty before the first. Raises Failure when two components
@@ -59,7 +59,7 @@ def compare(document: HostState, record: Mapping[str, Any], secrets: Mapping[str
     changes.packages = missing_packages(document.packages)
     changes.users = sorted(name for name in document.users if not _user_exists(name))
     changes.directories = sorted(path for path in document.directories if not _directory_is(document, path))
-    changes.files = sorted(path for path in document.files if not _file_is(document, path, secrets))
+    changes.files = sorted(path for path in document.files if not _file_is(document, path, secrets=secrets))
     changes.removed = sorted(set(record.get("files", ())) - set(document.files))
     changes.archives = sorted(
         path for path, archive in document.archives.items() if not _link_is(path, archive.sha256)
@@ -71,13 +71,13 @@ def compare(document: HostState, record: Mapping[str, Any], secrets: Mapping[str
     changes.stop = sorted(unit for unit in document.stopped if not _stopped(states[unit]))
     changes.release = sorted(set(old.get("stopped", ())) - set(document.stopped))
     changed = {*changes.files, *changes.removed, *changes.archives}
-    _compare_units(document, changes, states, changed)
-    changes.actions = sorted(_due(document, record, changes, secrets))
+    _compare_units(document, changes, states=states, changed=changed)
+    changes.actions = sorted(_due(document, record, changes=changes, secrets=secrets))
     return changes
 
 
 def _compare_units(
-    document: HostState, changes: Changes, states: Mapping[str, UnitState], changed: Set[str]
+    document: HostState, changes: Changes, *, states: Mapping[str, UnitState], changed: Set[str]
 ) -> None:
     for name, unit in sorted(document.units.items()):
         state = states[name]
@@ -99,7 +99,7 @@ def _drop_ins(unit: str, changed: Set[str]) -> Set[str]:
     return {path for path in changed for base in bases if path.startswith(_SYSTEM_UNITS + base + ".d/")}
 
 
-def inputs_digest(document: HostState, name: str, secrets: Mapping[str, str]) -> str:
+def inputs_digest(document: HostState, name: str, *, secrets: Mapping[str, str]) -> str:
     """What an action depends on, as a digest; kept on this host only, readable by root."""
     action = document.actions[name]
     total = hashlib.sha256(repr((action.command, action.stdin)).encode())
@@ -113,7 +113,7 @@ def inputs_digest(document: HostState, name: str, secrets: Mapping[str, str]) ->
 
 
 def _due(
-    document: HostState, record: Mapping[str, Any], changes: Changes, secrets: Mapping[str, str]
+    document: HostState, record: Mapping[str, Any], *, changes: Changes, secrets: Mapping[str, str]
 ) -> List[str]:
     done = record.get("actions", {})
     touched = {*changes.files, *changes.archives}
@@ -121,7 +121,7 @@ def _due(
         name
         for name, action in document.actions.items()
         if touched & {*action.inputs, action.stdin}
-        or done.get(name) != inputs_digest(document, name, secrets)
+        or done.get(name) != inputs_digest(document, name, secrets=secrets)
     ]
 
 
@@ -132,7 +132,7 @@ def _refuse_shared(document: HostState) -> None:
         theirs = {*record.get("files", ()), *record.get("document", {}).get("archives", ())}
         shared = sorted(theirs & {*document.files, *document.archives})
         if shared:
-            raise Failure("read", shared[0], "component {} of this host has it".format(other))
+            raise Failure("read", shared[0], reason="component {} of this host has it".format(other))
 
 
 def _stopped(state: UnitState) -> bool:
@@ -147,7 +147,7 @@ def _user_exists(name: str) -> bool:
     return True
 
 
-def _owned(status: os.stat_result, mode: str, owner: str, group: str) -> bool:
+def _owned(status: os.stat_result, mode: str, *, owner: str, group: str) -> bool:
     """Whether a file has this mode and these owners. Owners that do not exist yet own nothing."""
     try:
         wanted = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
@@ -162,18 +162,18 @@ def _directory_is(document: HostState, path: str) -> bool:
     return (
         status is not None
         and stat.S_ISDIR(status.st_mode)
-        and _owned(status, wanted.mode, wanted.owner, wanted.group)
+        and _owned(status, wanted.mode, owner=wanted.owner, group=wanted.group)
     )
 
 
-def _file_is(document: HostState, path: str, secrets: Mapping[str, str]) -> bool:
+def _file_is(document: HostState, path: str, *, secrets: Mapping[str, str]) -> bool:
     wanted = document.files[path]
     status = _status(path)
     if status is None or not stat.S_ISREG(status.st_mode):
         return False
     content = wanted.content(secrets)
     return (
-        _owned(status, wanted.mode, wanted.owner, wanted.group)
+        _owned(status, wanted.mode, owner=wanted.owner, group=wanted.group)
         and status.st_size == len(content)
         and Path(path).read_bytes() == content
     )

@@ -22,12 +22,12 @@ def staged(path: str) -> Path:
     return target.with_name(target.name + places.STAGED)
 
 
-def own(path: str, mode: str, owner: str, group: str) -> None:
+def own(path: str, mode: str, *, owner: str, group: str) -> None:
     """Set mode and owners. Raises Failure when an owner does not exist."""
     try:
         os.chown(path, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
     except KeyError as error:
-        raise Failure("stage", path, "no such owner on this host: {}".format(error)) from None
+        raise Failure("stage", path, reason="no such owner on this host: {}".format(error)) from None
     os.chmod(path, int(mode, 8))
 
 
@@ -36,7 +36,7 @@ def link(path: str, target: str) -> None:
     new = staged(path)
     remove(new)
     if Path(path).is_dir() and not Path(path).is_symlink():
-        raise Failure("swap", path, "a directory stands where a link must be: move it away")
+        raise Failure("swap", path, reason="a directory stands where a link must be: move it away")
     new.symlink_to(target)
     new.replace(path)
 
@@ -61,7 +61,7 @@ def copy(source: Path, target: Path) -> None:
         with os.fdopen(descriptor, "wb") as writer, source.open("rb") as reader:
             shutil.copyfileobj(reader, writer)
     else:
-        raise Failure("swap", str(source), "neither a file nor a link stands there: move it away")
+        raise Failure("swap", str(source), reason="neither a file nor a link stands there: move it away")
     os.chown(str(new), status.st_uid, status.st_gid, follow_symlinks=False)
     shutil.copystat(str(source), str(new), follow_symlinks=False)
     new.replace(target)

@@ -31,7 +31,7 @@ def wait_for_all(checks: Mapping[str, Health]) -> None:
                     words += ["the last lines of {}:".format(check.unit), journal(check.unit)]
                 subject = "{} of {}".format(name, check.unit) if check.unit else name
                 reason = "not healthy after {} s: {}".format(check.deadline, readable("\n".join(words)))
-                raise Failure("health", subject, reason)
+                raise Failure("health", subject, reason=reason)
             time.sleep(_PAUSE)
 
 

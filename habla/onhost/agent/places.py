@@ -21,6 +21,8 @@ CHECKED = STATE / "checked"
 ORIGINALS = STATE / "originals"
 ARCHIVES = STATE / "archives"
 SECRETS = Path("/etc/habla/secrets.json")
+# The unit that recovers at boot.
+RECOVER_UNIT = Path("/etc/systemd/system/habla-recover.service")
 LOCK = Path("/run/habla.lock")
 LOCK_DEADLINE = 900.0
 # Marks what the agent puts beside a file while it works; a left-over one belongs to a broken run.
@@ -40,19 +42,19 @@ def lock() -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     reason = "another run holds it for over {:.0f} s".format(LOCK_DEADLINE)
-                    raise Failure("lock", str(LOCK), reason) from None
+                    raise Failure("lock", str(LOCK), reason=reason) from None
                 time.sleep(0.1)
         yield
     finally:
         os.close(descriptor)
 
 
-def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write a file in one step and on disk. Nothing is left beside it when that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + STAGED)
     try:
-        write_plain(new, content, mode)
+        write_plain(new, content, mode=mode)
         descriptor = os.open(str(new), os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -66,7 +68,7 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
-def write_plain(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_plain(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write a new file, over whatever an interrupted run left; not on disk for certain."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()

@@ -67,24 +67,24 @@ def _stop_new(units: Mapping[str, Mapping[str, bool]]) -> None:
     """What did not run before stops while its unit file is still there to say how."""
     for name, state in system.unit_states(sorted(units)).items():
         if state.exists and not units[name]["running"]:
-            system.systemctl("roll back", "stop", [name])
+            system.systemctl("roll back", "stop", units=[name])
             system.forget_failures([name])
         if state.exists and state.enabled and not state.masked and not units[name]["enabled"]:
-            system.systemctl("roll back", "disable", [name])
+            system.systemctl("roll back", "disable", units=[name])
 
 
 def _run_as_before(journal: Mapping[str, Any]) -> None:
-    system.systemctl("roll back", "daemon-reload", [])
+    system.systemctl("roll back", "daemon-reload", units=[])
     units: Dict[str, Dict[str, bool]] = journal["units"]
     failures = []
     for name, state in system.unit_states(sorted(units)).items():
         for verb in _verbs_back(units[name], state):
             try:
-                system.systemctl("roll back", verb, [name])
+                system.systemctl("roll back", verb, units=[name])
             except Failure as failure:
                 failures.append(str(failure))
     if failures:
-        raise Failure("roll back", journal["component"], "\n".join(failures))
+        raise Failure("roll back", journal["component"], reason="\n".join(failures))
 
 
 def _verbs_back(before: Mapping[str, bool], now: system.UnitState) -> List[str]:
@@ -109,7 +109,7 @@ def _boot_as_before(units: Mapping[str, Mapping[str, bool]]) -> None:
         else:
             system.offline("unmask", name)
             system.offline("enable" if before["enabled"] else "disable", name)
-    system.systemctl("roll back", "daemon-reload", [])
+    system.systemctl("roll back", "daemon-reload", units=[])
     again = sorted(name for name, before in units.items() if before["running"] and before["enabled"])
     if again:
         system.enqueue(again)

@@ -23,6 +23,7 @@ _TIMEOUT = 600
 def run(
     step: str,
     subject: str,
+    *,
     command: Sequence[str],
     stdin: Optional[bytes] = None,
     timeout: int = _TIMEOUT,
@@ -41,14 +42,14 @@ def run(
             check=False,
         )
     except FileNotFoundError:
-        raise Failure(step, subject, "{} is not installed on this host".format(command[0])) from None
+        raise Failure(step, subject, reason="{} is not installed on this host".format(command[0])) from None
     except subprocess.TimeoutExpired as error:
         words = readable((error.output or b"").decode(errors="replace"))
-        raise Failure(step, subject, "no end after {} s\n{}".format(timeout, words)) from None
+        raise Failure(step, subject, reason="no end after {} s\n{}".format(timeout, words)) from None
     output = done.stdout.decode(errors="replace")
     if done.returncode != 0:
         reason = readable(output) or "exit status {}".format(done.returncode)
-        raise Failure(step, subject, reason)
+        raise Failure(step, subject, reason=reason)
     return output
 
 
@@ -78,7 +79,7 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
         return {}
     names = list(units)
     properties = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts"
-    text = run("read", "systemd", ["systemctl", "show", properties, *names])
+    text = run("read", "systemd", command=["systemctl", "show", properties, *names])
     blocks = text.split("\n\n")
     states = {}
     for name, block in zip(names, blocks):
@@ -86,7 +87,7 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
     return states
 
 
-def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
+def systemctl(step: str, verb: str, *, units: Sequence[str]) -> None:
     """``systemctl VERB UNITS``. Raises Failure with the journal of the unit that failed."""
     if not units and verb != "daemon-reload":
         return
@@ -94,13 +95,13 @@ def systemctl(step: str, verb: str, units: Sequence[str]) -> None:
         # Whoever tries again and again must not be refused for trying too often.
         forget_failures(units)
     try:
-        run(step, " ".join(units) or verb, ["systemctl", verb, *units], timeout=300)
+        run(step, " ".join(units) or verb, command=["systemctl", verb, *units], timeout=300)
     except Failure as failure:
         failed = [name for name, state in unit_states(units).items() if not state.active]
         words = [failure.reason]
         for name in failed:
             words.append(journal(name))
-        raise Failure(step, " ".join(failed or units) or verb, readable("\n".join(words))) from None
+        raise Failure(step, " ".join(failed or units) or verb, reason=readable("\n".join(words))) from None
 
 
 def forget_failures(units: Sequence[str]) -> None:
@@ -162,14 +163,14 @@ def install(packages: Sequence[str]) -> None:
     try:
         # A run that was cut off in the middle of an installation leaves packages half configured.
         configure = ["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"]
-        run("packages", "dpkg", configure, environment=quiet)
+        run("packages", "dpkg", command=configure, environment=quiet)
         command = ["apt-get", "install", "--yes", "--no-install-recommends", *_APT, *_KEEP, *packages]
         try:
-            run("packages", subject, command, environment=quiet)
+            run("packages", subject, command=command, environment=quiet)
         except Failure:
             # The lists may be missing or older than the archive; that is worth one update, not one each time.
-            run("packages", "apt-get update", ["apt-get", "update", *_APT], environment=quiet)
-            run("packages", subject, command, environment=quiet)
+            run("packages", "apt-get update", command=["apt-get", "update", *_APT], environment=quiet)
+            run("packages", subject, command=command, environment=quiet)
     finally:
         if own_policy:
             remove_policy()

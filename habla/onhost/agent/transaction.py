@@ -56,7 +56,7 @@ class Transaction:
     def run(self) -> Dict[str, Any]:
         """Do it. What changed, as a short report. Raises Failure when the old state was put back."""
         started = time.monotonic()
-        self.changes = compare(self.document, self.record, self.secrets)
+        self.changes = compare(self.document, self.record, secrets=self.secrets)
         unchanged = not self.changes and self.record.get("digest") == digest(self.raw)
         if not unchanged:
             for name, step in self.steps():
@@ -84,7 +84,7 @@ class Transaction:
         except (Failure, OSError) as error:
             words.append("the old state could not be put back: {}".format(error))
             words.append("the next run, or the next boot, tries again")
-        raise Failure(failure.step, failure.subject, "\n".join(words)) from None
+        raise Failure(failure.step, failure.subject, reason="\n".join(words)) from None
 
     def begin(self) -> None:
         """Leave word of what may be found half done, should this run end here."""
@@ -111,11 +111,11 @@ class Transaction:
             user = self.document.users[name]
             groups = ["--groups", ",".join(user.groups)] if user.groups else []
             command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell=/usr/sbin/nologin"]
-            system.run("users", name, [*command, "--home-dir", user.home, *groups, name])
+            system.run("users", name, command=[*command, "--home-dir", user.home, *groups, name])
         if self.changes.packages:
             # What the packages brought (units, files, users) counts for what is left to do.
             before = self.changes.packages, self.changes.users
-            self.changes = compare(self.document, self.record, self.secrets)
+            self.changes = compare(self.document, self.record, secrets=self.secrets)
             self.changes.packages, self.changes.users = before
 
     def stage(self) -> None:
@@ -124,13 +124,15 @@ class Transaction:
         for path in self.changes.directories:
             wanted = self.document.directories[path]
             Path(path).mkdir(mode=0o700, exist_ok=True)
-            files.own(path, wanted.mode, wanted.owner, wanted.group)
+            files.own(path, wanted.mode, owner=wanted.owner, group=wanted.group)
         for path in self.changes.archives:
             archives.unpack(path, self.document.archives[path])
         for path in self.changes.files:
             wanted_file = self.document.files[path]
             places.write_plain(files.staged(path), wanted_file.content(self.secrets))
-            files.own(str(files.staged(path)), wanted_file.mode, wanted_file.owner, wanted_file.group)
+            files.own(
+                str(files.staged(path)), wanted_file.mode, owner=wanted_file.owner, group=wanted_file.group
+            )
         files.settle([*(files.staged(path) for path in self.changes.files), self._write_record()])
 
     def check(self) -> None:
@@ -165,8 +167,8 @@ class Transaction:
         }
         places.write_json(places.JOURNAL, self.journal)
         retired = [unit for unit in changes.retired if system.unit_states([unit])[unit].exists]
-        system.systemctl("units", "disable", retired)
-        system.systemctl("units", "stop", retired)
+        system.systemctl("units", "disable", units=retired)
+        system.systemctl("units", "stop", units=retired)
         for path in changes.removed:
             files.put_original(path)
         for path in changes.archives:
@@ -178,24 +180,24 @@ class Transaction:
     def units(self) -> None:
         """Let systemd see the change; restart or reload what depends on it, start what does not run."""
         changes = self.changes
-        system.systemctl("units", "unmask", changes.release)
+        system.systemctl("units", "unmask", units=changes.release)
         for unit in changes.stop:
             if system.unit_states([unit])[unit].exists:
-                system.systemctl("units", "stop", [unit])
-            system.systemctl("units", "mask", [unit])
+                system.systemctl("units", "stop", units=[unit])
+            system.systemctl("units", "mask", units=[unit])
         if any(path.startswith("/etc/systemd/") for path in (*changes.files, *changes.removed)):
-            system.systemctl("units", "daemon-reload", [])
-        system.systemctl("units", "enable", changes.enable)
-        system.systemctl("units", "reload-or-restart", changes.reload)
-        system.systemctl("units", "restart", changes.restart)
-        system.systemctl("units", "start", changes.start)
+            system.systemctl("units", "daemon-reload", units=[])
+        system.systemctl("units", "enable", units=changes.enable)
+        system.systemctl("units", "reload-or-restart", units=changes.reload)
+        system.systemctl("units", "restart", units=changes.restart)
+        system.systemctl("units", "start", units=changes.start)
 
     def act(self) -> None:
         """Commands that bring what is not a file to its state; they may run any number of times."""
         for name in self.changes.actions:
             action = self.document.actions[name]
             stdin = Path(action.stdin).read_bytes() if action.stdin else None
-            system.run("actions", name, action.command, stdin=stdin, timeout=action.timeout)
+            system.run("actions", name, command=action.command, stdin=stdin, timeout=action.timeout)
 
     def prove(self) -> None:
         """Wait until everything answers, and see that what was started stays up."""
@@ -207,7 +209,7 @@ class Transaction:
         for name, state in system.unit_states(sorted(begun)).items():
             if not state.running or state.starting_over:
                 words = "does not stay up; its last lines:\n" + system.journal(name)
-                raise Failure("units", name, readable(words))
+                raise Failure("units", name, reason=readable(words))
 
     def commit(self) -> None:
         """Let the record be the new one; from here on the new state is the state."""
@@ -220,7 +222,9 @@ class Transaction:
     def _write_record(self) -> Path:
         """What this component will own, beside its record: a full disk must not be found only at the end."""
         path = places.record_path(self.document.component)
-        due = {name: inputs_digest(self.document, name, self.secrets) for name in self.changes.actions}
+        due = {
+            name: inputs_digest(self.document, name, secrets=self.secrets) for name in self.changes.actions
+        }
         done = {**self.record.get("actions", {}), **due}
         record = {
             "document": self.raw,
@@ -265,4 +269,4 @@ def _as_failure(step: str, error: Exception) -> Failure:
     if subject.endswith(places.STAGED):
         subject = subject[: -len(places.STAGED)]
     words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
-    return Failure(step, subject, str(words))
+    return Failure(step, subject, reason=str(words))

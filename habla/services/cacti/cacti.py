@@ -7,14 +7,16 @@ is told to stay out (``dbconfig-no-thanks``), and programs of ours do it once th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from habla.hosts.snmp import sessions_oid
-from habla.model.names import SecretName
+from habla.model.names import MONITOR, SecretName
+from habla.model.offer import Offer
 from habla.model.programs import package_texts
-from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
-from habla.model.snmp import SnmpSpec
+from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
+from habla.model.site import FleetFacts, Site
+from habla.model.snmp import sessions_oid
 from habla.model.spec import PortNumber, Spec
 from habla.onhost.document import Action, Directory, File, Health, Unit, secret
 from habla.services.cacti.texts import (
@@ -28,10 +30,10 @@ from habla.services.cacti.texts import (
     worker,
 )
 
-__all__ = ["ALIVE_PATH", "Cacti", "CactiSpec", "Device"]
+__all__ = ["Cacti", "CactiSpec"]
 
 # Where the web server shows the time of the last poll that went well, in seconds since 1970.
-ALIVE_PATH = "/habla-alive"
+_ALIVE_PATH = "/habla-alive"
 _DATA = "/var/lib/habla-cacti"
 _ALIVE = f"{_DATA}/alive"
 _LOCK = f"{_DATA}/lock"
@@ -65,41 +67,39 @@ class CactiSpec(Spec):
 
 
 @dataclass(frozen=True)
-class Device:
-    """A host to watch. partitions: its mount points; none: all that SNMP shows. haproxy: its instances."""
+class Cacti(Service):
+    """Cacti with its settings. It shows all hosts of the fleet."""
 
-    name: str
-    address: str
-    partitions: tuple[str, ...] = ()
-    haproxy: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cacti:
-    """Cacti with its settings, and the hosts that it watches."""
+    kind: ClassVar = "cacti"
+    Settings: ClassVar = CactiSpec
+    section: ClassVar = "services.cacti"
+    roles: ClassVar = ("monitor",)
+    default_roles: ClassVar = ("monitor",)
+    component: ClassVar = MONITOR
 
     spec: CactiSpec = CactiSpec()
-    snmp: SnmpSpec = SnmpSpec()
-    devices: tuple[Device, ...] = ()
     name: str = "cacti"
-    kind: str = "cacti"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """Its pages; and by this offer, snmpd everywhere knows the monitor."""
-        return (Offer("cacti", self.spec.port),)
+        return (Offer(self.name, self.spec.port, alive_path=_ALIVE_PATH),)
+
+    def forwards(self, site: Site) -> Mapping[str, Forward]:
+        """Its pages. They are bound to the internal address, so the way to them begins on the host itself."""
+        target = f"itself:{site.address}:{self.spec.port}"
+        return {self.name: Forward(target, "Cacti (admin)", "http://127.0.0.1:{port}/cacti/")}
 
     def state(self, site: Site) -> ServiceState:
         """All of it on one host; pages on the internal address, the database on loopback."""
         modules = {f"{_PROGRAMS}/{name}": File(text) for name, text in package_texts(_SOURCES).items()}
         files = {
-            _WANTED: File(self._wanted(), "0600"),
+            _WANTED: File(_wanted(site.fleet), "0600"),
             _SETUP: File(_json({"password": secret(self.spec.password, "json")}), "0600"),
             _GRANTS: File(database_grants(self.spec.database_password), "0600"),
             _DATABASE: File(database_config(_MYSQL_LOGS)),
-            _PHP: File(php_config(self.spec.database_password), "0640", "root", "www-data"),
+            _PHP: File(php_config(self.spec.database_password), "0640", owner="root", group="www-data"),
             _PORTS: File(apache_ports(site.address, self.spec.port)),
-            _SITE: File(apache_site(site, self.spec.port, ALIVE_PATH, _ALIVE)),
+            _SITE: File(apache_site(site, self.spec.port, alive_path=_ALIVE_PATH, alive=_ALIVE)),
             _CRON: File(f"# {_POLL}.timer polls.\n"),
             _SNMP_CLASS: File(SNMP_CLASS),
             **modules,
@@ -109,7 +109,9 @@ class Cacti:
             (_POLL, on_the_minute, _command("poll", _ALIVE, _LOCK), "www-data"),
             (_SYNC, between, _command("sync", _WANTED, _LOCK), "root"),
         ):
-            files[f"{_SYSTEMD}/{name}.service"] = File(worker(name, command, user, _READY, _SNMP_CLASS))
+            files[f"{_SYSTEMD}/{name}.service"] = File(
+                worker(name, command, user=user, ready=_READY, snmp_class=_SNMP_CLASS)
+            )
             files[f"{_SYSTEMD}/{name}.timer"] = File(timer(name, when))
         return ServiceState(
             packages=(
@@ -117,8 +119,8 @@ class Cacti:
                 *("mariadb-server", "php-snmp", "python3", "rrdtool", "snmp"),
             ),
             directories={
-                _DATA: Directory("0755", "www-data", "www-data"),
-                _MYSQL_LOGS: Directory("2750", "mysql", "adm"),
+                _DATA: Directory("0755", owner="www-data", group="www-data"),
+                _MYSQL_LOGS: Directory("2750", owner="mysql", group="adm"),
             },
             files=files,
             units={
@@ -130,7 +132,7 @@ class Cacti:
             # In the order of their names.
             actions={
                 "cacti-1-database": Action(
-                    ("mariadb", "--batch", "--user=root", "--protocol=socket"), (_GRANTS,), _GRANTS
+                    ("mariadb", "--batch", "--user=root", "--protocol=socket"), (_GRANTS,), stdin=_GRANTS
                 ),
                 "cacti-2-setup": Action(
                     _command("setup", _SETUP, _LOCK, _READY), (_SETUP, f"{_PROGRAMS}/setup.py"), timeout=600
@@ -167,28 +169,29 @@ class Cacti:
             data=("/var/lib/cacti/rra", "/var/lib/mysql"),
         )
 
-    def _wanted(self) -> str:
-        """What the sync makes true; names the secrets."""
-        own = self.snmp
-        snmp: dict[str, Any] = {"version": own.version, "port": own.port}
-        if own.version == "3":
-            snmp |= {
-                "user": own.user,
-                "auth": secret(own.auth, "json"),
-                "privacy": secret(own.privacy, "json"),
-            }
-        else:
-            snmp["community"] = secret(own.community, "json")
-        devices = [
-            {
-                "name": device.name,
-                "address": device.address,
-                "partitions": sorted(device.partitions),
-                "sessions": {name: sessions_oid(name) for name in device.haproxy},
-            }
-            for device in sorted(self.devices, key=lambda device: device.name)
-        ]
-        return _json({"snmp": snmp, "devices": devices})
+
+def _wanted(fleet: FleetFacts) -> str:
+    """What the sync makes true; names the secrets."""
+    own = fleet.snmp
+    snmp: dict[str, Any] = {"version": own.version, "port": own.port}
+    if own.version == "3":
+        snmp |= {
+            "user": own.user,
+            "auth": secret(own.auth, "json"),
+            "privacy": secret(own.privacy, "json"),
+        }
+    else:
+        snmp["community"] = secret(own.community, "json")
+    devices = [
+        {
+            "name": device.name,
+            "address": device.address,
+            "partitions": sorted(device.partitions),
+            "sessions": {name: sessions_oid(name) for name in device.instances},
+        }
+        for device in sorted(fleet.devices, key=lambda device: device.name)
+    ]
+    return _json({"snmp": snmp, "devices": devices})
 
 
 def _command(module: str, *words: str) -> tuple[str, ...]:

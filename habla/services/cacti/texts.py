@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from habla.model.service import Site
+from habla.model.site import Site
 from habla.onhost.document import secret
 
 __all__ = [
@@ -87,7 +87,7 @@ def apache_ports(address: IPv4Address, port: int) -> str:
     return f"Listen {address}:{port}\n"
 
 
-def apache_site(site: Site, port: int, alive_path: str, alive: str) -> str:
+def apache_site(site: Site, port: int, *, alive_path: str, alive: str) -> str:
     """Cacti's pages, and the word of the last poll. The package itself maps /cacti to its directory."""
     directory, _, file = alive.rpartition("/")
     return f"""\
@@ -114,7 +114,7 @@ def apache_site(site: Site, port: int, alive_path: str, alive: str) -> str:
 """
 
 
-def worker(name: str, command: tuple[str, ...], user: str, ready: str, snmp_class: str) -> str:
+def worker(name: str, command: tuple[str, ...], *, user: str, ready: str, snmp_class: str) -> str:
     """A unit that a timer starts. ready: without this file there is nothing to work with yet."""
     return f"""\
 [Unit]

@@ -2,7 +2,6 @@
 
 from habla.services.haproxy.haproxy import Haproxy
 from habla.services.haproxy.haproxy_spec import (
-    INSTANCES,
     CookiesSpec,
     HaproxyInstanceSpec,
     HaproxySpec,
@@ -11,10 +10,8 @@ from habla.services.haproxy.haproxy_spec import (
     TlsSpec,
     VrrpSpec,
 )
-from habla.services.haproxy.release import built
 
 __all__ = [
-    "INSTANCES",
     "CookiesSpec",
     "Haproxy",
     "HaproxyInstanceSpec",
@@ -23,5 +20,4 @@ __all__ = [
     "TimeoutsSpec",
     "TlsSpec",
     "VrrpSpec",
-    "built",
 ]

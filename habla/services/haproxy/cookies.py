@@ -35,12 +35,12 @@ def cookie_rules(policy: CookiePolicy, dialect: Dialect) -> Iterator[str]:
             yield f"http-response replace-header Set-Cookie '^(.*);{_SPACE}{domain}=[^;]*(.*)$' '\\1\\2'"
             yield f"http-response replace-header Set-Cookie '^(.*)$' '\\1; domain={policy.domain}'"
             for number, name in enumerate(policy.names):
-                yield from _reordered(policy, name, f"txn.cookie{number}")
+                yield from _reordered(policy, name, variable=f"txn.cookie{number}")
         case _:
             assert_never(dialect)
 
 
-def _reordered(policy: CookiePolicy, name: str, variable: str) -> Iterator[str]:
+def _reordered(policy: CookiePolicy, name: str, *, variable: str) -> Iterator[str]:
     """2.x can only append headers: the new cookie is put aside, made an expired one, and comes back last."""
     first, *others = _expired(policy, name)
     pattern = f'regsub("(?is)^.*\\nset-cookie: *({_literal(name)}=[^\\r\\n]*).*$","\\1")'

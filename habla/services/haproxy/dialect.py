@@ -14,11 +14,13 @@ from habla.services.haproxy.cookies import cookie_rules
 from habla.services.haproxy.model import Backend, Bind, Check, Dialect, Frontend, Instance, Mode, Server
 from habla.services.haproxy.proxy_faults import line_faults, name_faults, option_faults, raw_faults
 
-__all__ = ["LOG_SOCKET", "render"]
+__all__ = ["LOG_SOCKET", "STATS", "render"]
 
 # Where the log daemon listens for both instances.
 LOG_SOCKET = "/run/haproxy-log/socket"
-_STATS = "listen stats"
+# The name of the proxy that shows the statistics page, in every instance.
+STATS = "stats"
+_STATS = f"listen {STATS}"
 
 
 def render(instance: Instance, dialect: Dialect) -> str:
@@ -38,7 +40,7 @@ def render(instance: Instance, dialect: Dialect) -> str:
         lines += [f"    {line}" for line in (*body, *instance.raw.get(name, ()))]
         lines.append("")
     faults = [*name_faults(instance), *option_faults(instance, dialect)]
-    faults += [*raw_faults(instance, list(sections)), *line_faults(instance, lines, dialect)]
+    faults += [*raw_faults(instance, list(sections)), *line_faults(instance, lines, dialect=dialect)]
     raise_faults(DialectError, faults)
     return "\n".join(lines)
 
@@ -141,7 +143,7 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
     else:
         yield from _check(backend.check, dialect)
     for server in backend.servers:
-        yield _server(server, backend, dialect)
+        yield _server(server, backend, dialect=dialect)
 
 
 def _check(check: Check, dialect: Dialect) -> Iterator[str]:
@@ -173,7 +175,7 @@ def _check(check: Check, dialect: Dialect) -> Iterator[str]:
             assert_never(check.kind)
 
 
-def _server(server: Server, backend: Backend, dialect: Dialect) -> str:
+def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
     words = [f"server {server.name} {server.address}:{server.port}"]
     if server.minconn:
         words.append(f"minconn {server.minconn}")

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
-from typing import assert_never
+from dataclasses import dataclass
+from typing import ClassVar, assert_never
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
-from habla.model.service import Log, Offer, Port, Scope, ServiceState, Site, Stability
+from habla.model.names import BALANCER
+from habla.model.offer import Balancer, Offer
+from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
+from habla.model.site import Endpoints, Site
+from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive, Directory, File, Health, HostState, Unit, User, secret
 from habla.onhost.document import Check as FileCheck
-from habla.services.haproxy.dialect import LOG_SOCKET, render
+from habla.services.haproxy.dialect import LOG_SOCKET, STATS, render
 from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
 from habla.services.haproxy.model import Dialect, Instance
 from habla.services.haproxy.pages import unavailable
-from habla.services.haproxy.release import binary, release_faults, release_states
+from habla.services.haproxy.release import binary, built, release_faults, release_states
 from habla.services.haproxy.topology import (
     CERTIFICATE,
     UNAVAILABLE,
-    bind_address,
     jabber_instance,
     www_instance,
 )
-from habla.services.keepalived import FRONT
+from habla.services.keepalived import FRONT, Keepalived, vrrp_faults
 
 __all__ = ["Haproxy"]
 
@@ -36,30 +38,89 @@ _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
 
 
 @dataclass(frozen=True)
-class Haproxy:
-    """The pair of instances with its settings. proxy_protocol: what the jabber backends expect.
+class Haproxy(Service):
+    """The pair of instances with its settings."""
 
-    archives: version -> what it is built from, of the versions that ``release.built`` names.
-    """
+    kind: ClassVar = "haproxy"
+    Settings: ClassVar = HaproxySpec
+    section: ClassVar = "load_balancer"
+    roles: ClassVar = ("front",)
+    default_roles: ClassVar = ("front",)
+    beside_balancer: ClassVar = True
+    balances: ClassVar = True
+    component: ClassVar = BALANCER
 
     spec: HaproxySpec = HaproxySpec()
-    proxy_protocol: bool = True
-    archives: Mapping[str, Archive] = field(default_factory=dict)
     name: str = "haproxy"
-    kind: str = "haproxy"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
-        """Its clients are outside; but hosts that share an address know each other by this."""
+        """Its clients are outside; but hosts that share an address find each other by this."""
         return (Offer(FRONT, 0),) if self.spec.vrrp else ()
+
+    def reserved_names(self) -> tuple[str, ...]:
+        """Those of its own proxies beside them: the frontend of the www instance, and the statistics page."""
+        return (Balancer.WWW, STATS)
+
+    def archives(self) -> Mapping[str, ArchiveSpec]:
+        """The releases that hosts build."""
+        return {
+            f"{self.section}.releases.{version}.path": archive
+            for version, archive in built(self.spec).items()
+        }
+
+    def companions(self) -> tuple[Service, ...]:
+        """keepalived, where hosts share an address."""
+        return (Keepalived(self.spec.vrrp),) if self.spec.vrrp is not None else ()
+
+    def ahead(self, site: Site) -> tuple[HostState, ...]:
+        """A component for each release that the host builds."""
+        return release_states(site.host, self._releases(site))
+
+    def stats_pages(self) -> Mapping[str, int]:
+        """Those of both instances."""
+        return {name: self.spec.stats_port_of(name) for name in INSTANCES}
+
+    def forwards(self, site: Site) -> Mapping[str, Forward]:
+        """Every frontend. Only the first of the hosts that share an address has the forwards to it."""
+        endpoints, shared = site.fleet.endpoints, self.shared_address()
+        if shared and site.host != endpoints.named(FRONT)[0].host:
+            return {}
+        www, jabber = endpoints.behind(Balancer.WWW), endpoints.behind(Balancer.JABBER)
+        others = sorted({route.host for ends in www.values() for route in ends[0].offer.routes} - {""})
+        known = {name: (ends[0].offer.label, ends[0].offer.url) for name, ends in jabber.items()}
+        also = f"  (another host: curl -H 'Host: {others[0]}' …)" if others else ""
+        known["www"] = f"http://{self.spec.hosts[0]}/", f"http://127.0.0.1:{{port}}/{also}"
+        found = {}
+        for name, port in self.public_ports(site).items():
+            label, url = known.get(name, ("", ""))
+            target = f"{shared}:{port}" if shared else port
+            label = label.format(domain=site.fleet.domain)
+            found[name] = Forward(target, label or name, url or "127.0.0.1:{port}")
+        return found
+
+    def shared_address(self) -> str:
+        """The address that keepalived moves."""
+        return str(self.spec.vrrp.address.ip) if self.spec.vrrp is not None else ""
+
+    def fleet_faults(self, sites: Mapping[str, Site]) -> Iterable[Fault]:
+        """A shared address that its hosts cannot have."""
+        return vrrp_faults(self.spec.vrrp, sites) if self.spec.vrrp is not None else ()
+
+    def notes(self, endpoints: Endpoints) -> Iterable[str]:
+        """A shared address that nobody takes over."""
+        fronts = endpoints.named(FRONT)
+        if self.spec.vrrp is not None and len(fronts) == 1:
+            address = self.shared_address()
+            yield f"one host, {fronts[0].host}, has the shared address {address}: no other host takes it over"
 
     def instances(self, site: Site) -> tuple[Instance, Instance]:
         """The www and the jabber instance on a host."""
-        return www_instance(self.spec, site), jabber_instance(self.spec, self.proxy_protocol, site)
+        return www_instance(self.spec, site), jabber_instance(self.spec, site)
 
-    def releases(self, host: str) -> tuple[HostState, ...]:
-        """What a host must be before the instances can run there: a component for each release it builds."""
-        return release_states(host, self.archives)
+    def _releases(self, site: Site) -> dict[str, Archive]:
+        """Version -> archive, of the releases that are built. One that cannot be read is a fault already."""
+        archives = site.fleet.archives
+        return {version: archives[spec] for version, spec in built(self.spec).items() if spec in archives}
 
     def state(self, site: Site) -> ServiceState:
         """Two configs, two services; a change of one config reloads one of them."""
@@ -90,9 +151,9 @@ class Haproxy:
                 inputs.append(CERTIFICATE)
             with collected(faults):
                 files[config] = File(render(instance, dialect))
-            program = binary(self.spec, name, self.archives)
+            program = binary(self.spec, name, archives=self._releases(site))
             unit_file = f"/etc/systemd/system/{unit}"
-            files[unit_file] = File(_unit(instance, program, dialect))
+            files[unit_file] = File(_unit(instance, program, dialect=dialect))
             # A new program reads the config before the old one is stopped.
             checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), (*inputs, unit_file))
             units[unit] = Unit(restart_on=(unit_file,), reload_on=tuple(inputs))
@@ -102,7 +163,7 @@ class Haproxy:
             # 1.3.14 is not packaged; the distribution's package brings the directories.
             packages=("haproxy", "rsyslog"),
             users={instance.user: User() for instance in instances},
-            directories={_LOGS: Directory("0750", "root", "adm")},
+            directories={_LOGS: Directory("0750", owner="root", group="adm")},
             files=files,
             stopped=("haproxy.service",),
             units=units,
@@ -126,10 +187,6 @@ class Haproxy:
         tls = self.spec.www.tls
         return ports | ({"https": tls.port} if tls else {})
 
-    def public_address(self, site: Site) -> IPv4Address:
-        """The address that clients outside reach it on."""
-        return bind_address(self.spec, site)
-
 
 def _public_ports(instances: Iterable[Instance]) -> set[int]:
     return {bind.port for instance in instances for front in instance.frontends for bind in front.binds}
@@ -147,12 +204,16 @@ def _port_faults(instances: Iterable[Instance]) -> list[Fault]:
                     what = f"{taken[bind.port]} and {name} listen on one port"
                     rule = "a public port belongs to one frontend"
                     fix = "change the port of one of them"
-                    faults.append(Fault(f"load_balancer.{instance.name}", what, str(bind.port), rule, fix))
+                    faults.append(
+                        Fault(
+                            f"load_balancer.{instance.name}", what, value=str(bind.port), rule=rule, fix=fix
+                        )
+                    )
                 taken[bind.port] = name
     return faults
 
 
-def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
+def _health(instance: Instance, unit: str, *, shared: bool) -> dict[str, Health]:
     """shared: the address may be another host's at the moment, which would answer in this one's place."""
     checks = {f"{instance.name}-stats": Health(unit, address="127.0.0.1", port=instance.stats_port)}
     for frontend in instance.frontends:
@@ -166,7 +227,7 @@ def _health(instance: Instance, unit: str, shared: bool) -> dict[str, Health]:
     return checks
 
 
-def _unit(instance: Instance, program: str, dialect: Dialect) -> str:
+def _unit(instance: Instance, program: str, *, dialect: Dialect) -> str:
     """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
 
     1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.

@@ -6,7 +6,7 @@ Times are texts with a unit, as HAProxy reads them: ``5s``, ``24h``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Literal
@@ -85,6 +85,7 @@ class CookiePolicy:
 
     domain: str
     names: tuple[str, ...] = ()
+    _: KW_ONLY
     stale_domains: tuple[str, ...] = ()
     paths: tuple[str, ...] = ("/",)
 
@@ -114,6 +115,7 @@ class Server:
 
     name: str
     address: IPv4Address
+    _: KW_ONLY
     port: int
     minconn: int = 0
     maxconn: int = 0
@@ -129,6 +131,7 @@ class Backend:
 
     name: str
     mode: Mode
+    _: KW_ONLY
     servers: tuple[Server, ...]
     check: Check
     fullconn: int = 0
@@ -149,6 +152,7 @@ class Frontend:
 
     name: str
     mode: Mode
+    _: KW_ONLY
     binds: tuple[Bind, ...]
     acls: tuple[Acl, ...] = ()
     rules: tuple[UseBackend, ...] = ()
@@ -172,6 +176,7 @@ class Instance:
 
     name: str
     maxconn: int
+    _: KW_ONLY
     stats_port: int
     frontends: tuple[Frontend, ...]
     backends: tuple[Backend, ...]

@@ -28,7 +28,13 @@ def name_faults(instance: Instance) -> Iterator[Fault]:
     for name in names:
         if not is_haproxy_name(name):
             rule = "HAProxy allows letters, digits and . : _ -"
-            yield Fault(f"load_balancer.{instance.name}", "not a name for HAProxy", name, rule, "rename it")
+            yield Fault(
+                f"load_balancer.{instance.name}",
+                "not a name for HAProxy",
+                value=name,
+                rule=rule,
+                fix="rename it",
+            )
 
 
 def option_faults(instance: Instance, dialect: Dialect) -> Iterator[Fault]:
@@ -37,38 +43,48 @@ def option_faults(instance: Instance, dialect: Dialect) -> Iterator[Fault]:
         return
     otherwise = _TO_2.format(instance.name)
     for frontend in instance.frontends:
-        yield from _frontend_faults(f"load_balancer.{instance.name}", frontend, otherwise)
+        yield from _frontend_faults(f"load_balancer.{instance.name}", frontend, otherwise=otherwise)
     for backend in instance.backends:
         yield from _backend_faults(
-            f"load_balancer.{instance.name}.backend {backend.name}", backend, otherwise
+            f"load_balancer.{instance.name}.backend {backend.name}", backend, otherwise=otherwise
         )
 
 
-def _frontend_faults(path: str, frontend: Frontend, otherwise: str) -> Iterator[Fault]:
+def _frontend_faults(path: str, frontend: Frontend, *, otherwise: str) -> Iterator[Fault]:
     if any(bind.certificate for bind in frontend.binds):
         fix = f"put a TLS proxy in front and remove tls, {otherwise}"
-        yield Fault(f"{path}.tls", "no TLS in dialect 1.3.14", frontend.name, "1.5 brought it", fix)
+        yield Fault(
+            f"{path}.tls", "no TLS in dialect 1.3.14", value=frontend.name, rule="1.5 brought it", fix=fix
+        )
     for redirect in frontend.redirects:
         fix = f"let a server answer with the redirect, {otherwise}"
-        yield Fault(path, "no redirect in dialect 1.3.14", redirect.prefix, "1.3.15 brought it", fix)
+        yield Fault(
+            path, "no redirect in dialect 1.3.14", value=redirect.prefix, rule="1.3.15 brought it", fix=fix
+        )
 
 
-def _backend_faults(path: str, backend: Backend, otherwise: str) -> Iterator[Fault]:
+def _backend_faults(path: str, backend: Backend, *, otherwise: str) -> Iterator[Fault]:
     if backend.proxy:
         fix = f"set services.jabber.proxy_protocol to false, {otherwise}"
-        yield Fault(path, "no PROXY protocol in dialect 1.3.14", "send-proxy", "1.5 brought it", fix)
+        yield Fault(
+            path, "no PROXY protocol in dialect 1.3.14", value="send-proxy", rule="1.5 brought it", fix=fix
+        )
     if backend.responder:
         # The responder makes the check and answers in words that 1.3.14 understands.
         return
     if backend.check.kind == "xmpp":
         yield Fault(
-            path, "no tcp-check in dialect 1.3.14", "xmpp", "1.5 brought it", f"use a tcp check, {otherwise}"
+            path,
+            "no tcp-check in dialect 1.3.14",
+            value="xmpp",
+            rule="1.5 brought it",
+            fix=f"use a tcp check, {otherwise}",
         )
     if backend.check.kind == "http" and backend.check.expect != 200:
         rule = "its httpchk takes any 2xx or 3xx for up"
         value = str(backend.check.expect)
         fix = f"answer 200 when healthy, {otherwise}"
-        yield Fault(path, "no expected status in dialect 1.3.14", value, rule, fix)
+        yield Fault(path, "no expected status in dialect 1.3.14", value=value, rule=rule, fix=fix)
 
 
 def raw_faults(instance: Instance, sections: Sequence[str]) -> Iterator[Fault]:
@@ -77,10 +93,10 @@ def raw_faults(instance: Instance, sections: Sequence[str]) -> Iterator[Fault]:
         if name not in sections:
             rule = f"sections here: {', '.join(sections)}"
             path = f"load_balancer.{instance.name}.raw.{name}"
-            yield Fault(path, "no such section", name, rule, "correct the section's name")
+            yield Fault(path, "no such section", value=name, rule=rule, fix="correct the section's name")
 
 
-def line_faults(instance: Instance, lines: Iterable[str], dialect: Dialect) -> Iterator[Fault]:
+def line_faults(instance: Instance, lines: Iterable[str], *, dialect: Dialect) -> Iterator[Fault]:
     """Lines that 1.3.14 would cut off, or crash on."""
     if dialect is not Dialect.V1_3_14:
         return
@@ -88,8 +104,10 @@ def line_faults(instance: Instance, lines: Iterable[str], dialect: Dialect) -> I
         path = f"load_balancer.{instance.name}.line {number}"
         if len(line.encode()) > _LINE_BYTES:
             rule = f"1.3.14 reads {_LINE_BYTES} bytes a line"
-            yield Fault(path, "the line is too long", line[:40] + "…", rule, "shorten it or split it")
+            yield Fault(
+                path, "the line is too long", value=line[:40] + "…", rule=rule, fix="shorten it or split it"
+            )
         # A blank behind a backslash does not end a word.
         if len(re.split(r"(?<!\\)\s+", line.strip())) > _LINE_WORDS:
             rule = f"1.3.14 reads {_LINE_WORDS} words a line"
-            yield Fault(path, "the line has too many words", line[:40] + "…", rule, "split it")
+            yield Fault(path, "the line has too many words", value=line[:40] + "…", rule=rule, fix="split it")

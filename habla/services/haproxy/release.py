@@ -75,20 +75,22 @@ def release_faults(spec: HaproxySpec) -> list[Fault]:
     """Versions that nobody says where to get, or that do not speak the language asked for."""
     faults = []
     if spec.version is not None:
-        faults += _misfit("load_balancer", spec.version, spec.dialect)
+        faults += _misfit("load_balancer", spec.version, dialect=spec.dialect)
     for name in INSTANCES:
         own = spec.instance(name).version
         if own is not None:
-            faults += _misfit(f"load_balancer.{name}", own, spec.dialect_of(name))
+            faults += _misfit(f"load_balancer.{name}", own, dialect=spec.dialect_of(name))
         version = spec.version_of(name)
         if version != DISTRIBUTION and version not in spec.releases:
             fix = f"add {version}: {{url: …, sha256: …}}, or path: for an archive beside the stack"
             rule = "the distribution does not have it, so the settings say where it comes from"
-            faults.append(Fault("load_balancer.releases", "missing", version, rule, fix))
+            faults.append(Fault("load_balancer.releases", "missing", value=version, rule=rule, fix=fix))
     if DISTRIBUTION in spec.releases:
         path = f"load_balancer.releases.{DISTRIBUTION}"
         rule = "it is the distribution's package, built already"
-        faults.append(Fault(path, "not a release", DISTRIBUTION, rule, "name the release by its number"))
+        faults.append(
+            Fault(path, "not a release", value=DISTRIBUTION, rule=rule, fix="name the release by its number")
+        )
     return faults
 
 
@@ -99,7 +101,7 @@ def built(spec: HaproxySpec) -> dict[str, ArchiveSpec]:
     return {version: archive for version, archive in archives.items() if archive is not None}
 
 
-def binary(spec: HaproxySpec, instance: InstanceName, archives: Mapping[str, Archive]) -> str:
+def binary(spec: HaproxySpec, instance: InstanceName, *, archives: Mapping[str, Archive]) -> str:
     """The program that an instance runs. archives: of the versions that are built."""
     version = spec.version_of(instance)
     if version == DISTRIBUTION:
@@ -111,10 +113,10 @@ def binary(spec: HaproxySpec, instance: InstanceName, archives: Mapping[str, Arc
 
 def release_states(host: str, archives: Mapping[str, Archive]) -> tuple[HostState, ...]:
     """One component for each version that is built on a host. archives: by version."""
-    return tuple(_state(host, version, archive) for version, archive in sorted(archives.items()))
+    return tuple(_state(host, version, archive=archive) for version, archive in sorted(archives.items()))
 
 
-def _state(host: str, version: str, archive: Archive) -> HostState:
+def _state(host: str, version: str, *, archive: Archive) -> HostState:
     directory = _directory(version, archive)
     script = f"{directory}.build"
     packages, flags = _recipe(version)
@@ -155,7 +157,7 @@ def _dialect(version: str) -> DialectName:
     return "1.3.14" if _numbers(version) < (2,) else "2.x"
 
 
-def _misfit(path: str, version: str, dialect: DialectName) -> list[Fault]:
+def _misfit(path: str, version: str, *, dialect: DialectName) -> list[Fault]:
     match dialect:
         case "1.3.14":
             fits = version != DISTRIBUTION and (1, 3, 14) <= _numbers(version) < (1, 4)
@@ -169,7 +171,7 @@ def _misfit(path: str, version: str, dialect: DialectName) -> list[Fault]:
         return []
     other = "2.x" if dialect == "1.3.14" else "1.3.14"
     fix = f"set {path}.dialect to {other}, or remove the version"
-    return [Fault(f"{path}.version", f"does not speak dialect {dialect}", version, rule, fix)]
+    return [Fault(f"{path}.version", f"does not speak dialect {dialect}", value=version, rule=rule, fix=fix)]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
-from habla.model.service import DRAIN_PORT, Endpoint, HttpCheck, Route, Site, XmppCheck
+from habla.model.offer import DRAIN_PORT, Balancer, HttpCheck, Route, XmppCheck
+from habla.model.site import Endpoint, Site
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec
 from habla.services.haproxy.model import (
     Acl,
@@ -41,14 +42,14 @@ def bind_address(spec: HaproxySpec, site: Site) -> IPv4Address:
     if site.outside is None:
         path = f"hosts.{site.host}.outside_address"
         rule = "HAProxy binds to the public address of its host"
-        raise SettingsError([Fault(path, "missing", "", rule, "give the host's public address")])
+        raise SettingsError([Fault(path, "missing", rule=rule, fix="give the host's public address")])
     return site.outside
 
 
 def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
     own = spec.www
-    offers = _by_offer(site, "www")
+    offers = site.fleet.endpoints.behind(Balancer.WWW)
     routes = sorted(
         ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
         key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
@@ -57,7 +58,7 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     acls: dict[str, tuple[Acl, ...]] = {}
     rules = []
     default = ""
-    redirects, elsewhere = _redirects(spec, site, offers, acls)
+    redirects, elsewhere = _redirects(spec, site, offers=offers, acls=acls)
     for route, name in routes:
         if not route.path and not route.host:
             default = name
@@ -75,23 +76,25 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     frontend = Frontend(
         "www",
         Mode.HTTP,
-        tuple(binds),
-        tuple(acl for lines in acls.values() for acl in lines),
-        (*elsewhere, *rules),
-        default,
-        redirects,
+        binds=tuple(binds),
+        acls=tuple(acl for lines in acls.values() for acl in lines),
+        rules=(*elsewhere, *rules),
+        default_backend=default,
+        redirects=redirects,
         https=own.tls.port if own.tls and own.tls.redirect else 0,
-        cookies=CookiePolicy(cookies.domain, cookies.names, cookies.stale_domains, cookies.paths),
+        cookies=CookiePolicy(
+            cookies.domain, cookies.names, stale_domains=cookies.stale_domains, paths=cookies.paths
+        ),
         timeout_client=own.timeouts.client or "60s",
         maxconn=maxconn,
     )
-    backends = tuple(_http_backend(name, ends, spec.hosts[0], own) for name, ends in offers.items())
+    backends = tuple(_http_backend(name, ends, host=spec.hosts[0], own=own) for name, ends in offers.items())
     return Instance(
         "www",
         maxconn,
-        spec.stats_port_of("www"),
-        (frontend,),
-        backends,
+        stats_port=spec.stats_port_of("www"),
+        frontends=(frontend,),
+        backends=backends,
         user="haproxy-www",
         facility="local0",
         timeout_connect=own.timeouts.connect,
@@ -100,23 +103,23 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     )
 
 
-def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Instance:
+def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
     """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
     own = spec.jabber
     if own.tls is not None:
         rule = "Jabber's TLS is ejabberd's (STARTTLS)"
-        fault = Fault("load_balancer.jabber.tls", "not for this instance", "", rule, "remove it")
+        fault = Fault("load_balancer.jabber.tls", "not for this instance", rule=rule, fix="remove it")
         raise SettingsError([fault])
     maxconn = own.maxconn or 8000
     frontends, backends = [], []
-    for name, ends in _by_offer(site, "jabber").items():
+    for name, ends in site.fleet.endpoints.behind(Balancer.JABBER).items():
         offer = ends[0].offer
         mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
         frontends.append(
             Frontend(
                 name,
                 mode,
-                (Bind(bind_address(spec, site), offer.public_port),),
+                binds=(Bind(bind_address(spec, site), offer.public_port),),
                 default_backend=name,
                 persistent=True,
                 timeout_client=own.timeouts.client or _PERSISTENT,
@@ -127,11 +130,11 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
             Backend(
                 name,
                 mode,
-                _servers(ends),
-                _check(ends[0], site.domain),
+                servers=_servers(ends),
+                check=_check(ends[0], site.fleet.domain),
                 # To the node that has a client's BOSH session; another one would have to ask that.
                 source_hash=mode is Mode.HTTP,
-                proxy=proxy_protocol,
+                proxy=offer.proxy_protocol,
                 responder=DRAIN_PORT,
                 timeout_server=own.timeouts.server or _PERSISTENT,
                 timeout_queue=own.timeouts.queue,
@@ -140,9 +143,9 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
     return Instance(
         "jabber",
         maxconn,
-        spec.stats_port_of("jabber"),
-        tuple(frontends),
-        tuple(backends),
+        stats_port=spec.stats_port_of("jabber"),
+        frontends=tuple(frontends),
+        backends=tuple(backends),
         user="haproxy-jabber",
         facility="local1",
         timeout_connect=own.timeouts.connect,
@@ -151,15 +154,16 @@ def jabber_instance(spec: HaproxySpec, proxy_protocol: bool, site: Site) -> Inst
     )
 
 
-def _by_offer(site: Site, balancer: str) -> dict[str, tuple[Endpoint, ...]]:
-    names = sorted({end.offer.name for end in site.endpoints.all if end.offer.balancer == balancer})
-    return {name: site.endpoints.named(name) for name in names}
-
-
 def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
     # minconn at a quarter: at low load requests spread early instead of piling up on one server.
     return tuple(
-        Server(end.host, end.address, end.offer.port, (end.offer.maxconn + 3) // 4, end.offer.maxconn)
+        Server(
+            end.host,
+            end.address,
+            port=end.offer.port,
+            minconn=(end.offer.maxconn + 3) // 4,
+            maxconn=end.offer.maxconn,
+        )
         for end in ends
     )
 
@@ -167,7 +171,7 @@ def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
 def _check(end: Endpoint, host: str) -> Check:
     """host: what the check asks for where the service does not say."""
     match end.offer.check:
-        case HttpCheck(path, expect, asked):
+        case HttpCheck(path=path, expect=expect, host=asked):
             return Check("http", path, asked or host, expect)
         case XmppCheck(namespace):
             return Check("xmpp", domain=host, namespace=namespace, fall=2)
@@ -175,13 +179,13 @@ def _check(end: Endpoint, host: str) -> Check:
             return Check("tcp")
 
 
-def _http_backend(name: str, ends: tuple[Endpoint, ...], host: str, own: HaproxyInstanceSpec) -> Backend:
+def _http_backend(name: str, ends: tuple[Endpoint, ...], *, host: str, own: HaproxyInstanceSpec) -> Backend:
     offer = ends[0].offer
     return Backend(
         name,
         Mode.HTTP,
-        _servers(ends),
-        _check(ends[0], host),
+        servers=_servers(ends),
+        check=_check(ends[0], host),
         # With as many requests as the servers can take together, each works at its full limit.
         fullconn=offer.maxconn * len(ends),
         responder=DRAIN_PORT,
@@ -191,7 +195,11 @@ def _http_backend(name: str, ends: tuple[Endpoint, ...], host: str, own: Haproxy
 
 
 def _redirects(
-    spec: HaproxySpec, site: Site, offers: dict[str, tuple[Endpoint, ...]], acls: dict[str, tuple[Acl, ...]]
+    spec: HaproxySpec,
+    site: Site,
+    *,
+    offers: dict[str, tuple[Endpoint, ...]],
+    acls: dict[str, tuple[Acl, ...]],
 ) -> tuple[tuple[Redirect, ...], tuple[UseBackend, ...]]:
     """What sends other virtual hosts to the website's: HAProxy, or for 1.3.14 the static image servers."""
     if not spec.redirects:
@@ -200,21 +208,25 @@ def _redirects(
     if Dialect(spec.dialect_of("www")) is Dialect.V2:
         scheme = "https" if spec.www.tls else "http"
         return (Redirect(f"{scheme}://{spec.hosts[0]}", (condition,)),), ()
-    raise_faults(DialectError, _redirect_faults(spec, site, offers))
+    raise_faults(DialectError, _redirect_faults(spec, site, offers=offers))
     return (), (UseBackend(_STATIC, (condition,)),)
 
 
 def _redirect_faults(
-    spec: HaproxySpec, site: Site, offers: dict[str, tuple[Endpoint, ...]]
+    spec: HaproxySpec, site: Site, *, offers: dict[str, tuple[Endpoint, ...]]
 ) -> Iterator[Fault]:
     path = "load_balancer.redirects"
     fix = "set redirects to [], or load_balancer.www.dialect to 2.x"
-    rule = f"in dialect 1.3.14 the static image servers redirect, {site.domain} to www.{site.domain}"
+    rule = (
+        f"in dialect 1.3.14 the static image servers redirect, {site.fleet.domain} to www.{site.fleet.domain}"
+    )
     if _STATIC not in offers:
-        yield Fault(path, "no static image server", ", ".join(spec.redirects), rule, fix)
+        yield Fault(path, "no static image server", value=", ".join(spec.redirects), rule=rule, fix=fix)
     for host in spec.redirects:
-        if host != site.domain or spec.hosts[0] != f"www.{site.domain}":
-            yield Fault(path, f"no redirect to {spec.hosts[0]} in dialect 1.3.14", host, rule, fix)
+        if host != site.fleet.domain or spec.hosts[0] != f"www.{site.fleet.domain}":
+            yield Fault(
+                path, f"no redirect to {spec.hosts[0]} in dialect 1.3.14", value=host, rule=rule, fix=fix
+            )
 
 
 def _host_acl(hosts: tuple[str, ...], acls: dict[str, tuple[Acl, ...]]) -> str:
@@ -240,6 +252,12 @@ def _route_faults(routes: list[tuple[Route, str]]) -> list[Fault]:
             value = f"{route.host}{route.path}" or "default"
             fix = "change one of them"
             faults.append(
-                Fault(f"apps.{other_name}.routes", f"{name} has it too", value, "a route has one target", fix)
+                Fault(
+                    f"apps.{other_name}.routes",
+                    f"{name} has it too",
+                    value=value,
+                    rule="a route has one target",
+                    fix=fix,
+                )
             )
     return faults

@@ -7,11 +7,17 @@ database is emptied once before ours starts; ``ERL_DIST_PORT`` makes the nodes t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
+from habla.model.offer import Balancer, HttpCheck, Offer, XmppCheck
 from habla.model.programs import program_text
-from habla.model.service import HttpCheck, Log, Offer, Port, ServiceState, Site, Stability, XmppCheck
+from habla.model.service import Log, Port, Service, ServiceState
+from habla.model.site import Endpoints, Site
 from habla.onhost.document import Action, Directory, File, Health, Unit, secret
+from habla.services.jabber.ejabberd_config import ejabberd_config
 from habla.services.jabber.jabber_spec import JabberSpec
 
 __all__ = ["Jabber"]
@@ -26,41 +32,72 @@ _HEAL = "habla-jabber-cluster"
 
 
 @dataclass(frozen=True)
-class Jabber:
+class Jabber(Service):
     """ejabberd with its settings."""
+
+    kind: ClassVar = "jabber"
+    Settings: ClassVar = JabberSpec
+    section: ClassVar = "services.jabber"
+    roles: ClassVar = ("stable",)
+    default_roles: ClassVar = ("stable",)
+    home_role: ClassVar = "stable"
 
     spec: JabberSpec = JabberSpec()
     name: str = "jabber"
-    kind: str = "jabber"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """XMPP for clients and servers, BOSH and websocket on one HTTP port, through the jabber instance."""
+        jabber = partial(Offer, balancer=Balancer.JABBER, proxy_protocol=self.spec.proxy_protocol)
         offers = [
-            Offer("c2s", self.spec.c2s_port, "jabber", 5222, check=XmppCheck("jabber:client")),
-            Offer("bosh", self.spec.http_port, "jabber", 5280, check=HttpCheck("/bosh")),
+            jabber(
+                "c2s",
+                self.spec.c2s_port,
+                public_port=5222,
+                check=XmppCheck("jabber:client"),
+                label="XMPP for {domain}",
+            ),
+            jabber(
+                "bosh",
+                self.spec.http_port,
+                public_port=5280,
+                check=HttpCheck("/bosh"),
+                label="BOSH, websocket",
+                url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
+            ),
         ]
         if self.spec.s2s_port is not None:
-            offers.append(Offer("s2s", self.spec.s2s_port, "jabber", 5269, check=XmppCheck("jabber:server")))
+            check = XmppCheck("jabber:server")
+            offers.append(jabber("s2s", self.spec.s2s_port, public_port=5269, check=check))
         return tuple(offers)
+
+    def notes(self, endpoints: Endpoints) -> Iterable[str]:
+        """A cluster of one node."""
+        nodes = endpoints.named("c2s")
+        if len(nodes) == 1:
+            yield f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"
 
     def state(self, site: Site) -> ServiceState:
         """Config, certificate, cookie, and the tool that joins the node to its peers and mends splits."""
         own_certificate = self.spec.certificate is None
         files = {
-            _CONFIG: File(self._config(site), "0640", "root", "ejabberd"),
+            _CONFIG: File(
+                ejabberd_config(self.spec, site, certificate=_CERTIFICATE),
+                "0640",
+                owner="root",
+                group="ejabberd",
+            ),
             _CONTROL: File(self._control(site)),
-            _COOKIE: File(secret(self.spec.cookie), "0400", "ejabberd", "ejabberd"),
-            _UNIT: File(_unit(own_certificate, site.domain)),
+            _COOKIE: File(secret(self.spec.cookie), "0400", owner="ejabberd", group="ejabberd"),
+            _UNIT: File(_unit(own_certificate, site.fleet.domain)),
             _TOOL: File(program_text("jabber_cluster"), "0755"),
             f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
             f"/etc/systemd/system/{_HEAL}.timer": File(_HEAL_TIMER),
         }
         if self.spec.certificate is not None:
-            files[_CERTIFICATE] = File(secret(self.spec.certificate), "0640", "root", "ejabberd")
+            files[_CERTIFICATE] = File(secret(self.spec.certificate), "0640", owner="root", group="ejabberd")
         return ServiceState(
             packages=("ejabberd", "openssl"),
-            directories={"/var/lib/ejabberd": Directory("0750", "ejabberd", "ejabberd")},
+            directories={"/var/lib/ejabberd": Directory("0750", owner="ejabberd", group="ejabberd")},
             files=files,
             stopped=("epmd.service", "epmd.socket"),
             units={
@@ -101,111 +138,6 @@ class Jabber:
     def _ports(self) -> tuple[int | None, ...]:
         return self.spec.c2s_port, self.spec.s2s_port, self.spec.http_port, self.spec.cluster_port
 
-    def _config(self, site: Site) -> str:
-        proxied = "true" if self.spec.proxy_protocol else "false"
-        admins = "".join(f'        - "{admin}"\n' for admin in self.spec.admins)
-        return f"""\
-hosts:
-  - {site.domain}
-
-loglevel: info
-# logrotate rotates by size and asks for a new file
-log_rotate_count: 0
-
-certfiles:
-  - {_CERTIFICATE}
-
-listen:
-  -
-    port: {self.spec.c2s_port}
-    ip: "{site.address}"
-    module: ejabberd_c2s
-    max_stanza_size: 262144
-    shaper: c2s_shaper
-    access: c2s
-    starttls_required: true
-    use_proxy_protocol: {proxied}
-{self._s2s(site, proxied)}\
-  -
-    port: {self.spec.http_port}
-    ip: "{site.address}"
-    module: ejabberd_http
-    use_proxy_protocol: {proxied}
-    request_handlers:
-      /bosh: mod_bosh
-      /websocket: ejabberd_http_ws
-
-# Seconds until a lost node is given up; its peers' logins wait for as long.
-net_ticktime: {self.spec.net_ticktime}
-
-s2s_use_starttls: required
-
-auth_method: internal
-auth_password_format: scram
-disable_sasl_mechanisms:
-  - "digest-md5"
-
-acl:
-  local:
-    user_regexp: ""
-  loopback:
-    ip:
-      - 127.0.0.0/8
-{"  admin:" + chr(10) + "    user:" + chr(10) + admins if admins else ""}\
-
-access_rules:
-  local:
-    allow: local
-  c2s:
-    deny: blocked
-    allow: all
-  register:
-    allow: loopback
-
-shaper:
-  normal:
-    rate: 3000
-    burst_size: 20000
-  fast: 100000
-
-shaper_rules:
-  max_user_sessions: {self.spec.max_sessions_per_user}
-  max_user_offline_messages: 1000
-  c2s_shaper:
-    normal: all
-  s2s_shaper: fast
-
-modules:
-  mod_adhoc: {{}}
-  mod_admin_extra: {{}}
-  mod_bosh: {{}}
-  mod_caps: {{}}
-  mod_disco: {{}}
-  mod_last: {{}}
-  mod_offline:
-    access_max_user_messages: max_user_offline_messages
-  mod_ping: {{}}
-  mod_private: {{}}
-  mod_roster:
-    versioning: true
-  mod_stream_mgmt:
-    resend_on_timeout: if_offline
-  mod_vcard: {{}}
-"""
-
-    def _s2s(self, site: Site, proxied: str) -> str:
-        if self.spec.s2s_port is None:
-            return ""
-        return f"""\
-  -
-    port: {self.spec.s2s_port}
-    ip: "{site.address}"
-    module: ejabberd_s2s_in
-    max_stanza_size: 524288
-    shaper: s2s_shaper
-    use_proxy_protocol: {proxied}
-"""
-
     def _control(self, site: Site) -> str:
         lines = [
             f"ERLANG_NODE=ejabberd@{site.host}",
@@ -223,7 +155,7 @@ modules:
         return "\n".join(lines) + "\n"
 
     def _heal_service(self, site: Site) -> str:
-        peers = " ".join(end.host for end in site.endpoints.named("c2s") if end.host != site.host)
+        peers = " ".join(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
         return (
             f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
             f"[Service]\nType=oneshot\nTimeoutStartSec=110\n"

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from habla.model.offer import Offer
 from habla.model.programs import program_text
-from habla.model.service import Offer, Port, ServiceState, Site, Stability
-from habla.model.snmp import SnmpSpec
+from habla.model.service import HostPart, Port, ServiceState
+from habla.model.site import Site
+from habla.model.snmp import extend_name
 from habla.onhost.document import File, Health, Unit, secret
 
-__all__ = ["WATCH_ALIVE", "Snmp", "sessions_oid"]
+__all__ = ["WATCH_ALIVE", "Snmp"]
 
 # A text that changes with every good run of the host's own watcher.
 WATCH_ALIVE = "/run/habla-watch/alive"
-_MONITOR = "cacti"
 _CONFIG = "/etc/snmp/snmpd.conf"
 _ALLOWED = "/etc/snmp/habla-hosts.allow"
 _USER = "/etc/habla/snmp-user.json"
@@ -37,25 +39,14 @@ _VIEW = {
 }
 
 
-def sessions_oid(instance: str) -> str:
-    """Where snmpd tells the sessions of an HAProxy instance: nsExtendOutput1Line, indexed by name."""
-    name = _extend_name(instance).encode()
-    return ".".join([".1.3.6.1.4.1.8072.1.3.2.3.1.1", str(len(name)), *map(str, name)])
-
-
-def _extend_name(instance: str) -> str:
-    return f"haproxy-{instance}"
-
-
 @dataclass(frozen=True)
-class Snmp:
-    """snmpd with its settings. haproxy: instance -> port of its stats page, of those on this host."""
+class Snmp(HostPart):
+    """snmpd. pages: HAProxy instance -> port of its statistics page, of those on this host."""
 
-    spec: SnmpSpec = SnmpSpec()
-    haproxy: Mapping[str, int] = field(default_factory=dict)
+    title: ClassVar = "snmpd"
+
+    pages: Mapping[str, int] = field(default_factory=dict)
     name: str = "snmp"
-    kind: str = "snmp"
-    stability: Stability = Stability.STABLE
 
     def offers(self) -> tuple[Offer, ...]:
         """Nothing by TCP; but the monitor must know who is there."""
@@ -63,50 +54,52 @@ class Snmp:
 
     def state(self, site: Site) -> ServiceState:
         """snmpd on the internal address; its user is made anew with each start."""
-        private = {"user": self.spec.user, "auth": secret(self.spec.auth, "json")}
-        private["privacy"] = secret(self.spec.privacy, "json")
+        spec = site.fleet.snmp
+        private = {"user": spec.user, "auth": secret(spec.auth, "json")}
+        private["privacy"] = secret(spec.privacy, "json")
         files = {
             # Of v2c it holds the secret.
-            _CONFIG: File(self._config(site), "0640", "root", _DAEMON),
+            _CONFIG: File(self._config(site), "0640", owner="root", group=_DAEMON),
             _ALLOWED: File(_allowed(site)),
-            _USER: File(json.dumps(private if self.spec.version == "3" else {}, indent=2) + "\n", "0600"),
+            _USER: File(json.dumps(private if spec.version == "3" else {}, indent=2) + "\n", "0600"),
             _USER_PROGRAM: File(program_text("snmp_user"), "0755"),
             _DROP_IN: File(_drop_in()),
         }
-        if self.haproxy:
+        if self.pages:
             files[_SESSIONS] = File(program_text("haproxy_sessions"), "0755")
-        listens = f"ss -Hlun src {site.address}:{self.spec.port} | grep -q ."
+        listens = f"ss -Hlun src {site.address}:{spec.port} | grep -q ."
         return ServiceState(
             packages=("python3", "snmpd"),
             files=files,
             units={_UNIT: Unit(restart_on=(_CONFIG, _ALLOWED, _USER, _USER_PROGRAM))},
             health={self.name: Health(_UNIT, command=("sh", "-c", listens))},
-            ports=(Port(self.spec.port),),
+            ports=(Port(spec.port),),
         )
 
     def _config(self, site: Site) -> str:
+        spec = site.fleet.snmp
         lines = [
-            f"agentaddress udp:{site.address}:{self.spec.port}",
+            f"agentaddress udp:{site.address}:{spec.port}",
             f"sysName {site.host}",
             "sysServices 72",
         ]
         lines += [f"view habla {how} {oid}" for how, oids in _VIEW.items() for oid in oids]
-        if self.spec.version == "3":
-            lines.append(f"rouser {self.spec.user} priv -V habla")
+        if spec.version == "3":
+            lines.append(f"rouser {spec.user} priv -V habla")
         else:
-            community = secret(self.spec.community, "env")
+            community = secret(spec.community, "env")
             lines += [f'rocommunity "{community}" {address} -V habla' for address in _monitors(site)]
         lines += ["includeAllDisks 10%", "dontLogTCPWrappersConnects yes"]
         lines += [
-            f"extend {_extend_name(name)} {_SESSIONS} http://127.0.0.1:{port}/;csv"
-            for name, port in sorted(self.haproxy.items())
+            f"extend {extend_name(name)} {_SESSIONS} http://127.0.0.1:{port}/;csv"
+            for name, port in sorted(self.pages.items())
         ]
         lines.append(f"extend habla-watch /bin/cat {WATCH_ALIVE}")
         return "\n".join(lines) + "\n"
 
 
 def _monitors(site: Site) -> tuple[str, ...]:
-    return tuple(str(end.address) for end in site.endpoints.named(_MONITOR))
+    return tuple(str(end.address) for end in site.fleet.endpoints.monitors)
 
 
 def _allowed(site: Site) -> str:

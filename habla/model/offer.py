@@ -1,0 +1,72 @@
+"""What services offer to the rest of a fleet: ports, routes, and how it is checked whether they work."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from enum import StrEnum
+
+__all__ = ["DRAIN_PORT", "Balancer", "HttpCheck", "Offer", "Route", "XmppCheck"]
+
+# On this port a host with balanced services answers HAProxy: whether it is drained, and whether they work.
+DRAIN_PORT = 8099
+
+
+class Balancer(StrEnum):
+    """The HAProxy instances of a fleet."""
+
+    WWW = "www"
+    JABBER = "jabber"
+
+
+@dataclass(frozen=True)
+class HttpCheck:
+    """An HTTP health check: GET ``path`` with ``host`` as its Host header must answer ``expect``."""
+
+    path: str
+    expect: int = 200
+    _: KW_ONLY
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class XmppCheck:
+    """An XMPP health check: the server must answer a stream of this namespace with its features."""
+
+    namespace: str = "jabber:client"
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """Which requests go to a service: a virtual host, a path prefix, or both; neither means all the rest."""
+
+    host: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a service offers to the rest of the fleet, on one TCP port.
+
+    port: 0 where there is nothing to connect to, and only the presence of the service matters.
+    balancer: the HAProxy instance that fronts it, if one does.
+    public_port: the port on which that instance offers it, when it is not the instance's own.
+    maxconn: requests a server works on at a time; more wait in HAProxy's queue. 0 means no limit.
+    proxy_protocol: whether the service expects the PROXY protocol from HAProxy.
+    alive_path: the path of a page that changes as long as the service works. The service is then a monitor:
+        watchers ask for that page, and every host lets it ask for SNMP.
+    label: what people know it by; ``{domain}`` is the fleet's. url: how they reach it on a ``{port}`` of the
+        loopback address.
+    """
+
+    name: str
+    port: int
+    _: KW_ONLY
+    balancer: Balancer | None = None
+    public_port: int = 0
+    routes: tuple[Route, ...] = ()
+    check: HttpCheck | XmppCheck | None = None
+    maxconn: int = 0
+    proxy_protocol: bool = False
+    alive_path: str = ""
+    label: str = ""
+    url: str = ""

@@ -1,0 +1,131 @@
+"""Where services run: the facts of one host, and those that are the same for all hosts of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+
+from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
+from habla.model.offer import Balancer, Offer
+from habla.model.snmp import SnmpSpec
+from habla.model.spec import ArchiveSpec
+from habla.onhost.document import Archive
+
+__all__ = ["Device", "Endpoint", "Endpoints", "FleetFacts", "Site"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An offer on a host."""
+
+    offer: Offer
+    host: str
+    _: KW_ONLY
+    address: IPv4Address
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Who offers what in the fleet, in the order of offer and host name."""
+
+    all: tuple[Endpoint, ...] = ()
+
+    @staticmethod
+    def of(endpoints: Iterable[Endpoint]) -> Endpoints:
+        """Sorted, so that the order in which hosts were declared never shows in a config."""
+        return Endpoints(tuple(sorted(endpoints, key=lambda end: (end.offer.name, end.host))))
+
+    def __add__(self, other: Endpoints) -> Endpoints:
+        return Endpoints.of({(end.offer.name, end.host): end for end in (*self.all, *other.all)}.values())
+
+    @cached_property
+    def by_offer(self) -> Mapping[str, tuple[Endpoint, ...]]:
+        """Offer -> its endpoints, by host name."""
+        found: dict[str, list[Endpoint]] = {}
+        for end in self.all:
+            found.setdefault(end.offer.name, []).append(end)
+        return {name: tuple(ends) for name, ends in found.items()}
+
+    @cached_property
+    def monitors(self) -> tuple[Endpoint, ...]:
+        """The endpoints of services that show whether all other hosts work."""
+        return tuple(end for end in self.all if end.offer.alive_path)
+
+    def named(self, name: str) -> tuple[Endpoint, ...]:
+        """All endpoints of the offer ``name``, by host name."""
+        return self.by_offer.get(name, ())
+
+    def behind(self, balancer: Balancer) -> dict[str, tuple[Endpoint, ...]]:
+        """Offer -> its endpoints, of all offers that an HAProxy instance fronts, by name."""
+        return {name: ends for name, ends in self.by_offer.items() if ends[0].offer.balancer == balancer}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A host as a monitor shows it.
+
+    partitions: its mount points; without any, the monitor shows all that the host has. instances: the HAProxy
+    instances on it.
+    """
+
+    name: str
+    address: str
+    _: KW_ONLY
+    partitions: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetFacts:
+    """What is the same for all hosts of a fleet. One value for a whole plan, so it is computed once.
+
+    environment: the name of the stack, for messages. interface: the hosts' in the internal network. hosts:
+    all hosts with their internal addresses. devices: the same for a monitor. archives: the archives of
+    services, by the settings that name them.
+    """
+
+    network: IPv4Network = IPv4Network("192.168.2.0/24")
+    interface: str = "internal0"
+    domain: str = "hab.la"
+    environment: str = ""
+    hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
+    endpoints: Endpoints = Endpoints()
+    devices: tuple[Device, ...] = ()
+    archives: Mapping[ArchiveSpec, Archive] = field(default_factory=dict)
+    logs: LogsSpec = LogsSpec()
+    snmp: SnmpSpec = SnmpSpec()
+    alerts: AlertsSpec = AlertsSpec()
+
+    @cached_property
+    def etc_hosts(self) -> str:
+        """The text of /etc/hosts: every host knows every other one without a DNS."""
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ""]
+        lines += [
+            f"{address}\t{name}" for name, address in sorted(self.hosts.items(), key=lambda item: item[1])
+        ]
+        return "\n".join(lines) + "\n"
+
+    @cached_property
+    def guardian(self) -> str:
+        """The host that watches the monitors: the first one with snmpd that is no monitor; "" without one."""
+        monitors = {end.host for end in self.endpoints.monitors}
+        return next((end.host for end in self.endpoints.named("snmp") if end.host not in monitors), "")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The host that a service is placed on: all that its config may depend on besides its own settings.
+
+    outside: the public address of the host, where it has one. drained: HAProxy sends it nothing new.
+    partitions: mount point -> partition, as declared.
+    """
+
+    host: str
+    address: IPv4Address
+    _: KW_ONLY
+    fleet: FleetFacts = FleetFacts()
+    outside: IPv4Address | None = None
+    drained: bool = False
+    partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)

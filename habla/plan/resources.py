@@ -1,0 +1,52 @@
+"""The names of a stack's Pulumi resources, as the components give them, with their owners.
+
+The engine tells two resources of one name apart only by their types, and people not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from habla.model.names import (
+    LAB,
+    SUBNET,
+    agent_resource,
+    archives_resource,
+    joined_resource,
+    lab_network_resource,
+    machine_resource,
+    node_resource,
+    secrets_resource,
+    state_resource,
+)
+from habla.model.service import Owner
+from habla.plan.host_plan import HostPlan
+from habla.plan.registry import Claim
+from habla.settings.models import Settings
+
+__all__ = ["common_resource_claims", "resource_claims"]
+
+
+def resource_claims(settings: Settings, host: HostPlan) -> Iterator[Claim]:
+    """The resources of a host."""
+    owner = Owner(f"the host {host.name}", f"hosts.{host.name}")
+    names = [host.name, agent_resource(host.name), joined_resource(SUBNET, host.name)]
+    if host.secrets:
+        names.append(secrets_resource(host.name))
+    if settings.hosts[host.name].ssh is None:
+        names.append(machine_resource(host.name))
+    for component, part in host.parts.items():
+        node = node_resource(host.name, component)
+        names += [node, state_resource(node)]
+        names += [state_resource(node, ahead.component) for ahead in part.ahead]
+        if any(service.archives() for service in part.services):
+            names.append(archives_resource(node))
+    yield from (Claim("resource", name, owner=owner) for name in names)
+
+
+def common_resource_claims(settings: Settings) -> Iterator[Claim]:
+    """The resources that a stack has once."""
+    yield Claim("resource", SUBNET, owner=Owner("habla's internal network"))
+    if settings.lab is not None:
+        for name in (LAB, lab_network_resource(LAB)):
+            yield Claim("resource", name, owner=Owner("habla's lab"))
