@@ -65,12 +65,14 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self._optional = optional
         self._output = output
         self._warn = warn
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         """Make the channel set the variables, and check each answer, before it starts the command.
 
         asyncssh itself asks for no answer when it sets a variable, so a refusal would go unnoticed.
         """
+        self._channel = chan
         ask: Callable[..., Awaitable[bool | None]] = chan._make_request
 
         async def with_environment(request: bytes, *args: bytes) -> bool | None:
@@ -95,11 +97,11 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         """Remember the exit status of the command."""
         self.reason = f"Process exited with status {status}" if status else ""
 
-    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        """Remember the signal that killed the command."""
-        self.reason = f"Process exited from signal {signal}"
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Mark the end. All output has arrived only when the channel is closed."""
+        # Not by `exit_signal_received`, which asyncssh calls with four positional arguments.
+        exit_signal = self._channel.get_exit_signal() if self._channel else None
+        if exit_signal is not None:
+            self.reason = f"Process exited from signal {exit_signal[0]}"
         if not self.ended.done():
             self.ended.set_result(None)
