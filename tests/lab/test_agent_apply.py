@@ -78,7 +78,11 @@ def test_diff_says_what_apply_would_do_and_does_nothing(host: AgentHost, live: L
             "systemctl -q disable --now demo; systemctl -q mask --runtime demo",
             {"enable": ["demo.service"], "start": ["demo.service"]},
         ),
-        ("systemctl -q kill -s KILL demo; sleep 0.2", {"start": ["demo.service"]}),
+        (
+            "systemctl -q kill -s KILL demo; "
+            "timeout 10 sh -c 'while systemctl -q is-active demo; do sleep 0.05; done'",
+            {"start": ["demo.service"]},
+        ),
         ("DEBIAN_FRONTEND=noninteractive apt-get -qq remove haproxy >/dev/null", {"packages": ["haproxy"]}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -213,7 +217,7 @@ def test_lock_is_waited_for_and_given_up(host: AgentHost, live: Look) -> None:
     """Who waits too long for another run says so."""
     script = (
         "import sys; sys.path.insert(0, '/usr/local/lib/habla/agent.pyz')\n"
-        "from agent import cli, places\n"
+        "from onhost.agent import cli, places\n"
         "places.LOCK_DEADLINE = 0.3\n"
         "with places.lock(): status = cli.main(['recover'])\n"
         "sys.exit(status)\n"

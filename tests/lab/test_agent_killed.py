@@ -105,7 +105,7 @@ def test_deletion_after_all_that_gives_the_distribution_its_files_back(host: Age
     assert host.apply(_new()).status == 0
     script = (
         "import os, sys; sys.path.insert(0, '/usr/local/lib/habla/agent.pyz')\n"
-        "from agent import deletion, places, system\n"
+        "from onhost.agent import deletion, places, system\n"
         "die = lambda: os.kill(os.getpid(), 9)\n"
         "system.systemctl = lambda step, verb, units: die() if verb == 'daemon-reload' else 0\n"
         "deletion.delete('demo', False)\n"

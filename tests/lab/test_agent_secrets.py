@@ -178,9 +178,9 @@ def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
         == f"onex/srv/site.d/{first}"
     )
     second, _ = _store(host, _tar(("index", b"two")))
-    # Readers never find nothing there.
-    read = "while [ ! -e /tmp/stop ]; do cat /srv/site/index || echo gone; echo; done | sort -u"
-    reader = host.start(read)
+    # Readers never find nothing there. The reader stops by itself after a minute, which is an error.
+    look = "while [ ! -e /tmp/stop ]; do cat /srv/site/index || echo gone; echo; sleep 0.001; done"
+    reader = host.start(f"(timeout 60 sh -c '{look}' || echo late) | sort -u")
     assert host.apply(_site(second)).status == 0
     host.run("touch /tmp/stop")
     assert reader.communicate(timeout=30)[0].split() == ["one", "two"]

@@ -9,6 +9,7 @@ import pytest
 from clients import FRONT, USERS, Jabber
 from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
+from pace import Pace
 
 pytestmark = pytest.mark.lab
 
@@ -51,7 +52,7 @@ def test_both_stable_hosts_answer(fleet: Fleet) -> None:
     wait_for(lambda: fleet.served_by("/rpc/health") == both, 20, "RPC from both")
     wait_for(lambda: fleet.served_by("/status/") == both, 20, "status from both")
     wait_for(lambda: fleet.served_by("/logo.svg", host="static.hab.la") == both, 20, "images from both")
-    assert {fleet.rpc("system.hosts")["host"] for _ in range(40)} == both
+    assert {fleet.rpc("system.hosts")["host"] for _ in Pace(rate=50, most=40)} == both
     wait_for(lambda: fleet.rpc("system.hosts")["hosts"] == list(STABLE), 20, "both hosts reported")
 
 

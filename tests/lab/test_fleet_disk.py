@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from clients import Jabber, Program
-from fleet import HERE, STABLE, Fleet
-from hosts import wait_for
+from fleet import STABLE, Fleet
+from hosts import SUPPORT, wait_for
 
 from habla.plan.stack_files import load_plan
 
@@ -46,8 +46,8 @@ def subjects(mails: Program, host: str, since: int = 0) -> list[str]:
 
 
 def put(fleet: Fleet, name: str) -> str:
-    """One of the programs beside this file, on the host; its path there."""
-    text = Path(HERE / name).read_text("utf-8")
+    """Copy one of the helpers to the host; its path there."""
+    text = Path(SUPPORT / name).read_text("utf-8")
     fleet.lab.run(HOST, f"cat > /root/{name} <<'PROGRAM'\n{text}PROGRAM")
     return f"/root/{name}"
 
@@ -84,8 +84,10 @@ def test_a_log_that_runs_away_stays_below_its_bound_and_nobody_notices(
     )
     bound = next(item.bytes for item in budget.bounds if item.rule == "habla-rpc")
     since = len(mails.events)
+    put(fleet, "pace.py")
     program, log = put(fleet, "runaway.py"), "/var/log/habla-rpc/output.log"
-    with fleet.program("visitor.py", "ask", "4", "www.hab.la", "/rpc", "/status/") as visitor:
+    asked = {"workers": 4, "rate": 100, "most": 100 * (RUNS + 60)}
+    with fleet.visitors("/rpc", "/status/", **asked) as visitor:
         visitor.expect(30, event="started")
         told = fleet.ssh(HOST, f"python3 {program} {log} {SPEED} {RUNS} {log} /var/log")
         jabber.talk(*pair)

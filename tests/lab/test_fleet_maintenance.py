@@ -55,9 +55,10 @@ def _is_alone(fleet: Fleet, host: str) -> bool:
 def _rpc_servers(fleet: Fleet) -> set[str]:
     """Who answers RPCs of many clients at once.
 
-    Of one client the returned host gets none as long as HAProxy counts requests that were lost in it.
+    Of one client the returned host gets none as long as HAProxy counts requests that were lost in it. Hence
+    16 of them ask at the same time, ten times a second.
     """
-    with fleet.program("visitor.py", "ask", "16", "www.hab.la", "/rpc") as visitor:
+    with fleet.visitors("/rpc", workers=16, rate=160, burst=16, most=160 * 30) as visitor:
         visitor.expect(15, event="started")
         visitor.tell(stop=True)
         return set(visitor.expect(30, event="done")["servers"])
@@ -179,7 +180,9 @@ def test_one_stable_host_is_lost_and_comes_back(fleet: Fleet, jabber: Jabber, pa
     lost_user, kept_user = nodes[gone], nodes[left]
     _wait_for_tick(fleet, left)
     workers = 6
-    with fleet.program("visitor.py", "ask", str(workers), "www.hab.la", "/rpc", "/status/", "/") as visitor:
+    # All workers ask at the same time, so that most of them are in flight when the host is lost.
+    asked = {"workers": workers, "rate": 240, "burst": workers, "most": 240 * 60}
+    with fleet.visitors("/rpc", "/status/", "/", **asked) as visitor:
         visitor.expect(15, event="started")
         killed = time.time()
         fleet.kill(gone)

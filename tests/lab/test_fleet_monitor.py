@@ -68,6 +68,17 @@ def last(fleet: Fleet, host: str, item: str) -> dict[str, float]:
     return found
 
 
+def updated(fleet: Fleet, graph: str) -> int:
+    """When the file of a graph got its last values, in Unix seconds; of several files the oldest.
+
+    graph: HOST ITEM, as in `graphs`.
+    """
+    host, _, item = graph.partition(" ")
+    rows = sql(fleet, FILES.format(host=host, item=item))
+    files = " ".join(path.replace("<path_rra>", "/var/lib/cacti/rra") for (path,) in rows)
+    return min(map(int, fleet.ssh(MONITOR, f"for file in {files}; do rrdtool last $file; done").split()))
+
+
 def subjects(mails: Program, *words: str) -> list[str]:
     return [
         event["subject"]
@@ -90,8 +101,12 @@ def test_the_tree_disk_space_shows_every_partition_with_values(
             240,
             "what fills /var/log, in the graph",
         )
-        # A line needs more than a point.
-        time.sleep(65)
+        # A line needs more than a point, and every graph has to have one.
+        points = {item: updated(fleet, item) for item in expected}
+        for item, point in points.items():
+            wait_for(
+                lambda item=item, point=point: updated(fleet, item) > point, 150, f"the next point of {item}"
+            )
         with CactiPages(fleet.lab.hosts[MONITOR]["forwards"]["cacti"], "habla-lab-admin") as pages:
             assert pages.log_in() == "Console"
             pictures = pages.open_tree("Disk space", len(expected))

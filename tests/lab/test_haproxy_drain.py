@@ -10,11 +10,14 @@ import yaml
 from clients import USERS, Jabber
 from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
+from pace import Pace
 
 pytestmark = pytest.mark.lab
 
 LEFT, GONE = STABLE
 PATHS = ("/rpc", "/status/")
+# Visitors during a test: how many at the same time, requests a second, and requests in all.
+ASKED: dict[str, int] = {"workers": 6, "rate": 200, "most": 200 * 120}
 
 
 @pytest.fixture
@@ -33,28 +36,36 @@ def pids(fleet: Fleet) -> str:
 
 def servers_asked(fleet: Fleet, seconds: float) -> dict[str, int]:
     """Who answers visitors during so many seconds; none may fail."""
-    with fleet.program("visitor.py", "ask", "6", "www.hab.la", *PATHS) as visitor:
+    with fleet.visitors(*PATHS, **ASKED, seconds=seconds) as visitor:
         visitor.expect(30, event="started")
-        time.sleep(seconds)
-        visitor.tell(stop=True)
         done = visitor.expect(30, event="done")
     assert done["faults"] == []
     return dict(done["servers"])
+
+
+def _apps_are_well(fleet: Fleet, host: str) -> bool:
+    """Whether the programs of a host pass their health checks, asked on the host itself."""
+    urls = f"http://{host}:8001/rpc/health http://{host}:8002/status/health"
+    ask = "import sys, urllib.request as u; [u.urlopen(url, timeout=5).read() for url in sys.argv[1:]]"
+    return fleet.lab.ssh(host, f"python3 -c '{ask}' {urls}").returncode == 0
 
 
 @pytest.mark.usefixtures("back_after")
 def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> None:
     """`habla drain` returns once no HAProxy sends the host anything; no visitor notices."""
     before = pids(fleet)
-    with fleet.program("visitor.py", "ask", "6", "www.hab.la", *PATHS) as visitor:
+    with fleet.visitors(*PATHS, **ASKED) as visitor:
         visitor.expect(30, event="started")
         started = time.monotonic()
         done = fleet.habla("drain", GONE, "--wait", "20")
         assert done.returncode == 0 and f"{GONE} has no request or connection left" in done.stdout, done
         print(f"drained after {time.monotonic() - started:.1f} s")
-        # With nothing sent to it, its programs can go away unseen.
-        fleet.ssh(GONE, "systemctl stop habla-rpc habla-status && sleep 2")
-        fleet.ssh(GONE, "systemctl start habla-rpc habla-status && sleep 5")
+        # With nothing sent to it, its programs can go away unseen. Nothing must happen during a fixed time:
+        # the visitors ask for two seconds while the programs are away.
+        fleet.ssh(GONE, "systemctl stop habla-rpc habla-status")
+        time.sleep(2)
+        fleet.ssh(GONE, "systemctl start habla-rpc habla-status")
+        wait_for(lambda: _apps_are_well(fleet, GONE), 20, f"the programs of {GONE}")
         started = time.monotonic()
         assert fleet.habla("undrain", GONE).returncode == 0
         print(f"back after {time.monotonic() - started:.1f} s")
@@ -86,10 +97,10 @@ def test_users_of_a_drained_host_stay_connected(fleet: Fleet, jabber: Jabber, pa
     jabber.log_in(web_user, "bosh")
     assert fleet.habla("drain", GONE).returncode == 0
     jabber.talk(*pair)
-    for _ in range(3):
+    # Nothing must happen during a fixed time: nobody is cut off within three seconds.
+    for _ in Pace(rate=1, most=4):
         jabber.talk(pair[0], web_user)
         jabber.talk(web_user, pair[1])
-        time.sleep(1)
     jabber.log_in(late)
     assert jabber.sessions()[late]["node"] == LEFT
     assert not [user for user in (*pair, web_user) if jabber.lost(user)]

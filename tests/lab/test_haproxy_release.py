@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from clients import Jabber
 from fleet import Fleet
 from hosts import wait_for
+from pace import Pace
 from releases import debian_source, mortal, tar
 
 pytestmark = pytest.mark.lab
@@ -179,12 +179,11 @@ def test_a_reload_of_1_3_loses_no_request(fleet: Fleet) -> None:
     fleet.up({"load_balancer.releases": releases, "load_balancer.www.dialect": "1.3.14"})
     try:
         seen = [_pid(fleet, WWW)]
-        with fleet.program("visitor.py", "ask", "16", "www.hab.la", "/rpc", "/status/", "/") as visitor:
+        with fleet.visitors("/rpc", "/status/", "/", workers=16, rate=200, most=200 * 60) as visitor:
             visitor.expect(15, event="started")
-            for _ in range(10):
+            for _ in Pace(rate=1, most=10):
                 fleet.ssh("front1", f"systemctl reload {WWW}")
                 seen.append(_pid(fleet, WWW))
-                time.sleep(0.5)
             visitor.tell(stop=True)
             done = visitor.expect(30, event="done")
         print(f"{sum(done['servers'].values())} answers over 10 reloads, lost: {done['faults']}")

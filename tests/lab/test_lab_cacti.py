@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 import pytest
 from agent import AgentHost, Done
@@ -14,17 +14,15 @@ from hosts import Lab, wait_for
 from habla.hosts.network import network_state
 from habla.hosts.snmpd import Snmp
 from habla.model.service import Service
-from habla.model.site import Endpoint, Endpoints, Site
-from habla.model.snmp import SnmpSpec
+from habla.model.site import Device, Endpoint, Endpoints, FleetFacts, Site
 from habla.plan.component import plan_component
-from habla.services.cacti import Cacti, Device
-from habla.services.cacti.cacti import CactiSpec
+from habla.services.cacti import Cacti
 
 pytestmark = pytest.mark.lab
 
 ADDRESSES = {"monitor1": IPv4Address("192.168.2.20"), "stable1": IPv4Address("192.168.2.100")}
-NETWORK = IPv4Network("192.168.2.0/24")
-MONITOR, STABLE = Device("monitor1", "192.168.2.20", ("/", "/var/log")), Device("stable1", "192.168.2.100")
+MONITOR = Device("monitor1", "192.168.2.20", partitions=("/", "/var/log"))
+STABLE = Device("stable1", "192.168.2.100")
 # What SQL, JSON, PHP and net-snmp escape, each in its own way.
 SECRETS = {
     "snmp/auth": 'auth "pass\\ $x=1',
@@ -85,12 +83,12 @@ class Monitored:
 
     def apply(self, name: str, devices: tuple[Device, ...] = (MONITOR, STABLE)) -> Done:
         """What a host must be."""
-        services: list[Service] = [Snmp(SnmpSpec())]
-        cacti = Cacti(CactiSpec(), SnmpSpec(), devices)
+        services: list[Service] = [Snmp()]
+        cacti = Cacti()
         if name == "monitor1":
             services.append(cacti)
-        ends = Endpoints((Endpoint(cacti.offers()[0], "monitor1", ADDRESSES["monitor1"]),))
-        site = Site(name, ADDRESSES[name], NETWORK, "hab.la", ends)
+        ends = Endpoints((Endpoint(cacti.offers()[0], "monitor1", address=ADDRESSES["monitor1"]),))
+        site = Site(name, ADDRESSES[name], fleet=FleetFacts(endpoints=ends, devices=devices))
         return self.host(name).apply(plan_component(name, site, services=services).state)
 
     def ask(self, source: str, target: str, **changes: str) -> str:
@@ -132,10 +130,11 @@ def fleet_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored
         lab.host("monitor1", partitions=partitions)
         lab.host("stable1", partitions={**partitions, "/data": "32M"})
         found = Monitored(lab)
-        for name in ADDRESSES:
+        for name, address in ADDRESSES.items():
             host = found.host(name)
             host.install()
-            network = network_state(name, NETWORK, "internal0", ADDRESSES, ("snmp",))
+            site = Site(name, address, fleet=FleetFacts(hosts=ADDRESSES))
+            network = network_state(site, ("snmp",))
             assert host.apply(network).status == 0
         found.deliver()
         for name in ("stable1", "monitor1"):
@@ -147,7 +146,7 @@ def fleet_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored
 
 
 def _site() -> Site:
-    return Site("monitor1", ADDRESSES["monitor1"], NETWORK, "hab.la")
+    return Site("monitor1", ADDRESSES["monitor1"])
 
 
 def test_a_second_apply_and_a_second_sync_change_nothing(fleet_of_two: Monitored) -> None:
@@ -211,7 +210,9 @@ def test_what_goes_leaves_nothing_and_what_stays_keeps_its_graphs(fleet_of_two: 
     # The first poll of all of them makes the files.
     wait_for(lambda: int(fleet_of_two.host("monitor1").run(files)) >= len(before), 200, "files of all graphs")
     had = int(fleet_of_two.host("monitor1").run(files))
-    assert fleet_of_two.apply("monitor1", (Device("monitor1", "192.168.2.20", ("/",)),)).status == 0
+    assert (
+        fleet_of_two.apply("monitor1", (Device("monitor1", "192.168.2.20", partitions=("/",)),)).status == 0
+    )
     left = fleet_of_two.graphs()
     assert left == {
         name: number

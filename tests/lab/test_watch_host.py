@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 from agent import AgentHost
-from hosts import REPOSITORY, Lab, wait_for
+from hosts import REPOSITORY, SUPPORT, Lab, wait_for
 
 from habla.hosts.watch import Watch
 from habla.model.disk import AlertsSpec, SmtpSpec
@@ -33,12 +33,13 @@ sink = Sink(port=2525)
 sink.letters = Kept()
 sink.serve_forever()
 """
+# Five MiB a second, 110 in all; then it keeps the file open until the test ends it.
 _WRITER = """\
 import time
+from pace import Pace
 log = open("/var/log/runaway.log", "ab", 0)
-for number in range(110):
+for number in Pace(rate=5, most=110):
     log.write(b"x" * (1 << 20))
-    time.sleep(0.2)
 time.sleep(600)
 """
 
@@ -56,6 +57,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHost]:
         found.run("cat >/root/smtp_sink.py", sink)
         found.run("cat >/root/sink.py", _SINK)
         found.run("cat >/root/writer.py", _WRITER)
+        found.run("cat >/root/pace.py", (SUPPORT / "pace.py").read_text())
         found.run("systemd-run --quiet --unit=sink python3 /root/sink.py")
         assert found.apply(plan_component("watch", _SITE, services=[_WATCH]).state).status == 0
         yield found

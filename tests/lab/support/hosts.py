@@ -15,7 +15,13 @@ from typing import Any
 
 from habla.lab.paths import LabPaths
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+# The directory of this file: the helpers, some of which are programs.
+SUPPORT = Path(__file__).resolve().parent
+REPOSITORY = SUPPORT.parents[2]
+
+
+# Between two looks at a state that a test waits for.
+_POLL_SECONDS = 0.02
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
@@ -23,7 +29,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 15.0, what: str = ""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
-        time.sleep(0.02)
+        time.sleep(_POLL_SECONDS)
     return answer
 
 

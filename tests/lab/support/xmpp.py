@@ -21,26 +21,24 @@ import ssl
 import sys
 import time
 import uuid
+from math import ceil
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 import aiohttp
 import slixmpp
+from events import say
+from pace import Pace
 from xmpp_streams import DOMAIN, Bosh, HttpStream, Websocket
 
 C2S_PORT = 5222
-# One try at logging in; the fleet may be losing a host meanwhile.
-ATTEMPT_SECONDS = 6.0
+# The longest attempt at logging in, because the fleet may be losing a host meanwhile; and attempts a second.
+ATTEMPT_SECONDS, ATTEMPT_RATE = 6.0, 5
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 CLIENT = "{jabber:client}"
-
-
-def say(**event: Any) -> None:
-    """One event."""
-    print(json.dumps(event), flush=True)
 
 
 class TcpClient(slixmpp.ClientXMPP):
@@ -159,9 +157,14 @@ def client(via: str, user: str, password: str) -> TcpClient | HttpClient:
 
 
 async def log_in(clients: dict[str, TcpClient | HttpClient], command: dict[str, Any]) -> None:
-    """Try until it works or the time is up."""
+    """Try until it works or the time is up.
+
+    When the time is up, there is no event ``online``, and the test that expects one fails.
+    """
     user, started = command["user"], time.monotonic()
+    pace = Pace(ATTEMPT_RATE, ceil(ATTEMPT_RATE * command["seconds"]) + 1)
     while (left := command["seconds"] - (time.monotonic() - started)) > 0:
+        await asyncio.sleep(pace.take())
         new = client(command["via"], user, command["password"])
         try:
             await asyncio.wait_for(new.log_in(command["address"]), min(ATTEMPT_SECONDS, left))
@@ -169,7 +172,6 @@ async def log_in(clients: dict[str, TcpClient | HttpClient], command: dict[str, 
             say(event="attempt", user=user, fault=f"{type(error).__name__} {error}")
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(new.log_out(), 2)
-            await asyncio.sleep(0.2)
         else:
             clients[user] = new
             say(event="online", user=user, seconds=round(time.monotonic() - started, 2))

@@ -9,9 +9,10 @@ ports apart, so these cookies are later sent to http://www.hab.la/ too.
 
 from __future__ import annotations
 
-import json
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from events import say
 
 COOKIES = (
     "session=stale-host; Path=/; Max-Age=100000",
@@ -34,5 +35,5 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     server = HTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
-    print(json.dumps({"event": "started"}), flush=True)
+    say(event="started")
     server.serve_forever()

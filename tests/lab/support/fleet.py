@@ -18,11 +18,13 @@ from typing import Any
 
 import yaml
 from clients import Program
-from hosts import REPOSITORY, Lab
+from hosts import REPOSITORY, SUPPORT, Lab
+from pace import Pace
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 STABLE = ("stable1", "stable2")
-HERE = Path(__file__).parent
+# Connections a second. Each of them keeps its port for a minute, and there are 28,000.
+MOST_A_SECOND = 400
 
 # An archive of HAProxy 1.3.14.10: with it the fleet's tests are about that dialect. Debian does not have one.
 OLD_ARCHIVE = os.environ.get("HABLA_LAB_1_3", "")
@@ -179,9 +181,12 @@ class Fleet:
         return document["result"]
 
     def served_by(self, path: str, host: str = "www.hab.la", tries: int = 40) -> set[str]:
-        """The hosts that answer a path with 200, in so many tries or until both stable hosts did."""
+        """The hosts that answer a path with 200, in so many tries or until both stable hosts did.
+
+        It asks 50 times a second.
+        """
         servers = set()
-        for _ in range(tries):
+        for _ in Pace(rate=50, most=tries):
             status, body, headers = self.http(path, host)
             assert status == 200, f"{path}: {status} {body[:200]!r}"
             servers.add(headers["X-Served-By"])
@@ -191,12 +196,32 @@ class Fleet:
 
     @contextlib.contextmanager
     def program(self, script: str, *arguments: str) -> Iterator[Program]:
-        """One of the programs beside this file, in the outside network, until the end of the block."""
-        started = Program(self.lab.directory, str(HERE / script), *arguments)
+        """One of the programs beside this file, in the outside network, until the end of the block.
+
+        Raises AssertionError at the end when the program has reported an error.
+        """
+        started = self._start(script, *arguments)
         try:
             yield started
         finally:
             started.end()
+        started.check()
+
+    @contextlib.contextmanager
+    def visitors(
+        self, *paths: str, workers: int, rate: float, most: int, burst: int = 1, seconds: float = 0
+    ) -> Iterator[Program]:
+        """Visitors of www.hab.la who ask for these paths in turn, until the end of the block.
+
+        workers: requests at the same time, at most. rate: requests a second. most: requests in all; to need
+        more of them is an error. burst: this many requests are due at the same time. seconds: stop after so
+        many seconds of answers; 0 when the test tells them to stop.
+        """
+        assert rate <= MOST_A_SECOND, f"{rate} connections a second use up all ports"
+        bounds = {"workers": workers, "rate": rate, "most": most, "burst": burst, "seconds": seconds}
+        options = [f"--{name}={value}" for name, value in bounds.items()]
+        with self.program("visitor.py", "ask", *options, "www.hab.la", *paths) as visitors:
+            yield visitors
 
     @contextlib.contextmanager
     def changed(self, changes: Mapping[str, Any]) -> Iterator[None]:
@@ -210,12 +235,16 @@ class Fleet:
     @contextlib.contextmanager
     def mail_server(self) -> Iterator[Program]:
         """Where the stack's alerts go; each mail is an event."""
-        server = Program(self.lab.directory, str(HERE / "mails.py"), "10.213.0.1", "2525", network="inside")
+        server = self._start("mails.py", "10.213.0.1", "2525", network="inside")
         try:
             server.expect(10, event="started")
             yield server
         finally:
             server.end()
+
+    def _start(self, script: str, *arguments: str, network: str = "outside") -> Program:
+        lab = [sys.executable, "-m", "habla.lab", network, "--dir", str(self.lab.directory), "--"]
+        return Program(*lab, sys.executable, str(SUPPORT / script), *arguments)
 
     def _leave_out(self, host: str) -> None:
         """Cacti takes minutes to install: the tests of the monitor add it."""

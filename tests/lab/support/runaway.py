@@ -2,9 +2,12 @@
 
     runaway.py FILE BYTES_A_SECOND SECONDS PREFIX MOUNT
 
-Appends what cannot be compressed to FILE. At the end it prints one line of JSON: {"written": bytes, "files":
-the most that the files of PREFIX* took together, "used": the highest use of MOUNT in percent as df has it,
-"rotations": how often FILE became smaller}.
+Appends what cannot be compressed to FILE. It writes 50 times a second, and catches up when the disk was slow.
+At the end it prints one line of JSON: {"written": bytes, "files": the most that the files of PREFIX* took
+together, "used": the highest use of MOUNT in percent as df has it, "rotations": how often FILE became
+smaller}.
+
+It needs pace.py beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import threading
 import time
 from pathlib import Path
 
-PAUSE = 0.02
+from pace import Pace
+
+RATE = 50
 
 
 def taken(prefix: Path) -> int:
@@ -37,13 +42,12 @@ def use(mount: str) -> float:
 
 
 def main(path: str, rate: str, seconds: str, prefix: str, mount: str) -> None:
-    end = time.monotonic() + float(seconds)
     most = {"files": 0, "used": 0.0, "rotations": 0}
     over = threading.Event()
 
     def look() -> None:
         before = 0
-        while not over.wait(PAUSE):
+        while not over.wait(1 / RATE):
             most["files"] = max(most["files"], taken(Path(prefix)))
             most["used"] = max(most["used"], use(mount))
             size = Path(path).stat().st_size if Path(path).exists() else 0
@@ -54,13 +58,12 @@ def main(path: str, rate: str, seconds: str, prefix: str, mount: str) -> None:
     looking.start()
     written, started = 0, time.monotonic()
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    chunk = int(float(rate) * PAUSE)
-    while time.monotonic() < end:
+    for _ in Pace(RATE, int(float(seconds) * RATE)):
+        passed = time.monotonic() - started
+        if passed > float(seconds):
+            break
         # Never ahead of the rate, and behind it only when the disk is.
-        if written <= (time.monotonic() - started) * float(rate):
-            written += os.write(log, os.urandom(chunk))
-        else:
-            time.sleep(PAUSE / 4)
+        written += os.write(log, os.urandom(int(passed * float(rate)) - written))
     over.set()
     looking.join()
     print(json.dumps({"written": written, **most}))

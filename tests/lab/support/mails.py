@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import sys
 from typing import Any
 
 from aiosmtpd.controller import Controller
-
-
-def say(**event: Any) -> None:
-    print(json.dumps(event), flush=True)
+from events import say
 
 
 class Sink:

@@ -8,6 +8,8 @@ import random
 from xml.etree import ElementTree
 
 import aiohttp
+from events import fail
+from pace import Pace, TooMany
 
 DOMAIN = "hab.la"
 PORT = 5280
@@ -15,6 +17,8 @@ PORT = 5280
 # hold that question.
 IDLE_SECONDS = 0.05
 WAIT_SECONDS = 1
+# Requests a second of one session, and the most of them: it lives for a minute and a half at least.
+REQUEST_RATE, MOST_REQUESTS = 20, 2000
 HTTPBIND = "http://jabber.org/protocol/httpbind"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 
@@ -92,6 +96,7 @@ class Bosh(HttpStream):
         # Attributes and stanzas of requests to come.
         self._outgoing: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._talking: asyncio.Task[None] | None = None
+        self._pace = Pace(REQUEST_RATE, MOST_REQUESTS)
 
     async def open(self, address: str) -> None:
         self._url = f"http://{address}:{PORT}/bosh"
@@ -126,11 +131,14 @@ class Bosh(HttpStream):
                 goes_on = await self._post(attributes, stanzas)
         except (aiohttp.ClientError, ConnectionError):
             pass
+        except TooMany as error:
+            fail(error)
         finally:
             self.elements.put_nowait(None)
 
     async def _post(self, attributes: str, stanzas: str) -> bool:
         """One request; whether the session goes on after it."""
+        await asyncio.sleep(self._pace.take())
         self._rid += 1
         sid = f"sid='{self._sid}'" if self._sid else ""
         body = (

@@ -1,4 +1,4 @@
-"""The test's own program in the fleet: see apps/old/old.py."""
+"""The test's own program in the fleet: see tests/lab/apps/old/old.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet import Fleet
 
-_SOURCE = Path(__file__).parent / "apps" / "old"
+_SOURCE = Path(__file__).parents[1] / "apps" / "old"
 
 
 def old_forum(fleet: Fleet, seconds: str = "{}", maxconn: int = 20) -> dict[str, Any]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from hosts import REPOSITORY, Lab, wait_for
+from pace import Pace
 
 FRONT = "203.0.113.10"
 USERS = ("ada", "bob", "cleo", "dan")
 
 
 class Program:
-    """A program in a network of the lab: lines of JSON in, lines of JSON out."""
+    """A program that a test talks to: lines of JSON in, lines of JSON out.
 
-    def __init__(self, lab: Path, script: str, *arguments: str, network: str = "outside") -> None:
-        command = [sys.executable, "-m", "habla.lab", network, "--dir", str(lab), "--"]
+    When the program says ``error``, the next call of `expect` or `check` raises AssertionError.
+    """
+
+    def __init__(self, *command: str) -> None:
         self._process = subprocess.Popen(
-            [*command, sys.executable, script, *arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -31,6 +33,7 @@ class Program:
             cwd=REPOSITORY,
         )
         self.events: list[dict[str, Any]] = []
+        self._checked = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -44,6 +47,7 @@ class Program:
         """The first event with these fields, of those from number ``since`` on."""
 
         def found() -> dict[str, Any] | None:
+            self.check()
             matching = (event for event in self.events[since:] if fields.items() <= event.items())
             return next(matching, None)
 
@@ -51,6 +55,13 @@ class Program:
             return wait_for(found, seconds, f"{fields}")
         except AssertionError as error:
             raise AssertionError(f"{error}; the last events: {self.events[-6:]}") from None
+
+    def check(self) -> None:
+        """Raise AssertionError with the faults that the program has reported since the last call."""
+        new = self.events[self._checked :]
+        self._checked += len(new)
+        faults = [event["fault"] for event in new if event["event"] == "error"]
+        assert not faults, f"the program failed: {faults}"
 
     def end(self) -> None:
         """End it, whatever it does."""
@@ -95,11 +106,12 @@ class Jabber:
     def pair(self, seconds: float = 20.0) -> tuple[str, str]:
         """Connect users until two of them are on different nodes.
 
-        A node that has just started gets users once HAProxy has found it well twice; so they try again.
+        A node that has just started gets users once HAProxy has found it well twice. So they try again, at
+        most once a second.
         """
         first, *others = USERS
         deadline = time.monotonic() + seconds
-        while True:
+        for _ in Pace(rate=1, most=math.ceil(seconds) + 1):
             self.log_in(first)
             for user in others:
                 self.log_in(user)
@@ -107,8 +119,10 @@ class Jabber:
                 sessions = wait_for(lambda both=both: both <= (found := self.sessions()).keys() and found, 10)
                 if sessions[first]["node"] != sessions[user]["node"]:
                     return first, user
-            assert time.monotonic() < deadline, f"all on one node: {self.sessions()}"
+            if time.monotonic() > deadline:
+                break
             self.log_out()
+        raise AssertionError(f"all on one node for {seconds} s: {self.sessions()}")
 
     def log_out(self) -> None:
         """End all connections."""

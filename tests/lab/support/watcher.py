@@ -2,6 +2,8 @@
 
     watcher.py ADDRESS SECONDS HOST PATH    SECONDS: how long it waits for an answer
 
+It asks 100 times a second, for five minutes at most. It is an error to need more.
+
 Events are lines of JSON: {"event": "started"} once answers come, and for each line on stdin
 {"event": "report", "gap": the longest time in seconds without an answer, "answers": …, "faults": […]}
 about the time since the last one.
@@ -10,13 +12,15 @@ about the time since the last one.
 from __future__ import annotations
 
 import http.client
-import json
 import sys
 import threading
 import time
 from itertools import pairwise
 
-WORKERS, PAUSE = 4, 0.02
+from events import fail, say
+from pace import Pace, TooMany
+
+WORKERS, RATE, MOST = 4, 100, 30_000
 
 
 class Watch:
@@ -25,15 +29,16 @@ class Watch:
     def __init__(self, address: str, seconds: float, host: str, path: str) -> None:
         self._address, self._seconds, self._host, self._path = address, seconds, host, path
         self._lock = threading.Lock()
+        self._pace = Pace(RATE, MOST)
+        self._answering = threading.Event()
         self._answers: list[float] = []
         self._faults: list[str] = []
         for _ in range(WORKERS):
             threading.Thread(target=self._work, daemon=True).start()
 
-    def answered(self) -> int:
-        """How many answers came since the last report."""
-        with self._lock:
-            return len(self._answers)
+    def wait_for_answers(self) -> None:
+        """Wait until every worker has had time for an answer."""
+        self._answering.wait()
 
     def report(self) -> dict[str, object]:
         """What happened since the last report."""
@@ -47,7 +52,11 @@ class Watch:
         while True:
             fault = ""
             try:
+                self._pace.turn()
                 self._ask()
+            except TooMany as error:
+                fail(error)
+                return
             except (OSError, http.client.HTTPException) as error:
                 fault = f"{type(error).__name__} {error}"
             with self._lock:
@@ -55,7 +64,8 @@ class Watch:
                     self._faults.append(fault)
                 else:
                     self._answers.append(time.monotonic())
-            time.sleep(PAUSE)
+                    if len(self._answers) == WORKERS:
+                        self._answering.set()
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection(self._address, 80, timeout=self._seconds)
@@ -73,11 +83,10 @@ def main() -> None:
     """Report whenever a line comes, until there are no more."""
     address, seconds, host, path = sys.argv[1:]
     watch = Watch(address, float(seconds), host, path)
-    while watch.answered() < WORKERS:
-        time.sleep(0.01)
-    print(json.dumps({"event": "started"}), flush=True)
+    watch.wait_for_answers()
+    say(event="started")
     for _ in sys.stdin:
-        print(json.dumps({"event": "report", **watch.report()}), flush=True)
+        say(event="report", **watch.report())
 
 
 if __name__ == "__main__":

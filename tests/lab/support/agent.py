@@ -91,7 +91,7 @@ _KILLED = """\
 import json, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, AGENT)
-from agent import places, system, transaction
+from onhost.agent import places, system, transaction
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 class Killed(transaction.Transaction):
