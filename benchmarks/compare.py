@@ -25,7 +25,7 @@ Times = dict[tuple[int, str, str], list[float]]
 
 
 def main() -> int:
-    """Measure and print. Exit status 0, whatever the ratios are."""
+    """Measure and print the times. The exit status is 0, whatever they are."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
     parser.add_argument("--hosts", type=int, default=12, help="how many (default 12)")
     parser.add_argument("--files", type=int, nargs="+", default=[10, 100], help="per host (default 10 100)")
@@ -39,18 +39,18 @@ def main() -> int:
     ):
         for number in range(options.rounds):
             for files in options.files:
-                _round(fleet, files, times)
+                _round(fleet, files, times=times)
                 say(f"round {number + 1} of {options.rounds}, {files} files: done")
-    _report(options.hosts, options.rounds, times)
+    _report(options.hosts, options.rounds, times=times)
     return 0
 
 
 def say(words: str) -> None:
-    """Progress, on standard error."""
+    """Print a line of progress on standard error."""
     print(words, file=sys.stderr, flush=True)
 
 
-def _round(fleet: Fleet, files: int, times: Times) -> None:
+def _round(fleet: Fleet, files: int, *, times: Times) -> None:
     source = fleet.directory / "source"
     source.mkdir(exist_ok=True)
     for path in source.iterdir():
@@ -66,14 +66,14 @@ def _round(fleet: Fleet, files: int, times: Times) -> None:
             changed = source / "file000.conf"
             changed.write_text(changed.read_text().replace("option 7 ", "changed 7 "))
         for tool in tools:
-            _time(times, (files, phase, tool.name), tool.apply)
+            _time(times, (files, phase, tool.name), run=tool.apply)
             if phase != "nothing to do":
-                _verify(fleet, tool, source)
+                _verify(fleet, tool, source=source)
         if phase == "nothing to do":
-            _time(times, (files, phase, "agents"), HablaChecked(fleet, source).apply)
+            _time(times, (files, phase, "agents"), run=HablaChecked(fleet, source).apply)
 
 
-def _time(times: Times, key: tuple[int, str, str], run: Callable[[], None]) -> None:
+def _time(times: Times, key: tuple[int, str, str], *, run: Callable[[], None]) -> None:
     begun = time.perf_counter()
     run()
     seconds = time.perf_counter() - begun
@@ -81,13 +81,13 @@ def _time(times: Times, key: tuple[int, str, str], run: Callable[[], None]) -> N
     say(f"{key[0]:4} files, {key[1]:17} {key[2]:8} {seconds:6.2f} s")
 
 
-def _verify(fleet: Fleet, tool: Tool, source: Path) -> None:
-    """Both must have done the work. Not timed."""
+def _verify(fleet: Fleet, tool: Tool, *, source: Path) -> None:
+    """Check that the tool has put all files on all hosts. This is not timed."""
     expected = "".join(path.read_text() for path in sorted(source.iterdir()))
     fleet.everywhere(f"cat {tool.target}/*.conf | cmp - /dev/fd/3 3<<'END'\n{expected}END\n")
 
 
-def _report(hosts: int, rounds: int, times: Times) -> None:
+def _report(hosts: int, rounds: int, *, times: Times) -> None:
     print(f"{hosts} hosts, {rounds} rounds, medians in seconds (all of them)")
     print(f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
     print("| files | run | pyinfra | habla | ratio | aim |\n| --- | --- | --- | --- | --- | --- |")

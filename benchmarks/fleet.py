@@ -1,8 +1,8 @@
 """The hosts that tools are measured on, reached over SSH on loopback.
 
-Either an sshd each, in a root and process namespace of its own over the lab's base image, or whole systemd
-hosts of a lab. The first need nothing of the machine that other labs may have used up, and serve both tools
-alike: what is measured are files. systemctl is told that it runs off line there.
+A host is either an sshd in its own root and process namespace over the lab's base image, or a whole systemd
+host of a lab. The first kind uses nothing that other labs may have used up, and is enough for both tools,
+because only files are measured. There, SYSTEMD_OFFLINE makes systemctl work without systemd.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,23 @@ CLONE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Fleet:
-    """hosts: name -> what ``host-create`` printed. key: the private key's file. known: a known_hosts file."""
+    """The hosts of a measurement."""
 
     directory: Path
     hosts: dict[str, dict[str, Any]]
+    """Name -> the output of ``host-create``."""
+    _: KW_ONLY
     key: Path
+    """The file of the private key that may log in."""
     known: Path
+    """The known_hosts file with the hosts' keys."""
 
     def everywhere(self, command: str, stdin: str = "") -> None:
-        """Run a shell command on all hosts at once. Raises RuntimeError with the words of one that fails."""
+        """Run a shell command on all hosts at once. Raises RuntimeError with the output of one that fails."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
-            list(pool.map(lambda name: self._ssh(name, command, stdin), self.hosts))
+            list(pool.map(lambda name: self._ssh(name, command, stdin=stdin), self.hosts))
 
-    def _ssh(self, name: str, command: str, stdin: str) -> None:
+    def _ssh(self, name: str, command: str, *, stdin: str) -> None:
         options = ("BatchMode=yes", "IdentitiesOnly=yes", f"UserKnownHostsFile={self.known}")
         line = ["ssh", "-q", "-F", "/dev/null", "-i", str(self.key), "-p", str(self.hosts[name]["port"])]
         line += [f"-o{option}" for option in options]
@@ -54,7 +58,7 @@ class Fleet:
             raise RuntimeError(f"{name}: {command}: {done.stdout}{done.stderr}")
 
 
-def _lab(directory: Path, verb: str, document: object = None) -> Any:
+def _lab(directory: Path, verb: str, *, document: object = None) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "habla.lab", verb, "--dir", str(directory / "lab")],
         input=json.dumps(document or {}),
@@ -71,23 +75,24 @@ def _lab(directory: Path, verb: str, document: object = None) -> Any:
 
 @contextlib.contextmanager
 def lab_fleet(directory: Path, count: int) -> Iterator[Fleet]:
-    """So many systemd hosts, gone with the block."""
+    """That many systemd hosts of a lab, which is removed after the block."""
     try:
-        lab = _lab(directory, "lab-create", {"packages": []})
+        lab = _lab(directory, "lab-create", document={"packages": []})
         with ThreadPoolExecutor(4) as pool:
             made = list(
                 pool.map(
-                    lambda name: _lab(directory, "host-create", {"name": name, "forwards": {}}), _names(count)
+                    lambda name: _lab(directory, "host-create", document={"name": name, "forwards": {}}),
+                    _names(count),
                 )
             )
-        yield _fleet(directory, {host["name"]: host for host in made}, Path(lab["private_key_file"]))
+        yield _fleet(directory, {host["name"]: host for host in made}, key=Path(lab["private_key_file"]))
     finally:
         _lab(directory, "lab-delete")
 
 
 @contextlib.contextmanager
 def sshd_fleet(directory: Path, count: int) -> Iterator[Fleet]:
-    """So many sshd, gone with the block."""
+    """That many sshd processes, which end after the block."""
     image = image_directory(ensure_base())
     public = _key(directory / "id_ed25519")
     processes: list[subprocess.Popen[bytes]] = []
@@ -96,7 +101,7 @@ def sshd_fleet(directory: Path, count: int) -> Iterator[Fleet]:
         for name in _names(count):
             home = directory / name
             port = _free_port()
-            hosts[name] = {"name": name, "port": port, "host_key": _prepare(home, port, public)}
+            hosts[name] = {"name": name, "port": port, "host_key": _prepare(home, port, public=public)}
             script = _START.format(name=name, home=home, image=image)
             with (directory / f"{name}.log").open("wb") as log:
                 processes.append(
@@ -106,11 +111,11 @@ def sshd_fleet(directory: Path, count: int) -> Iterator[Fleet]:
                 )
         for host in hosts.values():
             _wait(int(host["port"]), directory / f"{host['name']}.log")
-        yield _fleet(directory, hosts, directory / "id_ed25519")
+        yield _fleet(directory, hosts, key=directory / "id_ed25519")
     finally:
         for process in processes:
-            # unshare itself ignores SIGTERM. Its child, the first process of the namespace, goes with it, and
-            # with that all the rest.
+            # unshare itself ignores SIGTERM. Its child, the first process of the namespace, ends with it, and
+            # so do all other processes there.
             process.kill()
             process.wait()
 
@@ -144,11 +149,11 @@ def _names(count: int) -> list[str]:
     return [f"host{number:02}" for number in range(count)]
 
 
-def _fleet(directory: Path, hosts: dict[str, dict[str, Any]], key: Path) -> Fleet:
+def _fleet(directory: Path, hosts: dict[str, dict[str, Any]], *, key: Path) -> Fleet:
     known = directory / "known_hosts"
     lines = [f"[127.0.0.1]:{host['port']} {host['host_key']}\n" for host in hosts.values()]
     known.write_text("".join(lines))
-    return Fleet(directory, hosts, key, known)
+    return Fleet(directory, hosts, key=key, known=known)
 
 
 def _key(path: Path) -> str:
@@ -157,8 +162,8 @@ def _key(path: Path) -> str:
     return path.with_suffix(".pub").read_text().strip()
 
 
-def _prepare(home: Path, port: int, public: str) -> str:
-    """The files of one host; its public host key."""
+def _prepare(home: Path, port: int, *, public: str) -> str:
+    """Write the files of one host and return its public host key."""
     ssh = home / "upper" / "etc" / "ssh"
     for directory in (ssh, home / "work", home / "root"):
         directory.mkdir(parents=True)

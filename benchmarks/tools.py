@@ -28,12 +28,15 @@ files = {
 }
 key = Path(given["key"]).read_text()
 for name, found in given["hosts"].items():
-    machine = ExistingHost("127.0.0.1", found["host_key"], found["port"], private_key=key)
+    machine = ExistingHost(
+        address="127.0.0.1", host_key=found["host_key"], port=found["port"], private_key=key
+    )
     host = Host(name, HostArgs(machine))
     state = HostState(host=name, component="bench", files=files)
     host_command(
-        f"{name}-state", host.connection, agent_command("apply"), state.canonical(),
-        agent_command("delete", "bench"), pulumi.ResourceOptions(parent=host), [host.ready],
+        f"{name}-state", host.connection, create=agent_command("apply"), stdin=state.canonical(),
+        delete=agent_command("delete", "bench"), opts=pulumi.ResourceOptions(parent=host),
+        depends_on=[host.ready],
     )
 """
 _INVENTORY = """\
@@ -62,7 +65,7 @@ for path in sorted(Path(given["source"]).iterdir()):
 
 
 class Tool:
-    """target: the directory on the hosts. apply: what is timed."""
+    """One tool. target: the directory on the hosts. Only ``apply`` is timed."""
 
     name = ""
 

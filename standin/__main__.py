@@ -1,4 +1,4 @@
-"""Started by the engine: `pulumi-resource-command ENGINE_ADDRESS`; prints the port that it listens on."""
+"""The program `pulumi-resource-command ENGINE_ADDRESS`. It prints the port on which it serves the engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPTIONS = [
 
 
 async def serve(engine_address: str | None) -> None:
-    """Serve on a free port of the loopback interface until told to end."""
+    """Serve on a free loopback port until a signal arrives or the engine ends."""
     engine = grpc.aio.insecure_channel(engine_address, options=_OPTIONS) if engine_address else None
     server = grpc.aio.server(options=_OPTIONS)
     servicer = CommandServicer(VERSION, EngineLog(engine))
@@ -41,7 +41,10 @@ async def serve(engine_address: str | None) -> None:
 
 
 async def _end_with_engine(ended: asyncio.Event) -> None:
-    """An engine that is killed tells nobody; its children get another parent."""
+    """Set `ended` when the engine has ended.
+
+    A killed engine sends no signal, but this process then gets a new parent.
+    """
     parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(_PARENT_SECONDS)
@@ -49,7 +52,7 @@ async def _end_with_engine(ended: asyncio.Event) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the provider; the engine's address is the last argument that is no option."""
+    """Run the provider. The engine's address is the last argument that is not an option."""
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     asyncio.run(serve(addresses[-1] if addresses else None))
 

@@ -1,4 +1,4 @@
-"""SSH connections: dialled anew for each operation, retried within bounds, closed at its end."""
+"""SSH connections. Each operation dials its own, retries within limits, and closes it at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from standin.output import CommandError, Log
+from standin.output import CommandError, Log, Operation
 
 T = TypeVar("T")
 
@@ -27,24 +27,24 @@ _DIAL_ERRORS = (OSError, asyncssh.Error, TimeoutError)
 
 @contextlib.asynccontextmanager
 async def connected(
-    connection: Mapping[str, Any], log: Log, timeout: float | None
+    connection: Mapping[str, Any], operation: Operation
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """An SSH connection as `connection` (the resource's input, secrets revealed) says.
+    """An SSH connection to the host in `connection`, which is the resource's input with secrets revealed.
 
-    `timeout`, in seconds, bounds the dialling and not what is done with the connection. Raises CommandError
-    after as many failed attempts as `dialErrorLimit` allows, whatever their reason.
+    The operation's timeout limits the dialling, but not the use of the connection. Raises CommandError after
+    `dialErrorLimit` failed attempts, with the reason of the last one.
     """
     async with contextlib.AsyncExitStack() as stack:
         try:
-            async with asyncio.timeout(timeout):
-                ssh = await _dial_all(connection, log, stack)
+            async with asyncio.timeout(operation.timeout):
+                ssh = await _dial_all(connection, stack, log=operation.log)
         except TimeoutError as error:
             raise CommandError("context deadline exceeded") from error
         yield ssh
 
 
 async def _dial_all(
-    connection: Mapping[str, Any], log: Log, stack: contextlib.AsyncExitStack
+    connection: Mapping[str, Any], stack: contextlib.AsyncExitStack, *, log: Log
 ) -> asyncssh.SSHClientConnection:
     options = await _options(connection)
     tunnel: asyncssh.SSHClientConnection | None = None
@@ -52,11 +52,15 @@ async def _dial_all(
     if proxy is not None:
         try:
             proxy_options = await _options(proxy)
-            tunnel = await _retried("Dial proxy", proxy, log, lambda: _dial(proxy, proxy_options, None))
+            tunnel = await _retried(
+                "Dial proxy", lambda: _dial(proxy, proxy_options), connection=proxy, log=log
+            )
         except CommandError as error:
             raise CommandError(f"proxy: {error}") from error
         stack.push_async_callback(_close, tunnel)
-    ssh = await _retried("Dial", connection, log, lambda: _dial(connection, options, tunnel))
+    ssh = await _retried(
+        "Dial", lambda: _dial(connection, options, tunnel=tunnel), connection=connection, log=log
+    )
     stack.push_async_callback(_close, ssh)
     return ssh
 
@@ -69,7 +73,10 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
 
 
 async def _dial(
-    connection: Mapping[str, Any], options: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None
+    connection: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    tunnel: asyncssh.SSHClientConnection | None = None,
 ) -> asyncssh.SSHClientConnection:
     limit = connection.get("perDialTimeout", 15) or None
     async with asyncio.timeout(limit):
@@ -78,7 +85,7 @@ async def _dial(
             int(connection.get("port", 22)),
             tunnel=tunnel or (),
             username=connection.get("user", "root"),
-            # Nothing of ~/.ssh takes part: the connection is what the resource says it is.
+            # The files in ~/.ssh have no effect: only the inputs of the resource count.
             config=None,
             gss_host=None,
             compression_algs=None,
@@ -90,7 +97,7 @@ async def _dial(
 
 
 async def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """What says who we are and who the host must be. A fault here is no matter for another attempt."""
+    """The options for our identity and the host's key. A fault in them ends the operation without a retry."""
     options: dict[str, Any] = {"known_hosts": None, "client_keys": None, "password": None, "agent_path": None}
     host_key = connection.get("hostKey")
     if host_key is not None:
@@ -115,7 +122,7 @@ async def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _check_agent(path: str) -> None:
-    """Fail as the official plugin does: an agent that does not answer fails the operation, key or no key."""
+    """Fail if the agent does not answer, even if there is a private key, as the official plugin does."""
     try:
         _, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
@@ -123,7 +130,9 @@ async def _check_agent(path: str) -> None:
     writer.close()
 
 
-async def _retried(what: str, connection: Mapping[str, Any], log: Log, dial: Callable[[], Awaitable[T]]) -> T:
+async def _retried(
+    what: str, dial: Callable[[], Awaitable[T]], *, connection: Mapping[str, Any], log: Log
+) -> T:
     limit = int(connection.get("dialErrorLimit", 10))
     pause = _FIRST_PAUSE
     failed = 0
@@ -151,6 +160,6 @@ def _reason(error: Exception, connection: Mapping[str, Any]) -> str:
         case TimeoutError():
             return f"dial tcp {address}: i/o timeout"
         case OSError() if error.errno is not None and error.errno > 0:
-            # Not error.strerror: asyncio puts words of its own there.
+            # error.strerror is not used because asyncio puts its own words there.
             return f"dial tcp {address}: connect: {os.strerror(error.errno).lower()}"
     return f"dial tcp {address}: {error or type(error).__name__}"

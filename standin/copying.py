@@ -1,4 +1,4 @@
-"""Copies assets and archives to another machine, over SFTP."""
+"""Copies assets and archives to another machine over SFTP."""
 
 from __future__ import annotations
 
@@ -11,59 +11,61 @@ import asyncssh
 
 from standin import values
 from standin.connection import connected
-from standin.output import CommandError, Log
+from standin.output import CommandError, Operation
 
 _CHUNK = 1024 * 1024
 
 
-async def copy(inputs: Mapping[str, Any], log: Log, timeout: float | None) -> None:
-    """Copy `inputs["source"]` to `inputs["remotePath"]`; raises CommandError.
+async def copy(inputs: Mapping[str, Any], operation: Operation) -> None:
+    """Copy `inputs["source"]` to `inputs["remotePath"]`. Raises CommandError.
 
-    Paths mean what they mean to the official plugin: a directory `a` becomes `remotePath/a`, the content of
-    `a/` goes into `remotePath`, and a file goes into `remotePath` if that is a directory, else to that path.
+    Paths have the same meaning as in the official plugin. A directory `a` becomes `remotePath/a`. The
+    content of `a/` goes into `remotePath`. A file goes into `remotePath` if that is a directory; if not, it
+    becomes `remotePath`.
     """
     source = inputs["source"]
-    async with connected(inputs["connection"], log, timeout) as ssh:
+    async with connected(inputs["connection"], operation) as ssh:
         try:
             async with ssh.start_sftp_client() as sftp:
-                await _copy(sftp, source, inputs["remotePath"])
+                await _copy(sftp, source, target=inputs["remotePath"])
         except (OSError, asyncssh.Error) as error:
             raise CommandError(f"failed to copy to remote path {inputs['remotePath']}: {error}") from error
 
 
-async def _copy(sftp: asyncssh.SFTPClient, source: Mapping[str, Any], target: str) -> None:
+async def _copy(sftp: asyncssh.SFTPClient, source: Mapping[str, Any], *, target: str) -> None:
     if "text" in source:
         if await sftp.isdir(target):
             raise CommandError(
                 f"remote path {target} is a directory;"
                 " when using a text asset, remotePath must be a file path"
             )
-        await _write(sftp, str(source["text"]).encode(), target)
+        await _write(sftp, str(source["text"]).encode(), target=target)
     elif "path" in source:
-        await _copy_path(sftp, str(source["path"]), target)
+        await _copy_path(sftp, str(source["path"]), target=target)
     elif "assets" in source:
         await _require_directory(sftp, target)
-        await _copy_members(sftp, source["assets"], target)
+        await _copy_members(sftp, source["assets"], target=target)
     else:
         raise CommandError(
             "an asset or archive given by its address is not served by the stand-in plugin; give a path"
         )
 
 
-async def _copy_members(sftp: asyncssh.SFTPClient, members: Mapping[str, Any], target: str) -> None:
+async def _copy_members(sftp: asyncssh.SFTPClient, members: Mapping[str, Any], *, target: str) -> None:
     for name, member in sorted(members.items()):
         place = posixpath.join(target, name)
         if values.is_archive(member) and "path" in member:
-            await _copy_tree(sftp, Path(member["path"]), place)
+            await _copy_tree(sftp, Path(member["path"]), target=place)
         else:
-            await _copy(sftp, member, place)
+            await _copy(sftp, member, target=place)
 
 
-async def _copy_path(sftp: asyncssh.SFTPClient, given: str, target: str) -> None:
+async def _copy_path(sftp: asyncssh.SFTPClient, given: str, *, target: str) -> None:
     source = Path(given)
     if source.is_dir():
         await _require_directory(sftp, target)
-        await _copy_tree(sftp, source, target if given.endswith("/") else posixpath.join(target, source.name))
+        place = target if given.endswith("/") else posixpath.join(target, source.name)
+        await _copy_tree(sftp, source, target=place)
         return
     try:
         content = source.read_bytes()
@@ -71,17 +73,17 @@ async def _copy_path(sftp: asyncssh.SFTPClient, given: str, target: str) -> None
         raise CommandError(f"open {given}: {(error.strerror or str(error)).lower()}") from error
     if await sftp.isdir(target):
         target = posixpath.join(target, source.name)
-    await _write(sftp, content, target)
+    await _write(sftp, content, target=target)
 
 
-async def _copy_tree(sftp: asyncssh.SFTPClient, source: Path, target: str) -> None:
+async def _copy_tree(sftp: asyncssh.SFTPClient, source: Path, *, target: str) -> None:
     await _require_directory(sftp, target)
     for path in sorted(source.rglob("*")):
         place = posixpath.join(target, path.relative_to(source).as_posix())
         if path.is_dir():
             await _require_directory(sftp, place)
         else:
-            await _write(sftp, path.read_bytes(), place)
+            await _write(sftp, path.read_bytes(), target=place)
 
 
 async def _require_directory(sftp: asyncssh.SFTPClient, path: str) -> None:
@@ -92,7 +94,7 @@ async def _require_directory(sftp: asyncssh.SFTPClient, path: str) -> None:
     await sftp.makedirs(path, exist_ok=True)
 
 
-async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str) -> None:
+async def _write(sftp: asyncssh.SFTPClient, content: bytes, *, target: str) -> None:
     parent = posixpath.dirname(target)
     if parent:
         await sftp.makedirs(parent, exist_ok=True)

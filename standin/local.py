@@ -16,12 +16,13 @@ _CHUNK = 65536
 
 
 async def run(
-    command: str, inputs: Mapping[str, Any], environment: Mapping[str, str], output: Output
+    command: str, inputs: Mapping[str, Any], *, environment: Mapping[str, str], output: Output
 ) -> None:
-    """Run `command` as `inputs` say, with `environment` in addition; raises CommandError when it fails.
+    """Run `command` with the options in `inputs` and the additional variables in `environment`.
 
-    It ends when the command has and nobody holds its output any more, so a process that the command leaves
-    behind must write elsewhere. When cancelled, the command's process group is killed.
+    It returns when the command has ended and no process has the command's output open. So a process that the
+    command leaves behind must write to another file. When it is cancelled, it kills the command's process
+    group. Raises CommandError if the command fails.
     """
     interpreter = inputs.get("interpreter") or ["/bin/sh", "-c"]
     stdin = (inputs.get("stdin") or "").encode()
@@ -34,7 +35,8 @@ async def run(
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # A group of its own: the engine ends this program's group; what was left running goes on.
+            # The engine ends the process group of this program. Processes that the command leaves behind must
+            # go on, so they are in another group.
             process_group=0,
         )
     except (OSError, ValueError) as error:
@@ -46,8 +48,8 @@ async def run(
     try:
         await asyncio.gather(
             _feed(process, stdin),
-            _drain(process.stdout, STDOUT, output),
-            _drain(process.stderr, STDERR, output),
+            _drain(process.stdout, STDOUT, output=output),
+            _drain(process.stderr, STDERR, output=output),
         )
         status = await process.wait()
     except BaseException:
@@ -63,7 +65,7 @@ async def run(
         raise output.failure(f"exit status {status}", command)
 
 
-async def _drain(reader: asyncio.StreamReader, stream: int, output: Output) -> None:
+async def _drain(reader: asyncio.StreamReader, stream: int, *, output: Output) -> None:
     while data := await reader.read(_CHUNK):
         output.write(stream, data)
 
@@ -71,7 +73,7 @@ async def _drain(reader: asyncio.StreamReader, stream: int, output: Output) -> N
 async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
     if process.stdin is None:
         return
-    # A command need not read all that it is given.
+    # A command may end without reading all of its input.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for start in range(0, len(data), _CHUNK):
             process.stdin.write(data[start : start + _CHUNK])

@@ -1,10 +1,11 @@
-"""What a command writes: kept whole for the state, and shown line by line while it runs."""
+"""The output of a command: kept whole for the state, and shown line by line while the command runs."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 Log = Callable[[str], None]
 
@@ -12,7 +13,7 @@ STDOUT = 1
 STDERR = 2
 
 LONGEST_LOGGED_LINE = 32 * 1024
-"""A longer line is shown in pieces of so many bytes, so that nothing ever waits for its end."""
+"""Bytes. A longer line is shown in pieces of this size, so the display never waits for the end of a line."""
 
 _LOGGED = {
     "stdout": (STDOUT,),
@@ -23,19 +24,26 @@ _LOGGED = {
 
 
 @dataclass(frozen=True)
-class Reporter:
-    """Where an operation's lines go: `log` shows them while it lasts, `warn` for good."""
+class Operation:
+    """One request of the engine for one resource."""
 
     log: Log
+    """Shows a line for as long as the operation lasts."""
     warn: Log
+    """Shows a line as a warning, which stays."""
+    _: KW_ONLY
+    timeout: float | None = None
+    """The longest time for dialling, in seconds; None for no limit."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a command has started on another host. The operation can then no longer be cancelled."""
 
 
 class CommandError(Exception):
-    """An operation failed; the message is what the engine shows."""
+    """An operation failed. The engine shows the message."""
 
 
 class Output:
-    """Collects a command's two streams; `log` gets each line of those that `logging` names."""
+    """Collects the two streams of a command, and passes the lines of the streams in `logging` to `log`."""
 
     def __init__(self, logging: str | None, log: Log) -> None:
         self._logged = _LOGGED[logging or "stdoutAndStderr"]
@@ -45,7 +53,7 @@ class Output:
         self._pending = {STDOUT: bytearray(), STDERR: bytearray()}
 
     def write(self, stream: int, data: bytes) -> None:
-        """Take `data` of STDOUT or STDERR."""
+        """Add `data` to the stream STDOUT or STDERR."""
         self._streams[stream] += data
         self._both += data
         if stream not in self._logged:
@@ -61,7 +69,7 @@ class Output:
             self._show(line)
 
     def close(self) -> None:
-        """Show what ended without a newline."""
+        """Show the last line of each stream if it has no newline at its end."""
         for pending in self._pending.values():
             if pending:
                 self._show(bytes(pending))
@@ -72,10 +80,10 @@ class Output:
             self._log(line[start : start + LONGEST_LOGGED_LINE].rstrip(b"\r").decode(errors="replace"))
 
     def text(self, stream: int) -> str:
-        """A stream as it goes into the state: one newline at its end removed."""
+        """A stream as the state keeps it, without the newline at its end."""
         return self._streams[stream].decode(errors="replace").removesuffix("\n")
 
     def failure(self, reason: str, command: str) -> CommandError:
-        """The error for a command that ended with `reason`: the command and all that it wrote."""
+        """The error for a command that failed for `reason`, with the command and its whole output."""
         everything = self._both.decode(errors="replace")
         return CommandError(f"{reason}: running {json.dumps(command, ensure_ascii=False)}:\n{everything}")

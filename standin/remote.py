@@ -1,4 +1,4 @@
-"""Runs commands on another machine, over SSH."""
+"""Runs commands on another machine over SSH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.packet import String
 
 from standin.connection import connected
-from standin.output import STDERR, STDOUT, CommandError, Log, Output, Reporter
+from standin.output import STDERR, STDOUT, CommandError, Log, Operation, Output
 
 _NOT_ACCEPTED = (
     "Unable to set '%s'. This only works if your SSH server is configured to accept these variables via"
@@ -23,18 +23,21 @@ _NOT_ACCEPTED = (
 async def run(
     command: str,
     inputs: Mapping[str, Any],
+    *,
     optional_environment: Mapping[str, str],
     output: Output,
-    reporter: Reporter,
-    timeout: float | None,
+    operation: Operation,
 ) -> None:
-    """Run `command` on the host of `inputs["connection"]`; raises CommandError when it fails.
+    """Run `command` on the host in `inputs["connection"]`. Raises CommandError if it fails.
 
-    The host must accept every variable of `inputs["environment"]`; of `optional_environment` it may refuse
-    any, which is a warning. `timeout`, in seconds, bounds the dialling.
+    The host must accept every variable in `inputs["environment"]`. It may refuse a variable in
+    `optional_environment`, which gives a warning. Sets `operation.started` after dialling: the command may go
+    on after a lost connection, so an interrupted update waits for its result, as with the official plugin.
     """
-    async with connected(inputs["connection"], reporter.log, timeout) as ssh:
-        session = _Session(inputs.get("environment") or {}, optional_environment, output, reporter.warn)
+    async with connected(inputs["connection"], operation) as ssh:
+        operation.started.set()
+        environment = inputs.get("environment") or {}
+        session = _Session(environment, optional_environment, output=output, warn=operation.warn)
         try:
             channel, _ = await ssh.create_session(lambda: session, command, encoding=None, request_pty=False)
             stdin = inputs.get("stdin") or ""
@@ -51,10 +54,10 @@ async def run(
 
 
 class _Session(asyncssh.SSHClientSession[bytes]):
-    """One command's session: hands over its output, and remembers how it ended."""
+    """The session of one command. It passes on the output and remembers how the command ended."""
 
     def __init__(
-        self, environment: Mapping[str, str], optional: Mapping[str, str], output: Output, warn: Log
+        self, environment: Mapping[str, str], optional: Mapping[str, str], *, output: Output, warn: Log
     ) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.reason = "wait: remote command exited without exit status or exit signal"
@@ -62,12 +65,14 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self._optional = optional
         self._output = output
         self._warn = warn
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """Take care that the variables are set, and answered for, between the opening and the command.
+        """Make the channel set the variables, and check each answer, before it starts the command.
 
-        asyncssh itself sends variables without asking for an answer, so that a refusal would go unseen.
+        asyncssh itself asks for no answer when it sets a variable, so a refusal would go unnoticed.
         """
+        self._channel = chan
         ask: Callable[..., Awaitable[bool | None]] = chan._make_request
 
         async def with_environment(request: bytes, *args: bytes) -> bool | None:
@@ -85,18 +90,18 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         chan._make_request = with_environment  # type: ignore[method-assign]
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        """Output of the command."""
+        """Keep output of the command."""
         self._output.write(STDERR if datatype == EXTENDED_DATA_STDERR else STDOUT, data)
 
     def exit_status_received(self, status: int) -> None:
-        """The command ended by itself."""
+        """Remember the exit status of the command."""
         self.reason = f"Process exited with status {status}" if status else ""
 
-    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        """The command was killed."""
-        self.reason = f"Process exited from signal {signal}"
-
     def connection_lost(self, exc: Exception | None) -> None:
-        """The channel is closed, orderly or not; only now is all output here."""
+        """Mark the end. All output has arrived only when the channel is closed."""
+        # Not by `exit_signal_received`, which asyncssh calls with four positional arguments.
+        exit_signal = self._channel.get_exit_signal() if self._channel else None
+        if exit_signal is not None:
+            self.reason = f"Process exited from signal {exit_signal[0]}"
         if not self.ended.done():
             self.ended.set_result(None)

@@ -1,4 +1,4 @@
-"""The resources: their inputs, defaults and rules, and what a change of them means."""
+"""The resources: their inputs, defaults and rules, and the effect of a changed input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPLACING = "triggers"
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of an input: its types, and how an error names them."""
+    """The types that an input may have, and their name in an error."""
 
     types: tuple[type, ...]
     name: str
@@ -77,11 +77,11 @@ _CONNECTION_DEFAULTS: Values = {"user": "root", "port": 22.0, "dialErrorLimit": 
 _NOT_SERVED = ("assetPaths", "archivePaths")
 
 Failure = tuple[str, str]
-"""A path and what is wrong there."""
+"""A path and the fault of the value there."""
 
 
 def refusal(token: str) -> str:
-    """The error for a type or function that is not served."""
+    """The error for a type or function that the stand-in does not serve."""
     return (
         f"{token} is not served by the stand-in for the Command plugin, only {', '.join(INPUTS)} are;"
         " use a machine that can download the official plugin, or one of those"
@@ -92,7 +92,7 @@ def check(token: str, inputs: Values) -> tuple[Values, list[Failure]]:
     """The inputs with defaults filled in and the connection marked secret, and every fault found."""
     failures: list[Failure] = []
     checked = {name: value for name, value in inputs.items() if value is not None}
-    _check_fields(checked, INPUTS[token], "", failures)
+    _check_fields(checked, INPUTS[token], path="", failures=failures)
     for name in _REQUIRED[token]:
         if name not in checked:
             failures.append((name, f"{name} is required"))
@@ -115,7 +115,7 @@ def _is_source(value: Any) -> bool:
 
 
 def _check_fields(
-    fields: Mapping[str, Any], kinds: Mapping[str, Kind], path: str, failures: list[Failure]
+    fields: Mapping[str, Any], kinds: Mapping[str, Kind], *, path: str, failures: list[Failure]
 ) -> None:
     for name, value in fields.items():
         kind = kinds.get(name)
@@ -134,19 +134,19 @@ def _checked_connection(value: Any, failures: list[Failure]) -> Any:
     )
     if not isinstance(connection, dict) or values.SIGNATURE in connection:
         return values.secret(value)
-    checked = _with_defaults(connection, "connection.", failures)
+    checked = _with_defaults(connection, "connection.", failures=failures)
     proxy = values.revealed(connection.get("proxy"))
     if isinstance(proxy, dict):
-        checked["proxy"] = _with_defaults(proxy, "connection.proxy.", failures)
+        checked["proxy"] = _with_defaults(proxy, "connection.proxy.", failures=failures)
     return values.secret(checked)
 
 
-def _with_defaults(connection: Mapping[str, Any], path: str, failures: list[Failure]) -> Values:
+def _with_defaults(connection: Mapping[str, Any], path: str, *, failures: list[Failure]) -> Values:
     given = {name: value for name, value in connection.items() if value is not None}
     kinds = dict(_CONNECTION_INPUTS)
     if path == "connection.":
         kinds["proxy"] = MAP
-    _check_fields(given, kinds, path, failures)
+    _check_fields(given, kinds, path=path, failures=failures)
     if "host" not in given:
         failures.append((f"{path}host", f"{path}host is required"))
     return {**_CONNECTION_DEFAULTS, **given}
@@ -161,34 +161,35 @@ class Change:
 
     @property
     def replaces(self) -> bool:
-        """Whether the resource is made anew because of it."""
+        """Whether the change replaces the resource."""
         return re.match(r"\w+", self.path).group() == REPLACING  # type: ignore[union-attr]
 
 
 def changes(old: Values, new: Values) -> list[Change]:
-    """What differs between two sets of inputs, sorted by path; an unknown counts as different."""
-    return sorted(_changes(values.revealed(old), values.revealed(new), ""), key=lambda change: change.path)
+    """The differences between two sets of inputs, sorted by path. An unknown value counts as different."""
+    found = _changes(values.revealed(old), values.revealed(new), path="")
+    return sorted(found, key=lambda change: change.path)
 
 
-def _changes(old: Any, new: Any, path: str) -> Iterator[Change]:
+def _changes(old: Any, new: Any, *, path: str) -> Iterator[Change]:
     if isinstance(old, dict) and isinstance(new, dict) and not {values.SIGNATURE} & (old.keys() | new.keys()):
         for name in old.keys() | new.keys():
-            yield from _member(old, new, name, _joined(path, name))
+            yield from _member(old, new, key=name, path=_joined(path, name))
     elif isinstance(old, list) and isinstance(new, list):
         olds, news = dict(enumerate(old)), dict(enumerate(new))
         for index in olds.keys() | news.keys():
-            yield from _member(olds, news, index, f"{path}[{index}]")
+            yield from _member(olds, news, key=index, path=f"{path}[{index}]")
     elif old != new or values.has_unknown(new):
         yield Change(path, "update")
 
 
-def _member(old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any, path: str) -> Iterator[Change]:
+def _member(old: Mapping[Any, Any], new: Mapping[Any, Any], *, key: Any, path: str) -> Iterator[Change]:
     if key not in old:
         yield Change(path, "add")
     elif key not in new:
         yield Change(path, "delete")
     else:
-        yield from _changes(old[key], new[key], path)
+        yield from _changes(old[key], new[key], path=path)
 
 
 def _joined(path: str, name: str) -> str:

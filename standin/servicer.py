@@ -1,9 +1,13 @@
-"""The engine's protocol: requests answered by `schema` and `operations`, failures by their message alone."""
+"""The engine's protocol: each request is answered by `schema` or `operations`.
+
+The answer to a failure has its message and no traceback.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -18,7 +22,7 @@ from pulumi.runtime.proto import (
 )
 
 from standin import operations, schema
-from standin.output import CommandError, Reporter
+from standin.output import CommandError, Operation
 from standin.values import from_struct, to_struct
 
 T = TypeVar("T")
@@ -35,13 +39,13 @@ _DIFF_KINDS = {
 
 
 class EngineLog:
-    """Sends lines to the engine's display, in order, without holding up whoever writes them."""
+    """Sends lines to the engine's display, in order. A writer does not wait until a line is sent."""
 
     def __init__(self, engine: grpc.aio.Channel | None) -> None:
         self._stub = engine_pb2_grpc.EngineStub(engine) if engine is not None else None
 
-    def reporter(self, urn: str) -> tuple[Reporter, Callable[[], Awaitable[None]]]:
-        """A reporter for one resource, and what waits until its lines have been sent."""
+    def operation(self, urn: str) -> tuple[Operation, Callable[[], Awaitable[None]]]:
+        """An operation for one resource, and a function that waits until its lines have been sent."""
         queue: asyncio.Queue[engine_pb2.LogRequest | None] = asyncio.Queue()
         sender = asyncio.create_task(self._send(queue))
 
@@ -57,7 +61,7 @@ class EngineLog:
             queue.put_nowait(None)
             await sender
 
-        return Reporter(enqueue(engine_pb2.INFO, True), enqueue(engine_pb2.WARNING, False)), finish
+        return Operation(enqueue(engine_pb2.INFO, True), enqueue(engine_pb2.WARNING, False)), finish
 
     async def _send(self, queue: asyncio.Queue[engine_pb2.LogRequest | None]) -> None:
         while (request := await queue.get()) is not None:
@@ -65,17 +69,17 @@ class EngineLog:
                 try:
                     await self._stub.Log(request)
                 except grpc.RpcError:
-                    # The engine is gone or ending: a command that ends well matters more than what it says.
+                    # The engine is gone or ending. The command goes on without a display of its output.
                     self._stub = None
 
 
 class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
-    """Serves the resources of `schema.INPUTS`; any number of operations at a time."""
+    """Serves the resources in `schema.INPUTS`. Any number of operations may run at a time."""
 
     def __init__(self, version: str, log: EngineLog) -> None:
         self._version = version
         self._log = log
-        self._cancellable: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], Operation] = {}
 
     async def GetPluginInfo(self, request: Any, context: Context) -> plugin_pb2.PluginInfo:  # noqa: N802
         """The version the engine asked for."""
@@ -90,11 +94,11 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     async def Configure(self, request: Any, context: Context) -> provider_pb2.ConfigureResponse:  # noqa: N802
-        """What this provider can be sent."""
+        """Tell the engine what it may send."""
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=False)
 
     async def Check(self, request: Any, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
-        """Defaults and faults of a resource's inputs."""
+        """The inputs of a resource with defaults, and their faults."""
         token = await _token(request.urn, context)
         inputs, failures = schema.check(token, from_struct(request.news))
         return provider_pb2.CheckResponse(
@@ -103,7 +107,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     async def Diff(self, request: Any, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
-        """Which inputs differ, and whether that replaces the resource."""
+        """The inputs that differ, and whether the difference replaces the resource."""
         token = await _token(request.urn, context)
         kept = schema.INPUTS[token]
         old = from_struct(request.old_inputs if request.HasField("old_inputs") else request.olds)
@@ -124,7 +128,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     async def Create(self, request: Any, context: Context) -> provider_pb2.CreateResponse:  # noqa: N802
-        """Run what a new resource runs."""
+        """Run the command of a new resource."""
         token = await _token(request.urn, context)
         inputs = from_struct(request.properties)
         resource_id = operations.new_id(token, request.urn.rsplit("::", 1)[-1])
@@ -134,12 +138,12 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
             state = await self._operate(
                 request,
                 context,
-                lambda reporter, timeout: operations.create(token, inputs, reporter, timeout),
+                work=lambda operation: operations.create(token, inputs, operation=operation),
             )
         return provider_pb2.CreateResponse(id=resource_id, properties=to_struct(state))
 
     async def Update(self, request: Any, context: Context) -> provider_pb2.UpdateResponse:  # noqa: N802
-        """Run what a changed resource runs."""
+        """Run the command of a changed resource."""
         token = await _token(request.urn, context)
         old, inputs = from_struct(request.olds), from_struct(request.news)
         if request.preview:
@@ -148,21 +152,23 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
             state = await self._operate(
                 request,
                 context,
-                lambda reporter, timeout: operations.update(token, old, inputs, reporter, timeout),
+                work=lambda operation: operations.update(token, inputs, old=old, operation=operation),
             )
         return provider_pb2.UpdateResponse(properties=to_struct(state))
 
     async def Delete(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
-        """Run what a resource runs at its end."""
+        """Run the command of a resource that is deleted."""
         token = await _token(request.urn, context)
         state = from_struct(request.properties)
         await self._operate(
-            request, context, lambda reporter, timeout: operations.delete(token, state, reporter, timeout)
+            request,
+            context,
+            work=lambda operation: operations.delete(token, state, operation=operation),
         )
         return empty_pb2.Empty()
 
     async def Read(self, request: Any, context: Context) -> provider_pb2.ReadResponse:  # noqa: N802
-        """Nothing is read from anywhere: what is stored is true."""
+        """Return the stored state. Nothing is read from a host."""
         await _token(request.urn, context)
         return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
@@ -178,26 +184,28 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
                 ]
             )
         result = await self._operate(
-            request, context, lambda reporter, timeout: operations.invoke(arguments, reporter)
+            request, context, work=lambda operation: operations.invoke(arguments, operation)
         )
         return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
 
     async def Cancel(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
-        """Stop what can be stopped: local commands and dialling. A remote command is waited for."""
-        for task in self._cancellable:
-            task.cancel()
+        """Stop local commands, copies and dialling. A remote command that has started goes on."""
+        for task, operation in self._running.items():
+            if not operation.started.is_set():
+                task.cancel()
         return empty_pb2.Empty()
 
     async def _operate(
         self,
         request: Any,
         context: Context,
-        operation: Callable[[Reporter, float | None], Coroutine[Any, Any, T]],
+        *,
+        work: Callable[[Operation], Coroutine[Any, Any, T]],
     ) -> T:
-        reporter, finish = self._log.reporter(getattr(request, "urn", ""))
-        timeout = getattr(request, "timeout", 0) or None
-        task = asyncio.create_task(operation(reporter, timeout))
-        self._cancellable.add(task)
+        operation, finish = self._log.operation(getattr(request, "urn", ""))
+        operation = replace(operation, timeout=getattr(request, "timeout", 0) or None)
+        task = asyncio.create_task(work(operation))
+        self._running[task] = operation
         try:
             return await task
         except CommandError as error:
@@ -209,12 +217,12 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
                 await context.abort(grpc.StatusCode.CANCELLED, "context canceled")
             raise
         finally:
-            self._cancellable.discard(task)
+            del self._running[task]
             await finish()
 
 
 async def _token(urn: str, context: Context) -> str:
-    """The resource type of a URN, without its parents' types; an error for one that is not served."""
+    """The resource type in a URN, without the parents' types. Aborts the request if it is not served."""
     token = urn.split("::")[2].rsplit("$", 1)[-1]
     if token not in schema.INPUTS or token == schema.LOCAL_RUN:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, schema.refusal(token))

@@ -1,7 +1,8 @@
 """Property values as plain Python, with secrets and unknowns marked.
 
-The engine marks a special value by a dict with a signature; such dicts are kept as they are, so that what a
-resource was given goes back into the state unchanged (an asset with its hash, a secret as a secret).
+The engine marks a special value, such as a secret or an asset, by a dict with a signature. These dicts are
+kept as they are, so that the inputs of a resource go into the state unchanged: an asset with its hash, a
+secret as a secret.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
 
 
 def secret(value: Any) -> Any:
-    """`value`, marked secret (once)."""
+    """`value` marked as a secret, unless it is marked already."""
     if _signature(value) == SECRET:
         return value
     return {SIGNATURE: SECRET, "value": value}
 
 
 def revealed(value: Any) -> Any:
-    """`value` without the marks of secrets and outputs, at any depth; an unknown output becomes UNKNOWN."""
+    """`value` without the marks of secrets and outputs at any depth. An unknown output becomes UNKNOWN."""
     match _signature(value):
         case "" if isinstance(value, dict):
             return {name: revealed(item) for name, item in value.items()}
@@ -56,7 +57,7 @@ def revealed(value: Any) -> Any:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether `value` is, or holds, something not known yet. Only previews have such."""
+    """Whether `value` is or contains an unknown value. Only previews have unknown values."""
     value = revealed(value)
     if isinstance(value, dict):
         return any(has_unknown(item) for item in value.values())

@@ -1,1 +1,1 @@
-"""What sets up the Pulumi CLI and the Command plugin; not part of the library and never installed with it."""
+"""Sets up the Pulumi CLI and the Command plugin. Not a part of the installed library."""

@@ -1,7 +1,7 @@
-"""What a `pulumi` that was killed, or failed, leaves in the lab's backend: a lock, operations that it had
-begun, resources that depend on others which are gone.
+"""Repairs the state of the lab's stack after a `pulumi` that was killed or that failed.
 
-Everything the lab's stack runs may be run again, so all of it can go.
+Such a run can leave a lock, operations that it had begun, and resources that depend on resources that are
+gone. All of these can be removed, because every operation of the lab's stack may be run again.
 
     python -m toolchain.repair DIRECTORY PULUMI
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def stale_locks(backend: Path) -> list[Path]:
-    """Locks of processes of this machine that do not run any more."""
+    """The locks of processes that ran on this machine and have ended."""
     stale = []
     for path in sorted((backend / ".pulumi" / "locks").rglob("*.json")):
         lock = json.loads(path.read_text("utf-8"))
@@ -28,7 +28,7 @@ def stale_locks(backend: Path) -> list[Path]:
 
 
 def _latest(backend: Path) -> dict[str, Any]:
-    """The state of the stack `lab`; empty before its first deployment."""
+    """The state of the stack `lab`, which is empty before the first deployment."""
     path = backend / ".pulumi" / "stacks" / "habla" / "lab.json"
     if not path.is_file():
         return {}
@@ -37,14 +37,15 @@ def _latest(backend: Path) -> dict[str, Any]:
 
 
 def has_begun_operations(backend: Path) -> bool:
-    """Whether the state of the stack `lab` has operations whose end nobody saw."""
+    """Whether the state of the stack `lab` has operations without a known result."""
     return bool(_latest(backend).get("pending_operations"))
 
 
 def has_lost_dependencies(backend: Path) -> bool:
-    """Whether a resource depends on one that is gone; the engine then refuses to work.
+    """Whether a resource depends on one that is gone. The engine then refuses to work.
 
-    `up --continue-on-error` leaves that when it skips a change and deletes what the change was to leave.
+    `up --continue-on-error` can leave such a state: it skips the change of a resource, and then deletes
+    another one that the change would have made unnecessary.
     """
     resources = _latest(backend).get("resources") or []
     there = {resource["urn"] for resource in resources}
@@ -52,26 +53,26 @@ def has_lost_dependencies(backend: Path) -> bool:
 
 
 def main(backend: Path, pulumi: str) -> int:
-    """Repair the backend; says what it did, and nothing when there was nothing to do."""
+    """Repair the backend and print each repair. Returns the exit status of the last command that was run."""
     locks = stale_locks(backend)
     for path in locks:
         path.unlink()
     if locks:
         print("habla: an earlier run was killed; its lock on the lab's stack is removed")
     if has_lost_dependencies(backend):
-        print("habla: an earlier run failed half-way; what is gone is forgotten")
+        print("habla: an earlier run failed half-way; resources that are gone are removed from the state")
         status = _run(pulumi, "state", "repair", "--stack", "lab", "--yes")
         if status != 0:
             return status
     if has_begun_operations(backend):
-        print("habla: an earlier run was killed; what it had begun is done again")
+        print("habla: an earlier run was killed; its unfinished operations will be done again")
         words = "refresh --stack lab --yes --clear-pending-creates --skip-preview --suppress-outputs"
         return _run(pulumi, *words.split(), "--suppress-permalink")
     return 0
 
 
 def _run(*command: str) -> int:
-    """Silent, unless it fails."""
+    """Run a command and return its exit status. Its output is shown only if it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         os.write(2, done.stdout)

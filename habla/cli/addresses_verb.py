@@ -1,33 +1,20 @@
-"""``habla addresses``: the address plan, with what is free in each role."""
+"""``habla addresses``: the address plan, and how many addresses are free in each role."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from habla.plan import plan_stack_addresses
 from habla.plan.stack_files import read_held, write_held
 from habla.settings import held_addresses_path, read_stack
 
-__all__ = ["add_verb"]
+__all__ = ["run"]
 
 
-def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "addresses",
-        parents=[common],
-        help="print the address plan",
-        description="Prints which host has which internal address, by role, and what is free. A host "
-        "keeps its address while it stands in stacks/addresses.ENV.yaml, where `pulumi up` writes it.",
-    )
-    parser.add_argument("--write", action="store_true", help="write the plan down without deploying it")
-    parser.set_defaults(run=_run)
-
-
-def _run(root: Path, options: argparse.Namespace) -> int:
+def run(root: Path, options: argparse.Namespace) -> int:
+    """Print the plan, and write it to the stack's address file if ``--write`` is given."""
     held = read_held(root, options.stack)
     plan = plan_stack_addresses(read_stack(root, options.stack), held)
     print(f"network {plan.network}")

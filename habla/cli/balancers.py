@@ -1,4 +1,4 @@
-"""What the HAProxy instances of a stack say about their servers, asked at their stats pages."""
+"""The state of the servers behind HAProxy, read from the stats pages of a stack's instances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
@@ -15,7 +15,7 @@ from habla.plan import FleetPlan, HostPlan
 
 __all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
 
-# Runs on a front host, with INSTANCE=PORT of each statistics page as its words; Python 3.9.
+# Runs on a front host, on Python 3.9 or newer. Its arguments are INSTANCE=PORT of each statistics page.
 _ASK = """\
 import json, subprocess, sys, urllib.request
 answers = {}
@@ -33,30 +33,36 @@ print(json.dumps({"stats": answers, "addresses": addresses}))
 
 @dataclass(frozen=True)
 class ServerState:
-    """One server as one instance sees it. state: HAProxy's word. check: the last one, in a few words."""
+    """One server as one HAProxy instance sees it."""
 
     instance: str
     backend: str
+    _: KW_ONLY
     server: str
     state: str
+    """The state in HAProxy's words, such as ``UP`` or ``DRAIN``."""
     sessions: int
     queue: int
     check: str
+    """The result of the last health check, in a few words."""
 
     @property
     def drained(self) -> bool:
-        """Whether it gets nothing new: ``DRAIN`` in 2.x, ``NOLB`` in 1.3; or it is down."""
+        """Whether HAProxy sends it nothing new: it is drained (``DRAIN`` in 2.x, ``NOLB`` in 1.3) or down."""
         return self.state.startswith(("DRAIN", "NOLB", "DOWN", "MAINT"))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a front host said. faults: instances that do not answer, with why. addresses: its own."""
+    """The answer of one front host."""
 
     host: str
     servers: tuple[ServerState, ...] = ()
+    _: KW_ONLY
     faults: Mapping[str, str] | None = None
+    """The instances that do not answer, with the reason. The key is empty if the host cannot be reached."""
     addresses: tuple[str, ...] = ()
+    """The IPv4 addresses that the host has."""
 
 
 def fronts(plan: FleetPlan) -> list[str]:
@@ -87,10 +93,10 @@ def _pages(host: HostPlan) -> dict[str, int]:
 
 
 def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
-    # The stats page and not the socket: that of 1.3.14.10 is not safe to ask.
+    # The stats page, because a query on the stats socket is not safe in 1.3.14.10.
     command = f"python3 - {' '.join(f'{name}={port}' for name, port in pages.items())}"
     try:
-        found: dict[str, Any] = json.loads(shells.run(host, command, _ASK))
+        found: dict[str, Any] = json.loads(shells.run(host, command, stdin=_ASK))
     except UnreachableError as error:
         return Answer(host, faults={"": str(error)})
     servers: list[ServerState] = []
@@ -100,29 +106,29 @@ def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
             servers += parse_stats(instance, text)
         else:
             faults[instance] = text
-    # 1.3 lists backends backwards.
+    # 1.3 lists the backends in reverse order.
     servers.sort(key=lambda item: (item.instance != "www", item.backend, item.server))
-    return Answer(host, tuple(servers), faults, tuple(found["addresses"]))
+    return Answer(host, tuple(servers), faults=faults, addresses=tuple(found["addresses"]))
 
 
 def parse_stats(instance: str, text: str) -> Iterator[ServerState]:
-    """The servers of the statistics as CSV, of either dialect."""
+    """The servers in the CSV of a stats page of HAProxy 1.3 or 2.x."""
     for row in csv.DictReader(io.StringIO(text.removeprefix("# "))):
         if row["svname"] in ("FRONTEND", "BACKEND"):
             continue
         yield ServerState(
             instance,
             row["pxname"],
-            row["svname"],
-            row["status"],
-            int(row["scur"] or 0),
-            int(row["qcur"] or 0),
-            _check(row),
+            server=row["svname"],
+            state=row["status"],
+            sessions=int(row["scur"] or 0),
+            queue=int(row["qcur"] or 0),
+            check=_check(row),
         )
 
 
 def _check(row: Mapping[str, str]) -> str:
-    """2.x says what the last check found; 1.3 only how many failed, and when the state last changed."""
+    """The result of the last check. 1.3 reports only the failed checks and the time of the last change."""
     if row.get("check_status"):
         code = f"/{row['check_code']}" if row.get("check_code", "0") not in ("", "0") else ""
         return f"{row['check_status'].removeprefix('* ')}{code} in {row.get('check_duration') or 0} ms"

@@ -1,4 +1,4 @@
-"""``habla drain HOST`` and ``habla undrain HOST``: out of rotation and back, without a reload."""
+"""``habla drain HOST`` and ``habla undrain HOST``: out of rotation and back, without a reload of HAProxy."""
 
 from __future__ import annotations
 
@@ -6,72 +6,54 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
-from habla.cli.ssh import Shells, add_identity, shells
+from habla.cli.ssh import Shells, shells
 from habla.errors import Fault, HablaError, SettingsError
 from habla.model.drain_flags import BY_HAND, BY_SETTING
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
-__all__ = ["add_verbs"]
+__all__ = ["drain", "undrain"]
 
-# Seconds in which every HAProxy has asked the host: it does so every two.
+# Seconds after which every HAProxy must have noticed a change. HAProxy asks each host every two seconds.
 _SEEN = 15.0
 
 
-def add_verbs(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add both verbs to the command line."""
-    drain = verbs.add_parser(
-        "drain",
-        parents=[common],
-        help="let HAProxy send a host nothing new",
-        description="Takes a host out of rotation: HAProxy sends it no new request or connection, and lets "
-        "those that are there finish. A front host gives the shared address to the other one. Lasts over "
-        "reboots and `pulumi up` until `habla undrain HOST`.",
-    )
-    drain.add_argument(
-        "--wait",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="then wait so long for requests and connections that are there to end",
-    )
-    undrain = verbs.add_parser(
-        "undrain", parents=[common], help="put a drained host back", description="Puts a drained host back."
-    )
-    for parser, run in ((drain, _drain), (undrain, _undrain)):
-        parser.add_argument("host", metavar="HOST")
-        add_identity(parser)
-        parser.set_defaults(run=run)
+def drain(root: Path, options: argparse.Namespace) -> int:
+    """Drain a host and wait until HAProxy sends it nothing new.
 
-
-def _drain(root: Path, options: argparse.Namespace) -> int:
+    With ``--wait`` it also waits for the present requests and connections to end; the exit status is 1 if
+    some are left at the deadline.
+    """
     plan = load_plan(root, options.stack)
     host = _drainable(plan, options.host)
-    with shells(root, plan, options.identity) as reached:
+    with shells(root, plan, identity=options.identity) as reached:
         reached.run(host, f"touch {BY_HAND}")
+        rotation = _Rotation(plan, reached, host)
         if _shares(plan, host):
-            _until_elsewhere(plan, reached, host)
+            rotation.await_address_elsewhere()
         if not _balanced(plan, host):
             return 0
-        _until(plan, reached, host, lambda server: server.drained, "still in rotation")
+        rotation.await_state(lambda server: server.drained, failure="still in rotation")
         print(f"{host} is drained: HAProxy sends it nothing new")
-        return _wait_idle(plan, reached, host, options.wait)
+        return rotation.await_idle(options.wait)
 
 
-def _undrain(root: Path, options: argparse.Namespace) -> int:
+def undrain(root: Path, options: argparse.Namespace) -> int:
+    """Put a drained host back and wait until HAProxy uses it again."""
     plan = load_plan(root, options.stack)
     host = _drainable(plan, options.host)
-    with shells(root, plan, options.identity) as reached:
+    with shells(root, plan, identity=options.identity) as reached:
         if reached.run(host, f"rm -f {BY_HAND}; test ! -e {BY_SETTING} || echo yes").strip():
-            words = (
-                f"{host} stays drained by the stack's settings: set hosts.{host}.drained to false, pulumi up"
+            raise HablaError(
+                f"{host} stays drained because the settings of the stack say so: "
+                f"set hosts.{host}.drained to false and run pulumi up"
             )
-            raise HablaError(words)
-        _until(plan, reached, host, lambda server: server.state.startswith("UP"), "not back in rotation")
+        rotation = _Rotation(plan, reached, host)
+        rotation.await_state(lambda server: server.state.startswith("UP"), failure="not back in rotation")
     print(f"{host} is in rotation")
     return 0
 
@@ -79,10 +61,9 @@ def _undrain(root: Path, options: argparse.Namespace) -> int:
 def _drainable(plan: FleetPlan, host: str) -> str:
     known = [name for name in plan.hosts if _balanced(plan, name) or _shares(plan, name)]
     if host not in known:
-        rule = f"what HAProxy sends requests to, or shares its address: {', '.join(known) or 'none'}"
-        raise SettingsError(
-            [Fault("HOST", "cannot be drained", value=host, rule=rule, fix="choose one of these")]
-        )
+        rule = f"hosts with a service behind HAProxy or a shared address: {', '.join(known) or 'none'}"
+        fault = Fault("HOST", "the host cannot be drained", value=host, rule=rule, fix="choose one of these")
+        raise SettingsError([fault])
     return host
 
 
@@ -94,57 +75,75 @@ def _shares(plan: FleetPlan, host: str) -> bool:
     return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
 
 
-def _until_elsewhere(plan: FleetPlan, reached: Shells, host: str) -> None:
-    """Wait until another front host has the shared address. Raises HablaError at the deadline."""
-    address = next(address for address, hosts in shared_addresses(plan).items() if host in hosts)
-    deadline = time.monotonic() + _SEEN
-    while True:
-        holders = [answer.host for answer in ask(reached, plan) if address in answer.addresses]
-        if holders and host not in holders:
-            print(f"{host} is drained: {', '.join(holders)} has the shared address {address}")
-            return
-        if time.monotonic() > deadline:
-            words = f"after {_SEEN:.0f} s {', '.join(holders) or 'nobody'} has the shared address {address}"
-            raise HablaError(f"{host}: {words}; is another front host up and not drained? see habla status")
-        time.sleep(0.5)
+@dataclass(frozen=True)
+class _Rotation:
+    """One host as the HAProxy instances of the stack see it."""
 
+    plan: FleetPlan
+    shells: Shells
+    host: str
 
-def _until(
-    plan: FleetPlan, reached: Shells, host: str, reached_state: Callable[[ServerState], bool], what: str
-) -> None:
-    """Wait until every HAProxy that answers sees the host so. Raises HablaError at the deadline."""
-    deadline = time.monotonic() + _SEEN
-    while True:
-        answers = ask(reached, plan)
-        servers = _of(answers, host)
-        late = sorted({f"{item.instance}/{item.backend}" for item in servers if not reached_state(item)})
-        if not late:
-            for answer in answers:
-                for words in (answer.faults or {}).values():
-                    print(f"habla: {answer.host} could not be asked: {words}", file=sys.stderr)
-            return
-        if time.monotonic() > deadline:
-            raise HablaError(f"{host}: {what} after {_SEEN:.0f} s in {', '.join(late)}; see habla status")
-        time.sleep(0.5)
+    def await_address_elsewhere(self) -> None:
+        """Wait until another front host has the shared address. Raises HablaError at the deadline."""
+        shared = shared_addresses(self.plan).items()
+        address = next(address for address, hosts in shared if self.host in hosts)
+        deadline = time.monotonic() + _SEEN
+        while True:
+            holders = [answer.host for answer in self._ask() if address in answer.addresses]
+            names = ", ".join(holders)
+            if holders and self.host not in holders:
+                print(f"{self.host} is drained: {names} has the shared address {address}")
+                return
+            if time.monotonic() > deadline:
+                raise HablaError(
+                    f"{self.host}: after {_SEEN:.0f} s {names or 'no host'} has the shared address "
+                    f"{address}; check with habla status that another front host is up and not drained"
+                )
+            time.sleep(0.5)
 
+    def await_state(self, wanted: Callable[[ServerState], bool], *, failure: str) -> None:
+        """Wait until every HAProxy that answers sees the host in the wanted state.
 
-def _wait_idle(plan: FleetPlan, reached: Shells, host: str, seconds: float) -> int:
-    deadline = time.monotonic() + seconds
-    shown = 0.0
-    while True:
-        busy = [item for item in _of(ask(reached, plan), host) if item.sessions]
-        words = ", ".join(f"{item.backend} {item.sessions}" for item in busy)
-        if not busy:
-            print(f"{host} has no request or connection left")
-            return 0
-        if time.monotonic() >= deadline:
-            print(f"{host} still has: {words}")
-            return 0 if seconds == 0 else 1
-        if time.monotonic() - shown > 5:
-            shown = time.monotonic()
-            print(f"habla: waiting for {words}", file=sys.stderr)
-        time.sleep(1)
+        failure: the words for a host in another state. Raises HablaError with them at the deadline.
+        """
+        deadline = time.monotonic() + _SEEN
+        while True:
+            answers = self._ask()
+            servers = self._servers(answers)
+            late = sorted({f"{item.instance}/{item.backend}" for item in servers if not wanted(item)})
+            if not late:
+                for answer in answers:
+                    for words in (answer.faults or {}).values():
+                        print(f"habla: {answer.host} could not be asked: {words}", file=sys.stderr)
+                return
+            if time.monotonic() > deadline:
+                places = ", ".join(late)
+                raise HablaError(f"{self.host}: {failure} after {_SEEN:.0f} s in {places}; see habla status")
+            time.sleep(0.5)
 
+    def await_idle(self, seconds: float) -> int:
+        """Wait for the host's requests and connections to end, and return the exit status.
 
-def _of(answers: list[Answer], host: str) -> list[ServerState]:
-    return [item for answer in answers for item in answer.servers if item.server == host]
+        seconds: the longest wait. With 0 it only prints the requests and connections that are left.
+        """
+        deadline = time.monotonic() + seconds
+        shown = 0.0
+        while True:
+            busy = [item for item in self._servers(self._ask()) if item.sessions]
+            words = ", ".join(f"{item.backend} {item.sessions}" for item in busy)
+            if not busy:
+                print(f"{self.host} has no request or connection left")
+                return 0
+            if time.monotonic() >= deadline:
+                print(f"{self.host} still has: {words}")
+                return 0 if seconds == 0 else 1
+            if time.monotonic() - shown > 5:
+                shown = time.monotonic()
+                print(f"habla: waiting for {words}", file=sys.stderr)
+            time.sleep(1)
+
+    def _ask(self) -> list[Answer]:
+        return ask(self.shells, self.plan)
+
+    def _servers(self, answers: list[Answer]) -> list[ServerState]:
+        return [item for answer in answers for item in answer.servers if item.server == self.host]

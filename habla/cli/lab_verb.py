@@ -1,4 +1,4 @@
-"""``habla lab``: what the lab of a stack runs, and how to reach it."""
+"""``habla lab``: a summary of the lab of a stack, and a shell on its hosts."""
 
 from __future__ import annotations
 
@@ -16,46 +16,34 @@ from habla.model.service import Forward
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
-__all__ = ["add_verb"]
+__all__ = ["ssh", "summary"]
 
 
-def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser("lab", help="what the lab runs and how to reach it")
-    subverbs = parser.add_subparsers(dest="subverb", required=True, metavar="VERB")
-    summary = subverbs.add_parser(
-        "summary", parents=[common], help="print hosts, addresses, services and how to reach them"
-    )
-    summary.set_defaults(run=_summary)
-    ssh = subverbs.add_parser("ssh", parents=[common], help="a shell, or a command, on a host of the lab")
-    ssh.add_argument("host", metavar="HOST")
-    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-    ssh.set_defaults(run=_ssh)
-
-
-def _summary(root: Path, options: argparse.Namespace) -> int:
-    plan, _, made = _lab(root, options.stack)
+def summary(root: Path, options: argparse.Namespace) -> int:
+    """Print the hosts of the lab, with their addresses, services and forwarded ports."""
+    plan, made = _lab(root, options.stack)
     for line in _table(plan, made):
         print(line)
     return 0
 
 
-def _ssh(root: Path, options: argparse.Namespace) -> int:
-    plan, _, _ = _lab(root, options.stack)
+def ssh(root: Path, options: argparse.Namespace) -> int:
+    """Open a shell, or run the given command, on a host of the lab and return its exit status."""
+    plan, _ = _lab(root, options.stack)
     with shells(root, plan) as reached:
         return subprocess.run(reached.command(options.host, options.command), check=False).returncode
 
 
-def _lab(root: Path, environment: str) -> tuple[FleetPlan, Path, dict[str, Any]]:
-    """The plan of a stack, where its lab is, and the lab's hosts by name."""
+def _lab(root: Path, environment: str) -> tuple[FleetPlan, dict[str, Any]]:
+    """The plan of a stack, and the hosts of its lab by name. Raises LabError if there is no lab."""
     plan = load_plan(root, environment)
     if plan.settings.lab is None:
-        raise LabError(f"stack {environment} has no lab: it has no habla:lab section")
+        raise LabError(f"stack {environment} has no lab: its settings have no section habla:lab")
     directory = root / plan.settings.lab.directory
     made = {host["name"]: host for host in status(LabPaths.of(directory))["hosts"]}
     if not made:
-        raise LabError(f"no lab is in {directory}: make up")
-    return plan, directory, made
+        raise LabError(f"there is no lab in {directory}; make one with: make up")
+    return plan, made
 
 
 def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
@@ -77,6 +65,6 @@ def _table(plan: FleetPlan, made: dict[str, Any]) -> list[str]:
             lines.append(f"{forward.label:<28} {forward.url.format(port=port)}")
     for shared, hosts in shared_addresses(plan).items():
         names = ", ".join(hosts)
-        lines.append(f"{f'shared by {names}':<28} {shared}  (who has it: habla status)")
+        lines.append(f"{f'shared by {names}':<28} {shared}  (habla status shows which host has it)")
     lines.append(f"{'a shell on a host':<28} .venv/bin/habla lab ssh -s {plan.settings.environment} HOST")
     return lines

@@ -1,4 +1,4 @@
-"""``habla logs``: logs that nothing bounds, as the hosts find them; and what the others take at most."""
+"""``habla logs``: the logs without a size limit on the hosts, and the largest size of all others."""
 
 from __future__ import annotations
 
@@ -11,63 +11,48 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from habla.cli.ssh import Shells, UnreachableError, add_identity, shells
+from habla.cli.ssh import Shells, UnreachableError, shells
 from habla.cli.table import table
 from habla.hosts.budget import size_text
 from habla.hosts.watch import PROGRAM
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
-__all__ = ["Answer", "add_verb", "ask", "bounds_table", "crowded", "uncovered_table"]
+__all__ = ["Answer", "ask", "bounds_table", "crowded", "run", "uncovered_table"]
 
 _UNCOVERED = ("host", "partition", "size", "file", "what is wrong", "open in")
-_ABSENT = "it has no watcher yet: deploy the stack first"
+_ABSENT = "the host has no watcher yet: deploy the stack first"
 _BOUNDS = ("host", "partition", "at most", "rule", "log")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one host said. document: as the watcher prints it; empty when it could not be asked (fault)."""
+    """The answer of one host."""
 
     host: str
     document: dict[str, Any]
+    """The watcher's output; empty if the host could not be asked."""
     fault: str = ""
+    """The reason why the host could not be asked; empty if it answered."""
 
     @property
     def faults(self) -> tuple[str, ...]:
+        """The reason why the host could not be asked, or else the faults that its watcher reports."""
         return (self.fault,) if self.fault else tuple(self.document["faults"])
 
     @property
     def uncovered(self) -> tuple[dict[str, Any], ...]:
+        """The logs without a size limit, as the watcher describes them."""
         return tuple(self.document.get("uncovered", ()))
 
 
-def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "logs",
-        parents=[common],
-        help="logs that nothing bounds, on the hosts",
-        description="Asks all hosts over SSH which files grow, or lie where logs are, and are rotated by no "
-        "rule of logrotate or only by time. Exit status 1 when there are any, or a host cannot be asked. "
-        "Each host looks for them by itself too, and tells (habla:alerts). docs/disk.md says what to do.",
-    )
-    add_identity(parser)
-    parser.add_argument(
-        "--bounds",
-        action="store_true",
-        help="print instead what each log takes at most, from the settings alone; no host is asked",
-    )
-    parser.add_argument("--json", action="store_true", help="print what the hosts say, as JSON")
-    parser.set_defaults(run=_run)
-
-
-def _run(root: Path, options: argparse.Namespace) -> int:
+def run(root: Path, options: argparse.Namespace) -> int:
+    """Print the answers of the hosts, or with ``--bounds`` the calculated sizes."""
     plan = load_plan(root, options.stack)
     if options.bounds:
         print("\n".join(bounds_table(plan)))
         return 0
-    with shells(root, plan, options.identity) as reached:
+    with shells(root, plan, identity=options.identity) as reached:
         answers = ask(reached, plan)
     if options.json:
         print(json.dumps({answer.host: answer.document for answer in answers}, indent=2, sort_keys=True))
@@ -81,19 +66,20 @@ def _run(root: Path, options: argparse.Namespace) -> int:
 
 
 def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:
-    """Ask all hosts that are not given up (``unreachable``), at once."""
+    """Ask all hosts at once, except those with ``unreachable: true`` in the settings."""
 
     def one(host: str) -> Answer:
-        # Its exit status says whether it found any; whether it could look, its document.
+        # The watcher exits with 1 if it finds a log, so its exit status does not show whether it could look.
+        # Its document does.
         command = f"if [ -x {PROGRAM} ]; then {PROGRAM} --logs 2>&1; else echo {_ABSENT}; fi || true"
         try:
             text = reached.run(host, command)
         except UnreachableError as error:
-            return Answer(host, {}, str(error).removeprefix(f"{host}: "))
+            return Answer(host, {}, fault=str(error).removeprefix(f"{host}: "))
         try:
             return Answer(host, json.loads(text))
         except ValueError:
-            return Answer(host, {}, (text.strip().splitlines() or ["no answer"])[-1])
+            return Answer(host, {}, fault=(text.strip().splitlines() or ["no answer"])[-1])
 
     hosts = [name for name in plan.hosts if not plan.settings.hosts[name].unreachable]
     with ThreadPoolExecutor(16) as pool:
@@ -101,7 +87,7 @@ def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:
 
 
 def crowded(plan: FleetPlan, answers: Sequence[Answer]) -> list[str]:
-    """Globs that match more files than their bounds count."""
+    """A fault for each glob that matches more files on a host than its bound allows for."""
     found = []
     for answer in answers:
         paths = [PurePosixPath(path) for path in answer.document.get("covered", ())]
@@ -110,14 +96,14 @@ def crowded(plan: FleetPlan, answers: Sequence[Answer]) -> list[str]:
                 count = sum(path.match(bound.path) for path in paths)
                 if count > bound.files:
                     found.append(
-                        f"{answer.host}: {count} files match {bound.path}, its bound counts {bound.files}: "
-                        "set files of that log"
+                        f"{answer.host}: {count} files match {bound.path}, but its bound allows for "
+                        f"{bound.files}: raise `files` of that log"
                     )
     return found
 
 
 def uncovered_table(answers: Sequence[Answer]) -> list[str]:
-    """The files, and how to mend each kind; or that there are none."""
+    """A table of the logs without a size limit and a fix for each kind, or one line if there are none."""
     found = [(answer.host, log) for answer in answers for log in answer.uncovered]
     covered = sum(len(answer.document.get("covered", ())) for answer in answers)
     asked = sum(1 for answer in answers if answer.document)
@@ -137,7 +123,7 @@ def _openers(log: dict[str, Any]) -> str:
 
 
 def bounds_table(plan: FleetPlan) -> list[str]:
-    """What each log takes at most, and each partition in all."""
+    """A table of the largest size of each log, with the sum for each partition."""
     return table(_BOUNDS, list(_bound_rows(plan)))
 
 

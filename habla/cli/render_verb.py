@@ -1,4 +1,4 @@
-"""``habla render``: every file of every host, as it will be, from the settings alone."""
+"""``habla render``: every file of every host, from the settings alone."""
 
 from __future__ import annotations
 
@@ -6,36 +6,26 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from habla.errors import Fault, SettingsError
 from habla.onhost.document import File
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
-__all__ = ["add_verb", "rendered"]
-
-
-def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "render",
-        parents=[common],
-        help="print every file of every host",
-        description="Prints every file that the stack puts on its hosts. Needs no pulumi, no SSH and no "
-        "secrets: where a secret goes, its name stands. The same settings give the same bytes everywhere.",
-    )
-    parser.add_argument("--host", metavar="HOST", help="of this host only")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/HOST/absolute/path instead")
-    parser.set_defaults(run=_run)
+__all__ = ["rendered", "run"]
 
 
 def rendered(plan: FleetPlan, only: str | None = None) -> Iterator[tuple[str, str, File]]:
-    """Host, path and file of everything the plan puts on hosts, in order."""
+    """Host, path and content of each file that the plan puts on hosts, sorted by host and path.
+
+    only: the host to take files from, or None for all hosts. Raises SettingsError if the plan has no such
+    host.
+    """
     if only is not None and only not in plan.hosts:
         known = ", ".join(plan.hosts)
+        rule = f"hosts of this stack: {known}"
         raise SettingsError(
-            [Fault("--host", "no such host", value=only, rule=f"hosts here: {known}", fix="choose one")]
+            [Fault("--host", "no such host", value=only, rule=rule, fix="choose one of these")]
         )
     for name, host in sorted(plan.hosts.items()):
         if only in (None, name):
@@ -43,7 +33,8 @@ def rendered(plan: FleetPlan, only: str | None = None) -> Iterator[tuple[str, st
             yield from ((name, path, file) for path, file in sorted(files.items()))
 
 
-def _run(root: Path, options: argparse.Namespace) -> int:
+def run(root: Path, options: argparse.Namespace) -> int:
+    """Print the files, or write them below the directory that ``--out`` names."""
     plan = load_plan(root, options.stack)
     count = 0
     for host, path, file in rendered(plan, options.host):

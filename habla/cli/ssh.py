@@ -1,23 +1,20 @@
-"""SSH to the hosts of a stack, with the user's own client: their host keys are pinned as for Pulumi."""
+"""SSH to the hosts of a stack with the user's own client, with the host keys that Pulumi uses."""
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from habla.errors import HablaError
-from habla.lab.paths import LabPaths
-from habla.lab.verbs import status
 from habla.plan import FleetPlan
 from habla.settings.models import BastionSettings, SshSettings
 
-__all__ = ["Shells", "UnreachableError", "add_identity", "shells"]
+__all__ = ["Shells", "UnreachableError", "shells"]
 
 # Seconds to wait for a connection.
 _CONNECT = 10
@@ -31,6 +28,7 @@ class UnreachableError(HablaError, RuntimeError):
 class _Target:
     address: str
     port: int
+    _: KW_ONLY
     user: str
     host_key: str
     identity: Path | None
@@ -39,16 +37,18 @@ class _Target:
 
 @dataclass(frozen=True)
 class Shells:
-    """Runs commands on the hosts of a stack. known: a file of pinned host keys, there for as long as this."""
+    """Runs commands on the hosts of a stack."""
 
     targets: dict[str, _Target]
     known: Path
+    """A known_hosts file with the key of each host."""
 
     def command(self, host: str, words: Sequence[str] = ()) -> list[str]:
-        """The ssh command line. Raises UnreachableError where the host is not known."""
+        """The ssh command line. Raises UnreachableError if the host has no address or host key."""
         target = self.targets.get(host)
         if target is None:
-            raise UnreachableError(f"no host {host} to reach: there is {', '.join(self.targets) or 'none'}")
+            known = ", ".join(self.targets) or "none"
+            raise UnreachableError(f"no host {host} to reach; hosts that can be reached: {known}")
         options = self._options(target.identity)
         if target.bastion is not None:
             bastion = target.bastion
@@ -56,8 +56,11 @@ class Shells:
             options = [*options, "-o", f"ProxyCommand={shlex.join(jump)}"]
         return [*options, "-p", str(target.port), f"{target.user}@{target.address}", *words]
 
-    def run(self, host: str, command: str, stdin: str = "") -> str:
-        """Run a shell command as root; its stdout. Raises UnreachableError with the last words of stderr."""
+    def run(self, host: str, command: str, *, stdin: str = "") -> str:
+        """Run a shell command as root and return its stdout.
+
+        Raises UnreachableError with the last line of stderr if the command fails.
+        """
         user = self.targets[host].user if host in self.targets else ""
         line = command if user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
         done = subprocess.run(
@@ -74,20 +77,12 @@ class Shells:
         return [*words, "-i", str(identity)] if identity else words
 
 
-def add_identity(parser: argparse.ArgumentParser) -> None:
-    """The option that names a private key."""
-    parser.add_argument(
-        "-i",
-        "--identity",
-        type=Path,
-        metavar="FILE",
-        help="private key, if not the SSH agent's or a lab's",
-    )
-
-
 @contextmanager
-def shells(root: Path, plan: FleetPlan, identity: Path | None = None) -> Iterator[Shells]:
-    """The hosts of a plan that can be reached: those of the settings, and those that the lab has made."""
+def shells(root: Path, plan: FleetPlan, *, identity: Path | None = None) -> Iterator[Shells]:
+    """Shells on the hosts that have an address and a host key in the settings, and on the hosts of the lab.
+
+    identity: the private key for the hosts of the settings; None leaves the choice to ssh.
+    """
     targets = _existing(plan, identity)
     if plan.settings.lab is not None:
         targets |= _made(root / plan.settings.lab.directory)
@@ -95,13 +90,13 @@ def shells(root: Path, plan: FleetPlan, identity: Path | None = None) -> Iterato
         known = Path(directory) / "known_hosts"
         ends: list[_Target | BastionSettings] = [*targets.values()]
         ends += [target.bastion for target in targets.values() if target.bastion]
-        known.write_text("".join(_known_line(end.address, end.port, end.host_key) for end in ends))
+        known.write_text("".join(map(_known_line, ends)))
         yield Shells(targets, known)
 
 
-def _known_line(address: str, port: int, host_key: str) -> str:
-    """A line of known_hosts, as OpenSSH looks it up: the standard port is not named."""
-    return f"{address if port == 22 else f'[{address}]:{port}'} {host_key}\n"
+def _known_line(end: _Target | BastionSettings) -> str:
+    """A line of known_hosts. OpenSSH expects the port only if it is not the standard one."""
+    return f"{end.address if end.port == 22 else f'[{end.address}]:{end.port}'} {end.host_key}\n"
 
 
 def _existing(plan: FleetPlan, identity: Path | None) -> dict[str, _Target]:
@@ -113,17 +108,23 @@ def _existing(plan: FleetPlan, identity: Path | None) -> dict[str, _Target]:
             targets[name] = _Target(
                 own.address,
                 own.port or common.port or 22,
-                own.user or common.user or "root",
-                own.host_key,
-                identity,
-                own.bastion or common.bastion,
+                user=own.user or common.user or "root",
+                host_key=own.host_key,
+                identity=identity,
+                bastion=own.bastion or common.bastion,
             )
     return targets
 
 
 def _made(directory: Path) -> dict[str, _Target]:
+    # Imported late: only a stack with a lab needs it.
+    from habla.lab.paths import LabPaths
+    from habla.lab.verbs import status
+
     key = directory / "keys" / "id_ed25519"
     return {
-        host["name"]: _Target(host["address"], host["port"], host["user"], host["host_key"], key)
+        host["name"]: _Target(
+            host["address"], host["port"], user=host["user"], host_key=host["host_key"], identity=key
+        )
         for host in status(LabPaths.of(directory))["hosts"]
     }

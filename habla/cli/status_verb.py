@@ -6,35 +6,21 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from habla.cli.balancers import Answer, ask, shared_addresses
-from habla.cli.ssh import add_identity, shells
+from habla.cli.ssh import shells
 from habla.cli.table import table
 from habla.plan.stack_files import load_plan
 
-__all__ = ["add_verb", "servers_table"]
+__all__ = ["run", "servers_table"]
 
 _HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue", "last check")
 
 
-def add_verb(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "status",
-        parents=[common],
-        help="what HAProxy says of its servers",
-        description="Asks the HAProxy instances of all front hosts over SSH and prints each server's state, "
-        "sessions, queue and last check. Exit status 1 when an instance does not answer or a backend has no "
-        "server left.",
-    )
-    add_identity(parser)
-    parser.set_defaults(run=_run)
-
-
-def _run(root: Path, options: argparse.Namespace) -> int:
+def run(root: Path, options: argparse.Namespace) -> int:
+    """Print the table and every fault. The exit status is 1 if there is a fault."""
     plan = load_plan(root, options.stack)
-    with shells(root, plan, options.identity) as reached:
+    with shells(root, plan, identity=options.identity) as reached:
         answers = ask(reached, plan)
     for line in servers_table(answers):
         print(line)
@@ -48,7 +34,7 @@ def _run(root: Path, options: argparse.Namespace) -> int:
 
 
 def servers_table(answers: Sequence[Answer]) -> list[str]:
-    """One line a server, columns as wide as they need to be."""
+    """A table with one line per server of each HAProxy instance."""
     rows = [
         (
             answer.host,

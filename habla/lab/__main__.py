@@ -1,6 +1,6 @@
-"""``python -m habla.lab VERB --dir DIR``: one JSON document on stdin, one JSON line on stdout.
+"""``python -m habla.lab VERB --dir DIR``: reads a JSON document from stdin and prints one JSON line.
 
-Progress and errors go to stderr; the exit status is 0, 1 for an error, 2 for wrong usage.
+Progress and errors go to stderr. The exit status is 0, 1 for an error, or 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from habla.errors import LabError
 __all__ = ["main"]
 
 _HOST_VERBS = {
-    "host-delete": "end a host and remove its files",
+    "host-delete": "stop a host and remove its files",
     "host-start": "boot a host and wait for SSH",
     "host-stop": "shut a host down cleanly",
-    "host-kill": "power cut: cables out, every process at once",
-    "link-down": "pull a host's cables; it lives on",
-    "link-up": "plug them in again",
+    "host-kill": "cut the power of a host: kill every process at once",
+    "link-down": "pull the network cables of a host, which goes on running",
+    "link-up": "plug the network cables of a host in again",
 }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m habla.lab", description="hosts on this machine")
+    parser = argparse.ArgumentParser(prog="python -m habla.lab", description="Makes hosts on this machine.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)
-        verb.add_argument("--dir", default=".lab", help="the lab's directory (default: .lab)")
+        verb.add_argument("--dir", default=".lab", help="directory of the lab (default: .lab)")
         return verb
 
-    add("lab-create", "make or update the lab; its description on stdin")
-    add("lab-delete", "end and remove everything of the lab")
-    add("host-create", "make or update a host; its description on stdin")
+    add("lab-create", "make or update the lab; reads its description from stdin")
+    add("lab-delete", "stop all hosts and remove the lab")
+    add("host-create", "make or update a host; reads its description from stdin")
     for name, text in _HOST_VERBS.items():
         add(name, text).add_argument("name", metavar="NAME")
-    add("start", "bring up whatever of the lab does not run")
-    add("status", "show what runs")
+    add("start", "start the supervisor and the hosts that do not run")
+    add("status", "print which hosts run")
     for name, text in (("outside", "the outside client's network"), ("inside", "the lab's own network")):
         verb = add(name, f"run a command in {text}")
         verb.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
-    add("requirements", "print the Debian packages that the machine lacks")
+    add("requirements", "print the Debian packages that are missing on this machine")
     add("supervise", "for internal use").add_argument("--ready", type=int, required=True)
     return parser
 
@@ -61,7 +61,7 @@ def _read_stdin(verb: str) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> Any:
-    # Imported late, so that `requirements` answers on a machine where nothing else would work.
+    # Imported late, so that `requirements` runs on a machine where nothing else would work.
     from habla.lab import requirements, verbs
     from habla.lab.paths import LabPaths
 
@@ -85,18 +85,18 @@ def _run(arguments: argparse.Namespace) -> Any:
             return verbs.status(paths)
         case "outside" | "inside":
             command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-            verbs.run_in_network(paths, arguments.verb, command)
+            verbs.run_in_network(paths, arguments.verb, command=command)
         case "supervise":
             from habla.lab.supervisor import supervise
 
             supervise(paths, arguments.ready)
         case _:
-            return verbs.ask(paths, arguments.verb, arguments.name)
+            return verbs.ask(paths, arguments.verb, name=arguments.name)
     return None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; returns the exit status."""
+    """Run one verb and return the exit status."""
     try:
         result = _run(_parser().parse_args(arguments))
     except (LabError, OSError) as error:

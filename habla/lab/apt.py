@@ -1,7 +1,7 @@
-"""The machine's own package sources, used apart from the machine's own package state.
+"""The package sources of this machine, used without its package state.
 
-What the lab installs comes from where this machine's apt gets its packages, with its proxies, credentials
-and keys; no mirror is named in this project. Lists and archives live in a directory of ours.
+The lab installs packages from the sources of this machine's apt, with its proxies, credentials and keys. So
+this project names no mirror. Lists and archives are in a directory of the lab.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from habla.errors import LabError
 
 __all__ = ["Apt", "run", "suite"]
 
-#: Settings of the machine that must not reach us: places, and commands run after each step.
+#: Settings of the machine that the lab must not take over: directories, and commands that run after each
+#: step.
 _DROPPED = ("Dir", "APT::Update::", "DPkg::", "APT::Install-Recommends", "APT::Periodic", "quiet")
 
 
-def run(command: list[str], what: str, env: Mapping[str, str] | None = None, text_input: str = "") -> str:
+def run(command: list[str], what: str, *, env: Mapping[str, str] | None = None) -> str:
     """Run a program to its end and return its stdout.
 
-    Raises LabError with what was being done and the last lines the program said.
+    what: the purpose of the program, for the error message. Raises LabError with it and the last lines of the
+    output if the program fails.
     """
     done = subprocess.run(
         command,
-        input=text_input,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
@@ -41,27 +43,25 @@ def run(command: list[str], what: str, env: Mapping[str, str] | None = None, tex
 
 @dataclass(frozen=True)
 class Apt:
-    """apt with its own state in a directory.
-
-    home: directory for configuration, lists and archives.
-    status: the dpkg status file of the system to resolve packages for.
-    """
+    """apt with its own state in a directory."""
 
     home: Path
+    """The directory for configuration, lists and archives."""
     status: Path
+    """The dpkg status file of the system that packages are chosen for."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes apt programs use this configuration."""
+        """The variables that make apt programs use this configuration."""
         return {"APT_CONFIG": str(self.home / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
 
     @property
     def archives(self) -> Path:
-        """Where downloaded packages arrive."""
+        """The directory of downloaded packages."""
         return self.home / "cache" / "archives"
 
     def prepare(self) -> None:
-        """Write the configuration: the machine's, without its directories and hooks."""
+        """Write the configuration: that of the machine without its directories and hooks."""
         for directory in ("lists/partial", "cache/archives/partial", "state"):
             (self.home / directory).mkdir(parents=True, exist_ok=True)
         kept = [
@@ -88,19 +88,19 @@ class Apt:
         (self.home / "apt.conf").write_text("\n".join(kept) + "\n")
 
     def transport(self) -> str:
-        """How this machine reaches its sources (proxies and the like), as lines of an apt.conf."""
+        """The settings for access to the sources, such as proxies, as lines of an apt.conf."""
         lines = (self.home / "apt.conf").read_text().splitlines()
         return "".join(f"{line}\n" for line in lines if line.startswith("Acquire::"))
 
     def get(self, *arguments: str, what: str) -> str:
-        """Run apt-get with this configuration; returns stdout, raises LabError."""
+        """Run apt-get with this configuration and return its stdout. Raises LabError if it fails."""
         return run(["apt-get", *arguments], what, env=self.environment)
 
     def sources(self) -> str:
-        """The distribution's own sources as lines of a sources.list, after an update.
+        """The distribution's own sources as lines of a sources.list. Run ``get("update")`` before.
 
-        Other vendors' sources of the machine are left out: a lab host is a plain system.
-        Raises LabError when there is none.
+        Sources of other vendors are left out, because a lab host is a plain system. Raises LabError if there
+        is no source.
         """
         release = _os_release()
         form = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)"
@@ -121,16 +121,16 @@ class Apt:
 
 
 def _os_release() -> dict[str, str]:
-    """The machine's /etc/os-release, which must name a release that has a code name."""
+    """The values in /etc/os-release. Raises LabError if the release has no code name."""
     pairs = (line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     values = {key: value.strip('"') for key, value in pairs}
     if not values.get("VERSION_CODENAME"):
         raise LabError(
-            "/etc/os-release names no VERSION_CODENAME; the lab needs a Debian or a relative of it"
+            "/etc/os-release has no VERSION_CODENAME; the lab needs Debian or a system that is based on it"
         )
     return values
 
 
 def suite() -> str:
-    """The code name of the machine's own release: ``bookworm``."""
+    """The code name of the machine's release, such as ``bookworm``."""
     return _os_release()["VERSION_CODENAME"]

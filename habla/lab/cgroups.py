@@ -1,7 +1,7 @@
-"""One cgroup per lab, one below it per host: the handle by which everything in it can be ended at once.
+"""One cgroup per lab, and one below it per host. Killing a cgroup ends all of its processes at once.
 
-The unified hierarchy is mounted anew in a private mount namespace, whatever the machine itself mounts, so
-hosts see the same layout (cgroup2 alone, as Debian has it) on every machine.
+The lab mounts the unified hierarchy again in a private mount namespace. So hosts see the same layout on every
+machine, cgroup2 alone as on Debian, whatever the machine itself mounts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def mount_unified() -> None:
-    """Mount cgroup2 over /sys/fs/cgroup; only for a mount namespace of one's own."""
-    namespaces.mount("cgroup2", str(ROOT), "cgroup2")
+    """Mount cgroup2 over /sys/fs/cgroup. Call it only in a private mount namespace."""
+    namespaces.mount("cgroup2", str(ROOT), kind="cgroup2")
 
 
 def create(group: Path) -> None:
-    """Make a group for processes."""
+    """Make a group."""
     group.mkdir(parents=True, exist_ok=True)
 
 
 def hand_down(group: Path) -> None:
-    """Give the groups below this one the controllers that it has; it can then hold no processes itself."""
+    """Give the groups below this one its controllers. The group itself can then hold no processes."""
     for name in (group / "cgroup.controllers").read_text().split():
-        # Not every controller can be handed down everywhere; limits are then simply not available.
+        # Some machines refuse some controllers. Limits of that kind are then not available in the lab.
         with suppress(OSError):
             (group / "cgroup.subtree_control").write_text(f"+{name}")
 
@@ -42,21 +42,21 @@ def join(group: Path) -> None:
 
 
 def kill(group: Path, seconds: float = 10.0) -> None:
-    """End every process in the group and below at once (SIGKILL), and wait until none is left.
+    """Kill every process in the group and below it at once (SIGKILL), and wait until none is left.
 
-    Raises TimeoutError when some process outlives it by that many seconds.
+    Raises TimeoutError if a process is still alive after that many seconds.
     """
     with suppress(FileNotFoundError):
         (group / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + seconds
         while "populated 1" in (group / "cgroup.events").read_text():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"processes in {group} outlived SIGKILL by {seconds:.0f} s")
+                raise TimeoutError(f"processes in {group} are still alive {seconds:.0f} s after SIGKILL")
             time.sleep(0.005)
 
 
 def destroy(group: Path) -> None:
-    """Kill what is in the group, then remove it with all groups below."""
+    """Kill the processes in the group, then remove it with all groups below it."""
     kill(group)
     for directory, _, _ in os.walk(group, topdown=False):
         with suppress(FileNotFoundError):
@@ -64,11 +64,11 @@ def destroy(group: Path) -> None:
 
 
 def sweep(name: str) -> None:
-    """From outside the lab: end and remove the group of that name, whatever is in it."""
+    """Kill and remove the group of that name, with everything in it. Call it outside of the lab."""
 
     def work() -> str:
         namespaces.unshare(namespaces.CLONE_NEWNS)
-        namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_PRIVATE)
+        namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
         mount_unified()
         destroy(ROOT / name)
         return ""

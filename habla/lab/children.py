@@ -1,7 +1,7 @@
 """Programs that the supervisor runs while it goes on serving.
 
-The supervisor collects every child that ends (``ended``), so asyncio's own subprocesses, which want to do
-that themselves, would not learn how theirs ended.
+The supervisor waits for every child process and calls ``ended`` for it. asyncio's own subprocesses cannot be
+used, because they want to wait for their children themselves and would miss the exit status.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _waiting: dict[int, asyncio.Future[int]] = {}
 
 
 def ended(pid: int, status: int) -> None:
-    """The supervisor collected a child; status as of waitpid."""
+    """Pass on the end of a child process. status: the wait status of ``os.waitpid``."""
     future = _waiting.pop(pid, None)
     if future is not None and not future.done():
         future.set_result(os.waitstatus_to_exitcode(status))
 
 
 async def run(
-    command: Sequence[str], what: str, descriptors: Sequence[int] = (), accept: Sequence[int] = (0,)
+    command: Sequence[str], what: str, *, descriptors: Sequence[int] = (), accept: Sequence[int] = (0,)
 ) -> None:
-    """Run a program to its end. Raises LabError with its output when it fails or is not there.
+    """Run a program to its end. Raises LabError with its output if it fails or does not exist.
 
-    what: what it is for, to begin the error with. descriptors: files that it inherits under their numbers.
-    accept: the exit statuses that are no failure.
+    what: the purpose of the program, for the error message. descriptors: files that the program inherits.
+    accept: the exit statuses that mean success.
     """
     with tempfile.TemporaryFile() as output:
         try:
@@ -41,10 +41,12 @@ async def run(
             )
         except FileNotFoundError as error:
             raise LabError(
-                f"{what}: no program {command[0]}; see python -m habla.lab requirements"
+                f"{what}: there is no program {command[0]}; "
+                "python -m habla.lab requirements prints the packages to install"
             ) from error
         future = _waiting[process.pid] = asyncio.get_running_loop().create_future()
-        # Nobody waits for it but the supervisor: else a forgotten Popen may, and takes the status with it.
+        # Only the supervisor may wait for the process. Without this, a forgotten Popen might, and take the
+        # status.
         process.returncode = 0
         code = await future
         if code not in accept:

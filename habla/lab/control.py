@@ -1,4 +1,4 @@
-"""Talking to a lab's supervisor, and starting it."""
+"""Starts the supervisor of a lab and sends requests to it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from habla.lab.progress import say
 
 __all__ = ["connect", "ensure_supervisor", "request", "supervisor_pid"]
 
-#: Longer than any single operation of the supervisor may take.
+#: Seconds. No operation of the supervisor may take longer.
 _SECONDS = 300.0
 
 
 def connect(paths: LabPaths) -> socket.socket | None:
-    """A connection to the supervisor, or None when none is there."""
+    """A connection to the supervisor, or None if it does not run."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(_SECONDS)
     try:
@@ -44,16 +44,16 @@ def connect(paths: LabPaths) -> socket.socket | None:
 
 
 def supervisor_pid(client: socket.socket) -> int:
-    """The process id at the other end, as the kernel knows it."""
+    """The process id of the supervisor, from the kernel."""
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid: int = struct.unpack("3i", credentials)[0]
     return pid
 
 
 def request(client: socket.socket, message: dict[str, Any]) -> Any:
-    """Send one request and return its result; progress goes to stderr.
+    """Send one request and return its result. Progress goes to stderr.
 
-    Raises LabError with what the supervisor says, or when it ends or falls silent meanwhile.
+    Raises LabError with the supervisor's error, or if the supervisor ends or does not answer in time.
     """
     try:
         with client, client.makefile("rw", encoding="utf-8") as stream:
@@ -70,12 +70,12 @@ def request(client: socket.socket, message: dict[str, Any]) -> Any:
     except TimeoutError as error:
         raise LabError(f"the lab's supervisor did not answer within {_SECONDS:.0f} s") from error
     except OSError as error:
-        raise LabError(f"the lab's supervisor is gone ({error}); the next call starts it anew") from error
-    raise LabError("the lab's supervisor ended before it answered; the next call starts it anew")
+        raise LabError(f"the lab's supervisor is gone ({error}); the next call starts it again") from error
+    raise LabError("the lab's supervisor ended before it answered; the next call starts it again")
 
 
 def ensure_supervisor(paths: LabPaths) -> socket.socket:
-    """A connection to the lab's supervisor, started when it is not there."""
+    """A connection to the lab's supervisor, which is started if it does not run."""
     client = connect(paths)
     if client is not None:
         return client
@@ -85,12 +85,12 @@ def ensure_supervisor(paths: LabPaths) -> socket.socket:
             _launch(paths)
             client = connect(paths)
     if client is None:
-        raise LabError(f"the lab's supervisor started and is gone again; see {paths.log}")
+        raise LabError(f"the lab's supervisor ended right after its start; see {paths.log}")
     return client
 
 
 def _launch(paths: LabPaths) -> None:
-    # Nobody answers: what is left of the lab is from a supervisor that is gone, or whose socket was deleted.
+    # Nobody answers, so the supervisor is gone or its socket was deleted. Its remaining processes must end.
     cgroups.sweep(paths.identity)
     package_root = str(Path(habla.__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
@@ -109,7 +109,7 @@ def _launch(paths: LabPaths) -> None:
         )
     os.close(writer)
     with os.fdopen(reader) as stream:
-        # Ends when the supervisor is ready, or when every process that could become it is gone.
+        # The text ends when the supervisor is ready, or when every process that could become it has ended.
         answer = stream.read()
     process.wait()
     if answer != "ready":

@@ -1,7 +1,7 @@
-"""The base image: a small Debian that every host of every lab stands on, made once and cached.
+"""The base image: a small Debian for the hosts of all labs, made once and cached.
 
-The image is the read-only lower layer of each host's overlay file system. For hosts whose ``/`` is a
-partition there is the same once more as an ext4 file system, to be copied.
+The image is the read-only lower layer of each host's overlay file system. A host with a partition for ``/``
+gets a copy of the same image as an ext4 file system.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ BASE_PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-#: A user without rights of its own who may do everything with ``sudo -n``.
+#: A user without rights except that it may run everything with ``sudo -n``.
 OPERATOR = "operator"
-#: Count up when what _customise does changes: older images stay for hosts that stand on them.
+#: Raise it when _customise changes, so that new hosts get a new image. Existing hosts keep their image.
 _CONTENT = "2"
 
-#: How every partition's file system is made. A seed for checksums lets a copy get a UUID of its own in no
-#: time; a small journal, since nothing waits for it; no blocks kept for root, so that df, SNMP and a full
-#: disk agree.
+#: The command that makes a file system for a partition. With a seed for checksums, a copy gets a new UUID at
+#: once. The journal is small because nothing waits for it. No blocks are reserved for root, so that df, SNMP
+#: and a program that fills the disk see the same size.
 MKFS = (
     *("mkfs.ext4", "-q", "-F", "-b", "4096", "-i", "16384", "-m", "0", "-O", "metadata_csum_seed"),
     *("-J", "size=4", "-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"),
 )
-#: MiB beyond the image's files: inode tables, the journal.
+#: MiB in addition to the files of the image, for inode tables and the journal.
 _ROOT_SLACK = 48
 
-#: Units that have nothing to do in such a host, or wait for what it does not have.
+#: Units that are useless in a lab host, or that would wait for something that it does not have.
 _MASKED = (
     "console-getty.service",
     "getty.target",
@@ -70,18 +70,18 @@ _MASKED = (
 
 
 def image_key(suite: str) -> str:
-    """The name of the image for a release: changes when the packages or the content version do."""
+    """The name of the image for a release. It changes with the packages and the content version."""
     text = " ".join([suite, os.uname().machine, _CONTENT, *BASE_PACKAGES])
     return f"{suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def image_directory(key: str) -> Path:
-    """Where the image of that key is, or will be."""
+    """The directory of the image with that key, which need not exist."""
     return cache_directory() / "images" / key
 
 
 def ensure_base() -> str:
-    """Make the base image unless it is there; returns its key. Safe to call from several processes."""
+    """Make the base image if it is missing, and return its key. Several processes may call it at once."""
     suite = apt.suite()
     key = image_key(suite)
     target = image_directory(key)
@@ -106,14 +106,14 @@ def ensure_base() -> str:
 
 
 def root_image(key: str) -> Path:
-    """Where the image of that key is, or will be, as an ext4 file system: as small as can be, and sparse."""
+    """The sparse file with the image of that key as a small ext4 file system. It need not exist."""
     return image_directory(key).with_name(f"{key}.ext4")
 
 
 def ensure_root(key: str) -> None:
-    """Make the ext4 form of the image of that key unless it is there. Safe to call from several processes.
+    """Make the ext4 form of the image with that key if it is missing. Several processes may call it at once.
 
-    Raises LabError when the image itself is gone.
+    Raises LabError if the image itself is gone.
     """
     target, source = root_image(key), image_directory(key)
     if target.is_file():
@@ -146,7 +146,7 @@ def _bootstrap(suite: str, building: Path) -> None:
     source.get("update", what="fetching the package lists")
     (building / "sources.list").write_text(source.sources())
     (building / "transport.conf").write_text(source.transport())
-    # In namespaces of its own: if this is killed half-way, its mounts and processes go with it.
+    # In its own namespaces, so that its mounts and processes end with it if it is killed.
     apt.run(
         [
             *(
@@ -169,10 +169,10 @@ def _bootstrap(suite: str, building: Path) -> None:
 
 
 def _customise(root: Path) -> None:
-    """Turn a fresh system into what every host starts from; nothing in it is particular to a host."""
+    """Turn a fresh system into the base image, without any file that belongs to a single host."""
     for name in ("etc/hostname", "etc/resolv.conf", "etc/apt/apt.conf.d/99mmdebstrap"):
         (root / name).unlink(missing_ok=True)
-    # How the machine reaches its mirrors, and with what credentials, is not the hosts' business.
+    # Hosts must not see the mirrors of this machine or their credentials.
     secret = (
         "etc/apt/auth.conf",
         "etc/apt/auth.conf.d/*",
@@ -192,7 +192,7 @@ def _customise(root: Path) -> None:
         path.symlink_to("/dev/null")
     in_image = ["chroot", str(root)]
     apt.run([*in_image, "systemctl", "enable", "systemd-networkd.service", "ssh.service"], "enabling units")
-    # It would wait two minutes for a host on which networkd has no interface to manage (yet).
+    # It would wait two minutes on a host where networkd has no interface to manage (yet).
     apt.run([*in_image, "systemctl", "disable", "systemd-networkd-wait-online.service"], "disabling a unit")
     # Debian reserves uid 37 and the name "operator" for a group and user of its own base system.
     users = (root / "etc/passwd").read_text()

@@ -1,4 +1,4 @@
-"""SSH keys: one client pair per lab, one host key per host, made once and kept."""
+"""SSH keys: one client key pair per lab and one host key per host, made once and kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ensure_key"]
 
 
 def ensure_key(path: Path, comment: str) -> str:
-    """Make an ed25519 pair at path and path.pub unless it is there.
+    """Make an ed25519 key pair at path and path.pub if it is missing.
 
     Returns the public key as ``ssh-ed25519 AAAA...``, without the comment.
     """
@@ -19,7 +19,8 @@ def ensure_key(path: Path, comment: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in (path, public):
             stale.unlink(missing_ok=True)
-        # ssh-keygen writes the private half first: a pair cut short has no .pub and is made anew.
+        # ssh-keygen writes the private key first. If it was interrupted, there is no .pub, and the pair is
+        # made again.
         run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
             "making an SSH key",

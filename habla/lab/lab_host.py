@@ -1,4 +1,4 @@
-"""One running host of the lab, seen from the supervisor: its namespace, file system, processes and ports."""
+"""One host of the lab as the supervisor runs it: its namespace, file system, processes and ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from habla.errors import LabError
 from habla.lab import cgroups, namespaces, volumes
-from habla.lab.forward import connect
+from habla.lab.forward import Target, connect
 from habla.lab.lab_network import LabNetwork, host_address
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
@@ -27,22 +27,22 @@ _PROBE_SECONDS = 2.0
 
 
 def empty_trash(paths: LabPaths) -> None:
-    """Begin to remove deleted hosts' files; forwards and other hosts do not wait for it."""
+    """Begin to remove the files of deleted hosts. The supervisor does not wait for the end."""
     if paths.trash.is_dir():
         subprocess.Popen(["rm", "-rf", str(paths.trash)], stdin=subprocess.DEVNULL)
 
 
 class LabHost:
-    """A host and what of it runs. One operation at a time: take lock around each.
+    """A host and its processes. Only one operation may run at a time: hold lock around each.
 
-    record: the host as it is to be. pid: its systemd-nspawn, 0 when it does not run.
+    record: the wanted state of the host. pid: its systemd-nspawn, or 0 if the host does not run.
     """
 
-    def __init__(self, paths: LabPaths, network: LabNetwork, record: HostRecord) -> None:
+    def __init__(self, paths: LabPaths, network: LabNetwork, *, record: HostRecord) -> None:
         self.lock = asyncio.Lock()
         self.record = record
         self.pid = 0
-        self.booted = record  # as it was when it booted
+        self.booted = record  # the record at the last boot
         self.connected = True
         self._paths = paths
         self._network = network
@@ -53,12 +53,12 @@ class LabHost:
 
     @property
     def running(self) -> bool:
-        """Whether the host's processes live."""
+        """Whether the host runs."""
         return self.pid != 0
 
     @property
     def root(self) -> Path:
-        """Where the host's file system is mounted, in the supervisor's mount namespace alone."""
+        """The mount point of the host's file system. Only the supervisor's mount namespace has the mount."""
         return self._directory / "root"
 
     @property
@@ -67,20 +67,20 @@ class LabHost:
         return str(host_address(self._network.config, self.record.index))
 
     def own_network(self) -> int:
-        """A file descriptor of its network namespace. Raises OSError when it does not run."""
+        """A file descriptor of the host's network namespace. Raises OSError if the host does not run."""
         if self._namespace < 0:
             raise ConnectionRefusedError(f"host {self.record.name} does not run")
         return self._namespace
 
     def ended(self) -> None:
-        """The supervisor found that this host's nspawn is gone."""
+        """Note that the host's nspawn has ended."""
         self.pid = 0
         self._ended.set()
 
     async def clear_away(self, reboot: bool) -> None:
-        """After an end that the lab did not ask for: a host's init outlives an nspawn that was killed.
+        """Clean up after an end that the lab did not ask for. A killed nspawn leaves the host's init behind.
 
-        reboot: the host asked to be started again.
+        reboot: whether the host asked for a reboot; it is then booted again.
         """
         async with self.lock:
             if self.running:
@@ -93,22 +93,28 @@ class LabHost:
                     print(error, file=sys.stderr, flush=True)
 
     async def boot(self) -> float:
-        """Start the host and wait until SSH answers; returns seconds, 0 when it ran already.
+        """Start the host and wait until SSH answers. Returns the seconds, or 0 if the host ran already.
 
-        Raises LabError with the end of the host's console when it does not come up in time.
+        Raises LabError with the end of the host's console if SSH does not answer in time.
         """
         begin = time.monotonic()
         if self.running:
-            # Slow or without sshd, but alive: not ours to take down.
+            # It may be slow or have no sshd, but it runs, so it is not stopped.
             await self._wait_for_ssh(begin + _BOOT_SECONDS)
             return 0.0
-        # Whatever is left of an earlier life goes first: two lives on one file system destroy it.
+        # Two runs on one file system would destroy it, so the remains of the last run are removed first.
         self.cut()
         try:
             self._namespace = self._network.attach(self.record)
             self.connected = True
-            await volumes.mount(self._directory, self.root, self.record)
-            furnish(self.root, self._directory, self.record, self._network.config, self._public_key())
+            await volumes.mount(self._directory, self.root, record=self.record)
+            furnish(
+                self.root,
+                self._directory,
+                record=self.record,
+                config=self._network.config,
+                public_key=self._public_key(),
+            )
             self._spawn()
             self.booted = self.record
             await self._wait_for_ssh(begin + _BOOT_SECONDS)
@@ -121,7 +127,7 @@ class LabHost:
         return time.monotonic() - begin
 
     async def stop(self) -> None:
-        """Shut the host down cleanly; after 40 s without mercy."""
+        """Shut the host down cleanly. Kill it if that takes more than 40 s."""
         if self.running:
             self._ended.clear()
             os.kill(self.pid, signal.SIGTERM)
@@ -131,7 +137,7 @@ class LabHost:
         self.cut()
 
     def cut(self) -> None:
-        """Power cut: cables out first, so that no peer sees a goodbye, then every process at once."""
+        """Cut the power: pull the cables, so that no peer sees a connection end, and kill all processes."""
         self._network.detach(self.record)
         if self._namespace >= 0:
             os.close(self._namespace)
@@ -143,14 +149,14 @@ class LabHost:
             namespaces.unmount(str(self.root))
 
     def switch(self, up: bool) -> None:
-        """Pull, or plug in, the host's cables; it lives on. Raises LabError when it does not run."""
+        """Plug in or pull the network cables. The host goes on. Raises LabError if the host does not run."""
         if not self.running:
             raise LabError(f"host {self.record.name} does not run")
         self._network.switch(self.booted, up)
         self.connected = up
 
     def remove(self) -> None:
-        """End the host and forget all of it."""
+        """Cut the host's power and remove its files."""
         self.cut()
         self._paths.trash.mkdir(exist_ok=True)
         self._directory.rename(self._paths.trash / f"{self.record.name}-{time.time_ns()}")
@@ -184,7 +190,7 @@ class LabHost:
                 env=environment,
                 preexec_fn=lambda: cgroups.join(self._group),  # noqa: PLW1509
             )
-        # The supervisor collects it: a Popen that nobody holds may do so first, and keep its status.
+        # The supervisor waits for this process. Without this, a forgotten Popen might, and take the status.
         process.returncode = 0
         self.pid = process.pid
         self._ended.clear()
@@ -194,7 +200,8 @@ class LabHost:
             return True
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                client = await connect(self._network.inside, self.address, 22, _PROBE_SECONDS)
+                target = Target(self._network.inside, self.address, 22)
+                client = await connect(target, _PROBE_SECONDS)
                 try:
                     banner = await asyncio.get_running_loop().sock_recv(client, 8)
                 finally:
@@ -206,11 +213,11 @@ class LabHost:
     async def _wait_for_ssh(self, deadline: float) -> None:
         while not await self._answers():
             if self._ended.is_set():
-                raise LabError("its init ended")
+                raise LabError("the host's init ended")
             if time.monotonic() > deadline:
                 limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
                 raise LabError(
-                    f"no answer from SSH within {_BOOT_SECONDS:.0f} s (a host takes about seven inotify "
+                    f"SSH did not answer within {_BOOT_SECONDS:.0f} s (each host needs about seven inotify "
                     f"instances; fs.inotify.max_user_instances of this machine is {limit})"
                 )
             await asyncio.sleep(0.05)

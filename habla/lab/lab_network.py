@@ -1,8 +1,8 @@
-"""The lab's networks, all in namespaces of its own.
+"""The networks of the lab, in their own namespaces.
 
-Three bridges in the lab's namespace: ``internal`` (no address anywhere: that is InternalSubnet's to give),
-``management`` (SSH) and ``outside`` (what is public). A second namespace, the outside client, hangs on the
-outside bridge alone: it plays the internet. Each host is a namespace with a link to the bridges.
+The lab's namespace has three bridges: ``internal``, to which only InternalSubnet gives addresses,
+``management`` for SSH, and ``outside`` for public addresses. A second namespace, the outside client, has a
+link to the outside bridge only and plays the internet. Each host is a namespace with links to the bridges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["LabNetwork", "host_address", "host_links"]
 
 
 def _ip(network: int, script: str) -> None:
-    """Run the lines as an ``ip -batch`` in a network namespace. Raises LabError with ip's own words."""
+    """Run the lines with ``ip -batch`` in a network namespace. Raises LabError with the error of ip."""
     with namespaces.entered(network):
         done = subprocess.run(
             ["ip", "-batch", "-"], input=script, capture_output=True, text=True, check=False
@@ -31,7 +31,7 @@ def _ip(network: int, script: str) -> None:
 
 
 def _quiet(network: int) -> None:
-    """No forwarding between a namespace's interfaces: some machines hand their own setting down."""
+    """Switch off forwarding between the interfaces of a namespace. Some machines switch it on."""
     with namespaces.entered(network):
         Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
 
@@ -42,7 +42,7 @@ def host_address(config: LabConfig, index: int) -> ipaddress.IPv4Address:
 
 
 def host_links(record: HostRecord) -> dict[str, str]:
-    """The lab's side of each link -> the host's side. Names are at most 15 characters."""
+    """The links of a host: interface in the lab -> interface in the host. At most 15 characters each."""
     links = {f"i{record.index}": "internal0", f"m{record.index}": "management0"}
     if record.outside_address is not None:
         links[f"o{record.index}"] = "outside0"
@@ -50,14 +50,14 @@ def host_links(record: HostRecord) -> dict[str, str]:
 
 
 def _hardware_address(kind: str, index: int) -> str:
-    """A locally administered address of its own for each link of each host; kind is i, m or o."""
+    """A locally administered address for each link of each host. kind: i, m or o."""
     return f"02:1a:b0:{'imo'.index(kind):02x}:{index >> 8:02x}:{index & 255:02x}"
 
 
 class LabNetwork:
-    """The bridges and the outside client; made once by the supervisor in its own namespace.
+    """The bridges and the outside client. The supervisor makes it once, in its own namespace.
 
-    inside, outside: file descriptors of the lab's and the outside client's namespace.
+    inside, outside: file descriptors of the lab's namespace and the outside client's namespace.
     """
 
     def __init__(self, config: LabConfig) -> None:
@@ -66,10 +66,10 @@ class LabNetwork:
         self.outside = namespaces.new_network()
 
     def build(self) -> None:
-        """Make bridges and the outside client's link."""
+        """Make the bridges and the outside client's link."""
         for network in (self.inside, self.outside):
             _quiet(network)
-        # A bridge needs no address of its own kind; without this each would give itself a link-local one.
+        # Without this, each bridge would give itself a link-local address, which it does not need.
         with suppress(FileNotFoundError):
             Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
         lines = ["link set lo up"]
@@ -95,7 +95,7 @@ class LabNetwork:
         )
 
     def attach(self, record: HostRecord) -> int:
-        """Make a host's namespace, with its links and the addresses the lab gives; returns its descriptor."""
+        """Make a host's namespace with its links and addresses, and return its file descriptor."""
         self.detach(record)
         network = namespaces.new_network()
         _quiet(network)
@@ -105,10 +105,10 @@ class LabNetwork:
         for ours, theirs in host_links(record).items():
             lab_side.append(f"link add {ours} type veth peer name {theirs} netns {namespace}")
             lab_side.append(f"link set {ours} master {bridges[ours[0]]} up")
-            # The same after every boot: neighbours remember it, and would send to the old one for a while.
+            # The same address after every boot, because neighbours would send to the old one for a while.
             host_side.append(f"link set {theirs} address {_hardware_address(ours[0], record.index)}")
             host_side.append(f"link set {theirs} addrgenmode none")
-        # Hosts must not talk to each other over the management network: on a real fleet it is not there.
+        # Hosts must not reach each other over the management network, which a real fleet does not have.
         lab_side.append(f"link set m{record.index} type bridge_slave isolated on")
         management = self.config.management_network
         host_side.append(
@@ -125,12 +125,12 @@ class LabNetwork:
         return network
 
     def detach(self, record: HostRecord) -> None:
-        """Remove a host's links, whichever exist."""
+        """Remove the links of a host that exist."""
         for prefix in "imo":
             with suppress(LabError):
                 _ip(self.inside, f"link delete {prefix}{record.index}")
 
     def switch(self, record: HostRecord, up: bool) -> None:
-        """Plug in, or pull, all cables of a host."""
+        """Plug in or pull all cables of a host."""
         state = "up" if up else "down"
         _ip(self.inside, "\n".join(f"link set {ours} {state}" for ours in host_links(record)))

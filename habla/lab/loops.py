@@ -1,6 +1,6 @@
-"""Loop devices: a file as a block device, for as long as it is mounted.
+"""Loop devices: a file as a block device for as long as it is mounted.
 
-A device detaches itself with its last user (autoclear), so the kernel ends it together with the mount.
+The kernel detaches a device when its last user is gone (autoclear), so it ends together with the mount.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ __all__ = ["attach", "attached", "free"]
 _LOOP_CONFIGURE = 0x4C0A
 _LOOP_CTL_GET_FREE = 0x4C82
 _AUTOCLEAR = 4
-# struct loop_config: the file, a block size of the kernel's choice, struct loop_info64 of which only lo_flags
-# is given, eight reserved words.
+# struct loop_config: the file, a block size that the kernel chooses, a struct loop_info64 in which only
+# lo_flags is set, and eight reserved words.
 _CONFIG = struct.Struct("=II 52x I 176x 64x")
-#: What the last user of a file writes back at its end may be all of the memory that the host dirtied.
+#: At its end, the last user of a file may have to write all changed memory of the host back to it.
 _SECONDS = 60.0
 
 
 async def free(image: Path) -> int:
-    """Open the file for one life of it, and wait until its last one is over; returns the file descriptor.
+    """Wait until the file is not mounted, open and lock it, and return the file descriptor.
 
-    The lock on it is the guard against two mounts of one file, which would destroy it: a loop device holds
-    the open file that it was given, and thereby the lock, until the kernel has unmounted and detached it.
-    Raises LabError when that takes more than a minute, FileNotFoundError when there is no such file.
+    The lock prevents two mounts of one file, which would destroy it. A loop device holds the open file, and
+    with it the lock, until the kernel has unmounted and detached it. Raises LabError if that takes more than
+    a minute, and FileNotFoundError if there is no such file.
     """
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     deadline = time.monotonic() + _SECONDS
@@ -46,7 +46,7 @@ async def free(image: Path) -> int:
             if time.monotonic() > deadline:
                 os.close(descriptor)
                 raise LabError(
-                    f"{image} is still mounted after {_SECONDS:.0f} s by an earlier life"
+                    f"after {_SECONDS:.0f} s {image} is still mounted by an earlier run of the host"
                 ) from error
         except BaseException:
             os.close(descriptor)
@@ -55,7 +55,7 @@ async def free(image: Path) -> int:
 
 
 def attached(image: Path) -> bool:
-    """Whether somebody holds the file for a life of it; False when there is no such file any more."""
+    """Whether the file is locked for a mount. False if there is no such file."""
     try:
         descriptor = os.open(image, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -71,17 +71,17 @@ def attached(image: Path) -> bool:
 
 
 def attach(descriptor: int, image: Path) -> tuple[str, int]:
-    """Attach the open file of an image to a loop device that no one has.
+    """Attach the open file of an image to a free loop device.
 
-    Returns the device's path and a file descriptor of it: close that once the device is mounted.
-    Raises LabError when the machine has no loop devices.
+    Returns the path of the device and a file descriptor, which the caller closes when the device is mounted.
+    Raises LabError if the machine has no loop devices.
     """
     try:
         control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise LabError(
-            "partitions need loop devices, and there is no /dev/loop-control\n"
-            "  fix:  modprobe loop, on a kernel that has it"
+            "partitions need loop devices, but this machine has no /dev/loop-control\n"
+            "  fix:  modprobe loop, on a kernel that has this module"
         ) from error
     try:
         while True:
@@ -93,7 +93,7 @@ def attach(descriptor: int, image: Path) -> tuple[str, int]:
                 os.close(device)
                 if error.errno != errno.EBUSY:
                     raise LabError(f"attaching {image} to /dev/loop{number}: {error.strerror}") from error
-                continue  # somebody else was quicker
+                continue  # another program has taken it
             return f"/dev/loop{number}", device
     finally:
         os.close(control)
@@ -102,7 +102,7 @@ def attach(descriptor: int, image: Path) -> tuple[str, int]:
 def _open(number: int) -> int:
     path = f"/dev/loop{number}"
     if not Path(path).exists():
-        # Where /dev is no devtmpfs, nobody makes the node of a device that the kernel has just made.
+        # If /dev is not a devtmpfs, a device that the kernel has just made has no node.
         major, minor = Path(f"/sys/block/loop{number}/dev").read_text().split(":")
         with suppress(FileExistsError):
             os.mknod(path, stat.S_IFBLK | 0o660, os.makedev(int(major), int(minor)))

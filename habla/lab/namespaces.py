@@ -1,7 +1,7 @@
-"""The few Linux calls about namespaces and mounts that Python 3.11 lacks.
+"""The few Linux calls for namespaces and mounts that Python 3.11 lacks.
 
-All raise OSError with the call and its arguments in the message. Network namespaces are handled as file
-descriptors: one without a name leaves nothing behind when the last process that holds it ends.
+All raise OSError with the call and its arguments in the message. A network namespace is represented by a file
+descriptor and has no name, so it disappears with the last process that holds it.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Put the calling thread (with CLONE_NEWPID: its next child) into new namespaces."""
+    """Put the calling thread into new namespaces. CLONE_NEWPID applies to the next child process."""
     _check(_libc.unshare(flags), f"unshare({flags:#x})")
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """Move the calling thread into the namespace that the file descriptor stands for."""
+    """Move the calling thread into the namespace of the file descriptor."""
     _check(_libc.setns(descriptor, kind), f"setns({kind:#x})")
 
 
-def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """mount(2); an empty kind is for changes of propagation."""
+def mount(source: str, target: str, *, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Call mount(2). kind: the type of the file system; empty to change the propagation of a mount."""
     result = _libc.mount(
         os.fsencode(source), os.fsencode(target), kind.encode() or None, flags, options.encode() or None
     )
@@ -72,17 +72,17 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def unmount(target: str) -> None:
-    """Take the mount out of the tree at once; it ends when its last user does."""
+    """Detach a mount from the tree at once. It ends when its last user ends."""
     _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"unmount {target}")
 
 
 def current_network() -> int:
-    """A file descriptor of the calling thread's network namespace."""
+    """Open the calling thread's network namespace and return the file descriptor."""
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def new_network() -> int:
-    """Make a network namespace and return its file descriptor; the caller stays where it is."""
+    """Make a network namespace and return its file descriptor. The caller stays in its own."""
     before = current_network()
     try:
         unshare(CLONE_NEWNET)
@@ -96,7 +96,7 @@ def new_network() -> int:
 
 @contextmanager
 def entered(network: int) -> Iterator[None]:
-    """Run the block in a network namespace. A socket made inside stays there; do not await inside."""
+    """Run the block in a network namespace. A socket made in it stays there. Do not await in the block."""
     before = current_network()
     try:
         setns(network, CLONE_NEWNET)
@@ -109,9 +109,9 @@ def entered(network: int) -> Iterator[None]:
 
 
 def in_child(work: Callable[[], str]) -> str:
-    """Run work in a forked child, so that what it does to its namespaces ends with it.
+    """Run work in a forked child process and return its text. Its namespaces end with the child.
 
-    Returns the text that work returns. An exception becomes a RuntimeError with its text.
+    Raises RuntimeError with the text of an exception in the child.
     """
     reader, writer = os.pipe()
     pid = os.fork()

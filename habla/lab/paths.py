@@ -1,4 +1,4 @@
-"""Where a lab keeps its things, and the locks that make two users of one lab wait for each other."""
+"""The files and directories of a lab, and the locks that let two users of one lab wait for each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from habla.errors import LabError
 
 __all__ = ["HOST_NAME", "LabPaths", "cache_directory", "locked"]
 
-#: What a host may be called: a DNS label.
+#: A host name: a DNS label in lower case that begins with a letter.
 HOST_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -27,7 +27,7 @@ def cache_directory() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file for the block; it ends with the process, however that ends."""
+    """Hold an exclusive lock on the file during the block. It also ends if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -36,7 +36,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class LabPaths:
-    """The places of one lab; root is the lab's directory, absolute and without symbolic links."""
+    """The paths of one lab. root: the lab's directory, absolute and without symbolic links."""
 
     root: Path
 
@@ -47,22 +47,22 @@ class LabPaths:
 
     @property
     def identity(self) -> str:
-        """A short name that no other directory on this machine has; names the lab's cgroup."""
+        """A short name of the lab that is unique on this machine. It is the name of the lab's cgroup."""
         return "habla-" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
 
     @property
     def lock(self) -> Path:
-        """Held while the lab as a whole changes. Not in the lab, which lab-delete removes."""
+        """The lock for changes of the whole lab. It is not in the lab, because lab-delete removes that."""
         return cache_directory() / "locks" / f"{self.identity}.lock"
 
     @property
     def supervisor_lock(self) -> Path:
-        """Held by the supervisor as long as it lives."""
+        """The lock that the supervisor holds as long as it runs."""
         return cache_directory() / "locks" / f"{self.identity}.supervisor"
 
     @property
     def config(self) -> Path:
-        """JSON: networks, packages, base image."""
+        """The networks, packages and base image, as JSON."""
         return self.root / "lab.json"
 
     @property
@@ -77,7 +77,7 @@ class LabPaths:
 
     @property
     def log(self) -> Path:
-        """What the supervisor has to say."""
+        """The log of the supervisor."""
         return self.root / "supervisor.log"
 
     @property
@@ -87,18 +87,19 @@ class LabPaths:
 
     @property
     def hosts(self) -> Path:
-        """One directory per host."""
+        """The directory with one directory per host."""
         return self.root / "hosts"
 
     @property
     def trash(self) -> Path:
-        """Deleted hosts' files on their way out, which may take a while."""
+        """The files of deleted hosts, which are removed in the background."""
         return self.root / "trash"
 
     def host(self, name: str) -> Path:
-        """The directory of one host. Raises LabError for a name that is not a DNS label."""
+        """The directory of one host. Raises LabError if the name is not a valid host name."""
         if not HOST_NAME.fullmatch(name):
             raise LabError(
-                f"{name!r} is no host name; rule: a DNS label in lower case (letters, digits, hyphens)"
+                f"{name!r} is no host name; rule: up to 63 lower-case letters, digits and hyphens, "
+                "with a letter first and no hyphen last"
             )
         return self.hosts / name

@@ -1,7 +1,7 @@
-"""The package pool: an apt repository of exactly the packages that a lab's hosts may install.
+"""The package pool: an apt repository with exactly the packages that the hosts of a lab may install.
 
-Hosts have no network to a mirror. Pools are cached by package set and base image; a lab's own directory gets
-hard links, so that what hosts see at /srv/repo can be changed while they run.
+Hosts have no network connection to a mirror. Pools are cached by package set and base image. The directory of
+a lab gets hard links to the files, so that the packages at /srv/repo can change while the hosts run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]+")
 
 
 def ensure_pool(packages: Iterable[str], image: str) -> Path:
-    """Fetch the packages with all they depend on beyond the image; returns the pool's directory.
+    """Fetch the packages and their dependencies that the image lacks. Returns the directory of the pool.
 
-    Raises LabError for a name that is no package name, a package that no source has, a set that cannot be
-    installed together, and a download that fails.
+    Raises LabError if a name is not a package name, no source has a package, the packages cannot be installed
+    together, or a download fails.
     """
     names = sorted(set(packages))
     wrong = [name for name in names if not _PACKAGE_NAME.fullmatch(name)]
@@ -42,12 +42,12 @@ def ensure_pool(packages: Iterable[str], image: str) -> Path:
     with locked(cache_directory() / "locks" / "pool.lock"):
         if target.is_dir():
             return target
-        say(f"fetching {len(names)} packages and what they need")
+        say(f"fetching {len(names)} packages and their dependencies")
         begin = time.monotonic()
         building = target.with_name(f".building-{digest}")
         shutil.rmtree(building, ignore_errors=True)
         try:
-            count = _fill(building, names, image)
+            count = _fill(building, names, image=image)
             (building / "pool").rename(target)
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -55,7 +55,7 @@ def ensure_pool(packages: Iterable[str], image: str) -> Path:
     return target
 
 
-def _fill(building: Path, names: list[str], image: str) -> int:
+def _fill(building: Path, names: list[str], *, image: str) -> int:
     home = building / "apt"
     home.mkdir(parents=True)
     source = apt.Apt(home, image_directory(image) / "var/lib/dpkg/status")
@@ -67,7 +67,7 @@ def _fill(building: Path, names: list[str], image: str) -> int:
         source.get("install", "--yes", "--download-only", *names, what="fetching packages")
         for package in source.archives.glob("*.deb"):
             package.rename(pool / package.name)
-    # The repository is read from inside the hosts, where its path is another: names relative to it.
+    # Hosts see the repository under another path, so the names in the index are relative.
     index = apt.run(
         ["sh", "-c", 'cd "$1" && exec dpkg-scanpackages --multiversion .', "sh", str(pool)],
         "indexing the package pool",
@@ -77,7 +77,7 @@ def _fill(building: Path, names: list[str], image: str) -> int:
 
 
 def publish(pool: Path, target: Path) -> None:
-    """Make target hold what the pool holds; a reader meanwhile finds every package that the index names."""
+    """Copy the pool to target. Meanwhile a reader finds every package that the index lists."""
     target.mkdir(parents=True, exist_ok=True)
     wanted = {path.name for path in pool.glob("*.deb")}
     for name in sorted(wanted):

@@ -1,4 +1,4 @@
-"""What a person sees while something takes longer than a moment: lines on stderr."""
+"""Progress lines on stderr, for a person who waits."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["say"]
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(f"lab: {text}", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
-"""What a lab remembers on disk: its networks and packages, and each host with its addresses and ports.
+"""The records of a lab on disk: its networks and packages, and each host with its addresses and ports.
 
-Written by one process at a time and by rename, so that a reader sees the old or the new record, never half.
+One process at a time writes a record, by rename. So a reader sees either the old or the new record as a
+whole.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,23 @@ __all__ = [
 
 _FIRST_INDEX = 11
 USERS = ("root", "operator")
-# Before the address of a forward that begins on the host.
+# The prefix of an address that is reached from the host itself.
 _ITSELF = "itself:"
 
 
 @dataclass(frozen=True)
 class LabConfig:
-    """A lab as a whole.
-
-    management: the network of SSH links; the lab itself has its first address.
-    outside: the network of what is public; the outside client has its first address.
-    packages: sorted names of what the pool holds. image: key of the base image for new hosts.
-    """
+    """The configuration of a lab as a whole."""
 
     management: str = "10.213.0.0/24"
+    """The network for SSH. The lab itself has its first address."""
     outside: str = "203.0.113.0/24"
+    """The network of the public addresses. The outside client has its first address."""
+    _: KW_ONLY
     packages: tuple[str, ...] = ()
+    """The sorted names of the packages in the pool."""
     image: str = ""
+    """The key of the base image for new hosts."""
 
     def __post_init__(self) -> None:
         networks = [_network("management", self.management), _network("outside", self.outside)]
@@ -77,46 +78,49 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
 
 @dataclass(frozen=True)
 class Port:
-    """One forward: the port inside the lab, and the loopback port of this machine (0: not chosen yet).
-
-    address: where the port is, when that is not the host's own address outside: one that hosts share, or,
-    with itself, any that a program on the host can reach.
-    """
+    """One forward from a loopback port of this machine to a port in the lab."""
 
     port: int
+    """The port in the lab."""
     listen: int = 0
+    """The loopback port, or 0 if it is not chosen yet."""
+    _: KW_ONLY
     address: str | None = None
+    """The address in the lab, such as one that hosts share. None means the host's own address outside."""
     itself: bool = False
+    """Whether the connection begins on the host, so that it reaches any address that a program there can."""
 
 
 @dataclass(frozen=True)
 class HostRecord:
-    """One host.
-
-    index: the host's number in the management network. ssh: its SSH forward.
-    image: key of the base image that its files stand on, which never changes.
-    machine_id: 32 hexadecimal digits. host_key: public SSH host key, ``ssh-ed25519 AAAA...``.
-    prepared: whether its own files were put in once. partitions: mount point to size, as ``512M``.
-    """
+    """One host."""
 
     name: str
     index: int
+    """The number of the host in the management network."""
+    _: KW_ONLY
     image: str
+    """The key of the host's base image, which never changes."""
     machine_id: str
+    """32 hexadecimal digits."""
     host_key: str = ""
+    """The public SSH host key, as ``ssh-ed25519 AAAA...``."""
     outside_address: str | None = None
     user: str = "root"
     ssh: Port = Port(22)
+    """The forward to the host's SSH port."""
     forwards: Mapping[str, Port] = field(default_factory=dict)
     prepared: bool = False
+    """Whether the files that are written only once are there."""
     partitions: Mapping[str, str] = field(default_factory=dict)
+    """Mount point -> size, such as ``512M``."""
 
     def asked(
-        self, request: Mapping[str, Any], config: LabConfig, others: Iterable[HostRecord]
+        self, request: Mapping[str, Any], config: LabConfig, *, others: Iterable[HostRecord]
     ) -> HostRecord:
-        """This record with what a host-create asks for; ports chosen before are kept.
+        """This record with the changes that a host-create asks for. Ports that were chosen before are kept.
 
-        Raises LabError for values that cannot be.
+        Raises LabError if a value is not allowed.
         """
         unknown = sorted(set(request) - {"name", "outside_address", "forwards", "partitions", "user"})
         if unknown:
@@ -126,7 +130,7 @@ class HostRecord:
             raise LabError(f"host {self.name}: user {user!r}; rule: one of {', '.join(USERS)}")
         outside = request.get("outside_address")
         if outside is not None:
-            self._check_outside(outside, config, others)
+            self._check_outside(outside, config, others=others)
         asked = request.get("forwards") or {}
         if not isinstance(asked, dict):
             raise LabError(f"host {self.name}: forwards {asked!r}; rule: name to port or ADDRESS:PORT")
@@ -134,22 +138,22 @@ class HostRecord:
         forwards = {}
         for name, value in sorted(asked.items()):
             what = f"host {self.name}: forward {name}"
-            target = _target(what, value, config)
+            target = _target(what, value, config=config)
             if target.address is None and outside is None:
                 raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
             forwards[name] = replace(target, listen=kept.get(name, 0))
         partitions = checked(self.name, request.get("partitions"))
         return replace(self, outside_address=outside, user=user, forwards=forwards, partitions=partitions)
 
-    def _check_outside(self, text: Any, config: LabConfig, others: Iterable[HostRecord]) -> None:
-        _check_address(f"host {self.name}: outside_address", text, config)
+    def _check_outside(self, text: Any, config: LabConfig, *, others: Iterable[HostRecord]) -> None:
+        _check_address(f"host {self.name}: outside_address", text, config=config)
         for other in others:
             if other.name != self.name and other.outside_address == text:
                 raise LabError(f"host {self.name}: outside_address {text} is host {other.name}'s")
 
 
-def _check_address(what: str, text: Any, config: LabConfig) -> None:
-    """An address that a host may have outside. Raises LabError."""
+def _check_address(what: str, text: Any, *, config: LabConfig) -> None:
+    """Raise LabError unless a host may have the address in the outside network."""
     address = _as_address(what, text)
     network = config.outside_network
     reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
@@ -160,8 +164,8 @@ def _check_address(what: str, text: Any, config: LabConfig) -> None:
         )
 
 
-def _target(what: str, value: Any, config: LabConfig) -> Port:
-    """Where a forward leads: 80, "203.0.113.20:80", or "itself:192.168.2.20:80". Raises LabError."""
+def _target(what: str, value: Any, *, config: LabConfig) -> Port:
+    """The end of a forward: 80, "203.0.113.20:80", or "itself:192.168.2.20:80". Raises LabError."""
     if isinstance(value, str):
         itself = value.startswith(_ITSELF)
         address, _, port = value.removeprefix(_ITSELF).rpartition(":")
@@ -169,7 +173,7 @@ def _target(what: str, value: Any, config: LabConfig) -> Port:
             if itself:
                 _as_address(what, address)
             else:
-                _check_address(what, address, config)
+                _check_address(what, address, config=config)
             return Port(int(port), address=address, itself=itself)
     elif _is_port(value):
         return Port(int(value))
@@ -184,12 +188,12 @@ def _as_address(what: str, text: Any) -> ipaddress.IPv4Address:
 
 
 def _is_port(value: Any) -> bool:
-    # A caller that goes through JSON of another language may hand 80 over as 80.0.
+    # JSON from another language may have 80.0 instead of 80.
     return isinstance(value, int | float) and value == int(value) and 0 < value < 65536
 
 
 def free_index(records: Iterable[HostRecord], config: LabConfig) -> int:
-    """The lowest number in the management network that no host has. Raises LabError when there is none."""
+    """The lowest free number in the management network. Raises LabError if there is none."""
     taken = {record.index for record in records}
     for index in range(_FIRST_INDEX, config.management_network.num_addresses - 1):
         if index not in taken:
@@ -205,12 +209,12 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def write_config(paths: LabPaths, config: LabConfig) -> None:
-    """Remember the lab's configuration."""
+    """Write the configuration of the lab."""
     _write(paths.config, asdict(config))
 
 
 def read_config(paths: LabPaths) -> LabConfig | None:
-    """The lab's configuration, or None when there is no lab yet."""
+    """The configuration of the lab, or None if there is no lab."""
     if not paths.config.exists():
         return None
     data = json.loads(paths.config.read_text())
@@ -218,12 +222,12 @@ def read_config(paths: LabPaths) -> LabConfig | None:
 
 
 def write_host(paths: LabPaths, record: HostRecord) -> None:
-    """Remember a host."""
+    """Write the record of a host."""
     _write(paths.host(record.name) / "host.json", asdict(record))
 
 
 def read_host(paths: LabPaths, name: str) -> HostRecord | None:
-    """The record of a host, or None when the lab has no such host."""
+    """The record of a host, or None if the lab has no such host."""
     path = paths.host(name) / "host.json"
     if not path.exists():
         return None
@@ -233,6 +237,6 @@ def read_host(paths: LabPaths, name: str) -> HostRecord | None:
 
 
 def read_hosts(paths: LabPaths) -> list[HostRecord]:
-    """All hosts of the lab, sorted by name."""
+    """The records of all hosts of the lab, sorted by name."""
     names = sorted(path.parent.name for path in paths.hosts.glob("*/host.json"))
     return [record for name in names if (record := read_host(paths, name)) is not None]

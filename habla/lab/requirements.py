@@ -1,6 +1,6 @@
-"""What a machine needs to run a lab, checked all at once.
+"""The requirements of a lab on its machine, all checked at once.
 
-Standard library only, so that it runs before anything is installed.
+This module uses the standard library only, so it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROGRAMS = {
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
 }
-#: What to install on the machine, in one place.
+#: The Debian packages to install on the machine.
 APT_PACKAGES = tuple(sorted(set(PROGRAMS.values()) - {"apt", "util-linux"}))
 
 
@@ -37,9 +37,9 @@ def missing_packages() -> list[str]:
 
 
 def _try_namespaces() -> str:
-    """In a child: everything the supervisor will do to its namespaces, on a small scale."""
+    """Try, in a child process, each kind of namespace and mount that the supervisor will make."""
     namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWNET | namespaces.CLONE_NEWPID)
-    namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_PRIVATE)
+    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
     faults = []
     try:
         cgroups.mount_unified()
@@ -48,15 +48,14 @@ def _try_namespaces() -> str:
     except OSError as error:
         faults.append(f"cgroup version 2 ({error})")
     try:
-        namespaces.mount("tmpfs", "/run", "tmpfs")
+        namespaces.mount("tmpfs", "/run", kind="tmpfs")
         for name in ("lower", "upper", "work", "merged"):
             Path("/run", name).mkdir()
         namespaces.mount(
             "overlay",
             "/run/merged",
-            "overlay",
-            0,
-            "lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work",
+            kind="overlay",
+            options="lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work",
         )
     except OSError as error:
         faults.append(f"overlay file systems ({error})")
@@ -64,7 +63,7 @@ def _try_namespaces() -> str:
 
 
 def missing() -> list[str]:
-    """Everything that stands in the way of a lab on this machine, one line each; empty when it can run."""
+    """The requirements that this machine does not meet, one line each. Empty if it can run a lab."""
     if sys.platform != "linux":
         return [f"Linux (this is {sys.platform})"]
     faults = []
@@ -86,7 +85,7 @@ def missing() -> list[str]:
 
 
 def check() -> None:
-    """Raise one LabError that names everything that is missing."""
+    """Raise one LabError that lists every missing requirement, if there are any."""
     faults = missing()
     if faults:
         lines = "\n".join(f"  - {fault}" for fault in faults)

@@ -1,7 +1,8 @@
-"""What the lab puts into a host's file system beyond the base image.
+"""The files that the lab adds to a host's file system.
 
-Some files are the host's own from then on (name, /etc/hosts): written once. Others belong to the lab (its
-network, SSH access): written at each boot, so that a change of the lab arrives.
+Some files belong to the host, such as its name and /etc/hosts, and are written only once. Others belong to
+the lab, such as its network and SSH access. These are written at each boot, so that changes of the lab reach
+the host.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ Unmanaged=yes
 """
 
 
-def _write(path: Path, text: str, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> None:
-    """Replace a file by rename. What the host put at its place is not followed."""
+def _write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> None:
+    """Replace a file by rename. A symbolic link at its place is replaced and not followed."""
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True)
     new = path.with_name(f".{path.name}.lab-new")
@@ -60,22 +61,22 @@ def _user(root: Path, name: str) -> tuple[int, int]:
     return 0, 0
 
 
-def furnish(root: Path, directory: Path, record: HostRecord, config: LabConfig, public_key: str) -> None:
-    """Write a host's files.
+def furnish(root: Path, directory: Path, *, record: HostRecord, config: LabConfig, public_key: str) -> None:
+    """Write the files of a host.
 
-    root: the mounted file system. directory: the host's place in the lab, which holds its host key.
-    public_key: the line that may log in as root and as operator.
+    root: the mounted file system. directory: the host's directory in the lab, which has its SSH host key.
+    public_key: the public key that may log in as root and as operator.
     """
     if not record.prepared:
         _write(root / "etc/hostname", f"{record.name}\n")
         _write(root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {record.name}\n::1 localhost\n")
-        _write(root / "etc/machine-id", f"{record.machine_id}\n", 0o444)
+        _write(root / "etc/machine-id", f"{record.machine_id}\n", mode=0o444)
     _write(root / "etc/systemd/network/10-lab.network", _NETWORK)
     address = host_address(config, record.index)
     _write(root / "etc/ssh/sshd_config.d/10-lab.conf", _SSHD.format(address=address))
     for suffix, mode in (("", 0o600), (".pub", 0o644)):
         text = (directory / f"ssh_host_ed25519_key{suffix}").read_text()
-        _write(root / f"etc/ssh/ssh_host_ed25519_key{suffix}", text, mode)
+        _write(root / f"etc/ssh/ssh_host_ed25519_key{suffix}", text, mode=mode)
     for user, home in (("root", root / "root"), (OPERATOR, root / "home" / OPERATOR)):
         owner = _user(root, user)
         place = home / ".ssh"
@@ -86,6 +87,6 @@ def furnish(root: Path, directory: Path, record: HostRecord, config: LabConfig, 
         keys = place / "authorized_keys"
         before = keys.read_text() if keys.is_file() and not keys.is_symlink() else ""
         if public_key.strip() not in before.splitlines():
-            _write(keys, before + public_key, 0o600, owner)
-    # Left by an earlier life that was cut short; a fresh boot has no runtime state.
+            _write(keys, before + public_key, mode=0o600, owner=owner)
+    # A host that was killed has left its runtime state, and a fresh boot must have none.
     shutil.rmtree(root / "run/systemd", ignore_errors=True)

@@ -1,7 +1,7 @@
-"""The supervisor's work: hosts, forwards, and a control socket that takes one request per connection.
+"""The work of the supervisor: hosts, forwards, and a control socket with one request per connection.
 
-A request is one JSON line ``{"verb": ..., ...}``; answers are JSON lines: any number of
-``{"progress": text}``, then one ``{"result": ...}`` or ``{"error": text}``.
+A request is one JSON line ``{"verb": ..., ...}``. The answer is any number of JSON lines
+``{"progress": text}``, and then one line ``{"result": ...}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from habla.errors import LabError
 from habla.lab import children, records, volumes
-from habla.lab.forward import Forward, Network, listen
+from habla.lab.forward import Forward, Target, listen
 from habla.lab.keys import ensure_key
 from habla.lab.lab_host import LabHost, empty_trash
 from habla.lab.lab_network import LabNetwork
@@ -28,7 +28,7 @@ from habla.lab.records import HostRecord, LabConfig, Port
 
 __all__ = ["Server"]
 
-#: How systemd-nspawn ends when it runs under a supervisor and its host asks for a reboot.
+#: The exit status of systemd-nspawn when its host asks for a reboot and another program supervises it.
 _EXIT_REBOOT = 133
 
 Say = Callable[[str], None]
@@ -37,10 +37,10 @@ Say = Callable[[str], None]
 class Server:
     """All hosts of one lab.
 
-    machine: file descriptor of the machine's network namespace, where forwards listen.
+    machine: file descriptor of the machine's network namespace, in which forwards listen.
     """
 
-    def __init__(self, paths: LabPaths, config: LabConfig, network: LabNetwork, machine: int) -> None:
+    def __init__(self, paths: LabPaths, config: LabConfig, *, network: LabNetwork, machine: int) -> None:
         self._paths = paths
         self._config = config
         self._network = network
@@ -48,7 +48,7 @@ class Server:
         self._hosts: dict[str, LabHost] = {}
         self._forwards: dict[tuple[str, str], Forward] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        # Choosing numbers and ports is one host at a time; booting is not.
+        # Numbers and ports are chosen for one host at a time. Several hosts may boot at once.
         self._choosing = asyncio.Lock()
         self._verbs: dict[str, Callable[[dict[str, Any], Say], Awaitable[Any]]] = {
             "host-create": self._create,
@@ -63,15 +63,15 @@ class Server:
         }
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Take up the recorded hosts' ports and answer requests until the process ends."""
+        """Read the recorded hosts and answer requests until the process ends."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for record in records.read_hosts(self._paths):
-            self._hosts[record.name] = LabHost(self._paths, self._network, record)
+            self._hosts[record.name] = LabHost(self._paths, self._network, record=record)
         empty_trash(self._paths)
         os.chdir(self._paths.root)
         self._paths.socket.unlink(missing_ok=True)
-        # A relative path: the whole one may be longer than a socket address can hold.
+        # A relative path, because the absolute one may be too long for a socket address.
         server = await asyncio.start_unix_server(self._answer, path=self._paths.socket.name)
         self._paths.socket.chmod(0o600)
         ready()
@@ -79,7 +79,7 @@ class Server:
             await server.serve_forever()
 
     def _reap(self) -> None:
-        """As the first process of its namespace, collect every child, whoever's it was."""
+        """Wait for every ended child. As the first process of its namespace, it also gets orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -104,7 +104,7 @@ class Server:
         try:
             line = await reader.readline()
             if not line:
-                return  # somebody only wanted to know whether we are here
+                return  # the client only checked that the supervisor runs
             request = json.loads(line)
             verb = self._verbs.get(request.get("verb"))
             if verb is None:
@@ -124,7 +124,7 @@ class Server:
         host = self._hosts.get(str(request.get("name")))
         if host is None:
             names = ", ".join(sorted(self._hosts)) or "none"
-            raise LabError(f"the lab has no host {request.get('name')!r} (it has: {names})")
+            raise LabError(f"the lab has no host {request.get('name')!r}; its hosts: {names}")
         return host
 
     async def _create(self, request: dict[str, Any], say: Say) -> dict[str, Any]:
@@ -133,13 +133,13 @@ class Server:
             directory = self._paths.host(name)
             all_records = [host.record for host in self._hosts.values()]
             host = self._hosts.get(name)
-            before = host.record if host else self._new_record(name, request["image"], all_records)
-            wanted = before.asked(request["host"], self._config, all_records)
-            volumes.refuse_loss(directory, before, wanted.partitions)
+            before = host.record if host else self._new_record(name, request["image"], others=all_records)
+            wanted = before.asked(request["host"], self._config, others=all_records)
+            volumes.refuse_loss(directory, before, wanted=wanted.partitions)
             host_key = ensure_key(directory / "ssh_host_ed25519_key", f"{name} (lab)")
             wanted = replace(wanted, host_key=host_key)
             if host is None:
-                host = self._hosts[name] = LabHost(self._paths, self._network, wanted)
+                host = self._hosts[name] = LabHost(self._paths, self._network, record=wanted)
             async with host.lock:
                 host.record = await self._open_ports(wanted)
                 records.write_host(self._paths, host.record)
@@ -155,7 +155,7 @@ class Server:
                 host.switch(True)
         return self._describe(host)
 
-    def _new_record(self, name: str, image: str, others: list[HostRecord]) -> HostRecord:
+    def _new_record(self, name: str, image: str, *, others: list[HostRecord]) -> HostRecord:
         index = records.free_index(others, self._config)
         return HostRecord(name, index, image=image, machine_id=uuid.uuid4().hex)
 
@@ -168,26 +168,29 @@ class Server:
             records.write_host(self._paths, host.record)
 
     async def _open_ports(self, record: HostRecord) -> HostRecord:
-        """Listen on the host's loopback ports, as recorded or newly chosen; close those it has no more."""
-        inside = LabHost(self._paths, self._network, record).address
-        wanted: dict[str, tuple[Port, Network, str]] = {"ssh": (record.ssh, self._network.inside, inside)}
+        """Open the host's loopback ports, recorded or newly chosen, and close those that it no longer has."""
+        inside = LabHost(self._paths, self._network, record=record).address
+        wanted: dict[str, tuple[Port, Target]] = {
+            "ssh": (record.ssh, Target(self._network.inside, inside, record.ssh.port))
+        }
         own = self._hosts[record.name].own_network
         for name, port in record.forwards.items():
             network = own if port.itself else self._network.outside
-            wanted[f"to {name}"] = (port, network, port.address or record.outside_address or "")
+            target = Target(network, port.address or record.outside_address or "", port.port)
+            wanted[f"to {name}"] = (port, target)
         for key in [key for key in self._forwards if key[0] == record.name and key[1] not in wanted]:
             await self._forwards.pop(key).stop()
         taken = {port for host in self._hosts.values() for port in _ports(host.record)}
         chosen = {}
-        for name, (port, network, address) in wanted.items():
+        for name, (port, target) in wanted.items():
             forward = self._forwards.get((record.name, name))
-            if forward is not None and forward.target != (network, address, port.port):
+            if forward is not None and forward.target != target:
                 await forward.stop()
                 forward = None
             if forward is None:
                 start = int(self._paths.identity[-6:], 16)
-                server = listen(self._machine, port.listen, start, taken)
-                forward = Forward(server, network, address, port.port)
+                server = listen(self._machine, port.listen, start=start, taken=taken)
+                forward = Forward(server, target)
                 await forward.start()
                 self._forwards[record.name, name] = forward
             taken.add(forward.listen)
@@ -217,7 +220,7 @@ class Server:
         return self._describe(host)
 
     async def _start_all(self, request: dict[str, Any], say: Say) -> list[Any]:
-        """Every recorded host, together; one that fails does not keep the others from coming up."""
+        """Start all recorded hosts at once. A host that fails does not stop the others."""
         names = sorted(self._hosts)
         starts = [self._start({"name": name}, say) for name in names]
         results = await asyncio.gather(*starts, return_exceptions=True)

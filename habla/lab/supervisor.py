@@ -1,8 +1,8 @@
-"""The process that every host of a lab hangs on.
+"""The process that runs all hosts of a lab.
 
-It is the first process of its own PID namespace and lives in its own mount and network namespaces: when it
-dies, however it dies, the kernel ends every host, mount and interface of the lab with it. Nothing is left
-but the files in the lab's directory, from which ``start`` brings all of it back.
+It is the first process of its own PID namespace, and it has its own mount and network namespaces. When it
+ends, for whatever reason, the kernel ends every host, mount and interface of the lab with it. Only the files
+in the lab's directory are left, from which ``start`` brings back all of it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ __all__ = ["supervise"]
 
 
 def supervise(paths: LabPaths, ready: int) -> None:
-    """Become the lab's supervisor; never returns while the lab lives.
+    """Become the supervisor of the lab. Does not return while the lab runs.
 
-    ready: a file descriptor on which "ready" is written once requests are answered, or the reason why not.
+    ready: a file descriptor. The supervisor writes "ready" to it when it can answer requests, or the reason
+    why it cannot start.
     """
     try:
         config = records.read_config(paths)
@@ -51,16 +52,16 @@ def supervise(paths: LabPaths, ready: int) -> None:
             os.write(ready, b"ready")
             os.close(ready)
 
-        asyncio.run(Server(paths, config, network, machine).serve(say_ready))
+        asyncio.run(Server(paths, config, network=network, machine=machine).serve(say_ready))
     except BaseException as error:
         traceback.print_exc(file=sys.stderr)
-        with suppress(OSError):  # closed when it was ready once; the log has the rest
+        with suppress(OSError):  # it is closed if the supervisor was ready; the log has the error
             os.write(ready, f"{error}".encode())
         raise
 
 
 def _lock(lock: int) -> None:
-    """Be the only supervisor of this lab; one that was killed a moment ago may still be on its way out."""
+    """Take the lock of the supervisor. A supervisor that was just killed may hold it for a moment."""
     deadline = time.monotonic() + 10.0
     while True:
         try:
@@ -68,21 +69,22 @@ def _lock(lock: int) -> None:
             return
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise LabError("the lab's supervisor of before is still there") from error
+                words = "another supervisor of this lab still runs; try again, or run lab-delete"
+                raise LabError(words) from error
             time.sleep(0.02)
 
 
 def _enter(paths: LabPaths) -> None:
-    """The supervisor's own view of the machine: its processes, its cgroups, its mounts."""
-    # Ended by SIGTERM all at once, like by SIGKILL; the first process of a namespace would ignore it.
+    """Set up the supervisor's own view of the machine: its processes, cgroups and mounts."""
+    # SIGTERM ends everything at once, like SIGKILL. Without this the first process of a namespace ignores it.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Slave: our mounts stay here, while the machine can still unmount its own.
-    namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_SLAVE)
-    # Shared: each nspawn takes a copy of our mounts along, other hosts' file systems included, and keeps it
-    # out of sight. Only so does what we unmount end there, too.
-    namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_SHARED)
-    namespaces.mount("proc", "/proc", "proc")
+    # Slave: mounts of the lab stay in this namespace, and the machine can still unmount its own.
+    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_SLAVE)
+    # Shared: each nspawn has a hidden copy of the supervisor's mounts, with the file systems of other hosts.
+    # If the mounts are shared, an unmount also takes effect in these copies.
+    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_SHARED)
+    namespaces.mount("proc", "/proc", kind="proc")
     cgroups.mount_unified()
     group = cgroups.ROOT / paths.identity
     cgroups.destroy(group)
@@ -91,6 +93,6 @@ def _enter(paths: LabPaths) -> None:
     for name in ("supervisor", "outside"):
         cgroups.create(group / name)
     cgroups.join(group / "supervisor")
-    # nspawn keeps locks and sockets there, by machine name: another lab may use the same names.
+    # nspawn keeps locks and sockets there by machine name, and another lab may use the same names.
     Path("/run/systemd").mkdir(exist_ok=True)
-    namespaces.mount("tmpfs", "/run/systemd", "tmpfs")
+    namespaces.mount("tmpfs", "/run/systemd", kind="tmpfs")

@@ -1,4 +1,4 @@
-"""The verbs of the command line, each a function from a lab and a request to a value for JSON."""
+"""The verbs of the command line. Each function gets a lab and a request, and returns a value for JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["ask", "host_create", "lab_create", "lab_delete", "run_in_network", "
 
 
 def lab_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Make the lab, or bring it to what is wanted; hosts are left as they are.
+    """Make or update the lab. Its hosts stay as they are.
 
-    wanted: ``packages`` (list of names), ``management`` and ``outside`` (networks), all optional: what is not
-    given stays as it is. Raises LabError.
+    wanted: ``packages`` (a list of names), ``management`` and ``outside`` (networks). All are optional, and a
+    value that is not given stays as it is. Raises LabError.
     """
     unknown = sorted(set(wanted) - {"packages", "management", "outside"})
     if unknown:
@@ -37,7 +37,7 @@ def lab_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
         given["packages"] = tuple(sorted(set(given["packages"])))
     config = replace(before or LabConfig(), **given)
     if before is not None:
-        _refuse_new_networks(paths, before, config)
+        _refuse_new_networks(paths, before, config=config)
     image = ensure_base()
     config = replace(config, image=image)
     pool = ensure_pool(config.packages, image)
@@ -60,20 +60,20 @@ def lab_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refuse_new_networks(paths: LabPaths, before: LabConfig, config: LabConfig) -> None:
+def _refuse_new_networks(paths: LabPaths, before: LabConfig, *, config: LabConfig) -> None:
     changed = [name for name in ("management", "outside") if getattr(before, name) != getattr(config, name)]
     if changed:
         raise LabError(
             f"the lab in {paths.root} has other networks ({', '.join(changed)})\n"
-            "  rule: fixed at its creation\n  fix: lab-delete, then lab-create"
+            "  rule: the networks of a lab are fixed at its creation\n  fix:  lab-delete, then lab-create"
         )
 
 
 def lab_delete(paths: LabPaths) -> dict[str, Any]:
-    """End everything of the lab and remove its files, but for ``state``, which is not the lab's."""
+    """Stop the lab and remove its files, except ``state``, which belongs to Pulumi."""
     with locked(paths.lock):
         cgroups.sweep(paths.identity)
-        # Of a directory that holds no lab nothing is removed, whatever the names in it.
+        # Nothing is removed from a directory that holds no lab, even if its files have the same names.
         if paths.config.exists():
             volumes.wait_until_free(paths)
             for directory in (paths.hosts, paths.trash, paths.pool, paths.keys):
@@ -88,13 +88,13 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
 
 
 def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Make a host, or bring it to what is wanted, making the lab too; returns how to reach it."""
+    """Make or update a host, and the lab if there is none. Returns the host's addresses, ports and keys."""
     config = records.read_config(paths)
     if config is None or not image_directory(config.image).is_dir():
         lab_create(paths, {})
         config = records.read_config(paths)
     assert config is not None
-    # Here and not in the supervisor, which would not serve others meanwhile.
+    # Not in the supervisor, which could not answer other requests meanwhile.
     if "/" in checked(str(wanted.get("name")), wanted.get("partitions")):
         ensure_root(config.image)
     message = {"verb": "host-create", "host": wanted, "image": config.image}
@@ -102,8 +102,8 @@ def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def ask(paths: LabPaths, verb: str, name: str) -> Any:
-    """One of the verbs about one host that the supervisor knows; the supervisor is started when needed."""
+def ask(paths: LabPaths, verb: str, *, name: str) -> Any:
+    """Send the supervisor a verb about one host. The supervisor is started if it does not run."""
     if records.read_config(paths) is None:
         if verb == "host-delete":
             return {"name": name}
@@ -112,14 +112,14 @@ def ask(paths: LabPaths, verb: str, name: str) -> Any:
 
 
 def start(paths: LabPaths) -> Any:
-    """Bring up what should run and does not. A directory without a lab is left alone."""
+    """Start the supervisor and every host that does not run. Does nothing if there is no lab."""
     if records.read_config(paths) is None:
         return []
     return request(ensure_supervisor(paths), {"verb": "start"})
 
 
 def status(paths: LabPaths) -> dict[str, Any]:
-    """What runs, without changing anything."""
+    """Tell which hosts run. Changes nothing."""
     client = connect(paths)
     if client is None:
         hosts = [{"name": record.name, "running": False} for record in records.read_hosts(paths)]
@@ -129,16 +129,16 @@ def status(paths: LabPaths) -> dict[str, Any]:
     return {"exists": True, "supervisor": pid, "hosts": answer["hosts"]}
 
 
-def run_in_network(paths: LabPaths, which: str, command: list[str]) -> None:
-    """Replace this process by a command in the lab's network ``inside`` or ``outside``.
+def run_in_network(paths: LabPaths, which: str, *, command: list[str]) -> None:
+    """Replace this process by a command in the network ``inside`` or ``outside`` of the lab.
 
-    The command ends with the lab at the latest.
+    The command is killed when the lab ends.
     """
     if not command:
-        raise LabError("no command given")
+        raise LabError("no command given; write it after --")
     client = connect(paths)
     if client is None:
-        raise LabError(f"the lab in {paths.root} does not run; fix: start")
+        raise LabError(f"the lab in {paths.root} does not run; start it with: python -m habla.lab start")
     pid = supervisor_pid(client)
     descriptor = request(client, {"verb": "status"})[which]
     group = Path(f"/proc/{pid}/root{cgroups.ROOT}", paths.identity, "outside")

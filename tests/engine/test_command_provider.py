@@ -180,3 +180,10 @@ def test_delete_uses_the_state(remote_stack: Stack, tmp_path: Path) -> None:
     result = remote_stack.destroy()
     assert result.ok, result.output
     assert (tmp_path / "deleted").read_text() == "from the state"
+
+
+def test_a_signal_that_kills_a_command_is_named(remote_stack: Stack) -> None:
+    """A command that a signal ends fails, and the error names the signal."""
+    result = remote_stack.up(_command("create='kill -TERM $$'"))
+    assert not result.ok
+    assert "from signal TERM" in result.output

@@ -1,4 +1,4 @@
-"""How the Command plugin ends."""
+"""How the Command plugin, and an operation that it runs, ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from throwaway import Stack, is_stand_in
+from throwaway import Stack, is_stand_in, remote_command
 
 pytestmark = pytest.mark.engine
 
@@ -44,3 +44,23 @@ def test_the_plugin_ends_when_its_engine_is_killed(stack: Stack) -> None:
     while providers(home):
         assert time.monotonic() < deadline, "the plugin outlived its engine"
         time.sleep(0.05)
+
+
+def test_an_interrupted_update_waits_for_a_remote_command(remote_stack: Stack, tmp_path: Path) -> None:
+    """Nobody can end a command on another host for certain, so its result goes into the state."""
+    begun, finish = tmp_path / "begun", tmp_path / "finish"
+    command = f"touch {begun}; while [ ! -e {finish} ]; do sleep 0.05; done; echo finished"
+    remote_stack.program(remote_command(f"create={command!r}"))
+    engine = remote_stack.start("up", "--yes", "--skip-preview", "--stack", "test")
+    try:
+        deadline = time.monotonic() + 30
+        while not begun.exists():
+            assert time.monotonic() < deadline, "the command was not started"
+            time.sleep(0.05)
+        os.kill(engine.pid, signal.SIGINT)
+        time.sleep(1)
+        assert engine.poll() is None, "the engine did not wait"
+    finally:
+        finish.touch()
+        engine.communicate(timeout=30)
+    assert remote_stack.output("c", "stdout") == "finished"

@@ -66,9 +66,9 @@ def test_growth_is_told_from_another_spelling() -> None:
 
 def test_what_loses_no_data_is_allowed() -> None:
     """Partitions may grow, be added, and change freely before they were made."""
-    refuse_loss("a1", {"/": 1024 * M}, {"/": "1G", "/var": "1G"}, overlay=False)
-    refuse_loss("a1", {"/var": 1024 * M}, {"/var": "2G"}, overlay=True)
-    refuse_loss("a1", {}, {}, overlay=True)
+    refuse_loss("a1", {"/": 1024 * M}, wanted={"/": "1G", "/var": "1G"}, overlay=False)
+    refuse_loss("a1", {"/var": 1024 * M}, wanted={"/var": "2G"}, overlay=True)
+    refuse_loss("a1", {}, wanted={}, overlay=True)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_what_loses_data_is_refused(
 ) -> None:
     """Shrinking, removing, and a / of another kind are refused, and the fix is a host that is made anew."""
     with pytest.raises(LabError, match=reason) as caught:
-        refuse_loss("a1", made, wanted, overlay)
+        refuse_loss("a1", made, wanted=wanted, overlay=overlay)
     assert "host-delete a1, then host-create" in str(caught.value)

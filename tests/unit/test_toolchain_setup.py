@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from toolchain.setup import __main__ as setup
 from toolchain.setup import golang, official, versions
 from toolchain.setup.cache import cache_root, digest_of, entry, is_complete, locked
 from toolchain.setup.launcher import write_launchers, write_stand_in
@@ -54,12 +57,12 @@ def _fill(directory: Path) -> None:
 
 def test_entry_is_made_once(tmp_path: Path) -> None:
     """An entry that is there is not made again."""
-    first = entry(tmp_path, "a", _fill)
+    first = entry(tmp_path, "a", make=_fill)
 
     def never(directory: Path) -> None:
         raise AssertionError("made again")
 
-    assert entry(tmp_path, "a", never) == first
+    assert entry(tmp_path, "a", make=never) == first
     assert (first / "program").read_text() == "content"
 
 
@@ -71,19 +74,19 @@ def test_crash_leaves_no_entry(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        entry(tmp_path, "a", crash)
+        entry(tmp_path, "a", make=crash)
     assert not (tmp_path / "a").exists()
-    made = entry(tmp_path, "a", _fill)
+    made = entry(tmp_path, "a", make=_fill)
     assert sorted(path.name for path in made.iterdir()) == ["manifest.json", "program"]
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("")], ids=["lost", "emptied"])
 def test_damaged_entry_is_made_again(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     """An entry with a file lost or cut short is not complete, and is made again."""
-    made = entry(tmp_path, "a", _fill)
+    made = entry(tmp_path, "a", make=_fill)
     damage(made / "program")
     assert not is_complete(made)
-    assert (entry(tmp_path, "a", _fill) / "program").read_text() == "content"
+    assert (entry(tmp_path, "a", make=_fill) / "program").read_text() == "content"
 
 
 def test_second_run_waits(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -246,7 +249,7 @@ def launcher(tmp_path: Path) -> Callable[..., str]:
         '#!/bin/sh\necho "$PULUMI_BACKEND_URL|$PULUMI_CONFIG_PASSPHRASE|$PULUMI_HOME"\n'
     )
     (programs / "pulumi").chmod(0o755)
-    write_launchers(clone, programs, clone / ".toolchain" / "pulumi-home")
+    write_launchers(clone, programs, pulumi_home=clone / ".toolchain" / "pulumi-home")
 
     def launch(*arguments: str, **environment: str) -> str:
         done = subprocess.run(
@@ -291,3 +294,28 @@ def test_stand_in_is_marked(tmp_path: Path) -> None:
     write_stand_in(tmp_path, plugin)
     assert plugin.stat().st_mode & 0o111
     assert (plugin.parent / "STAND-IN").exists()
+
+
+def test_old_stand_in_launcher_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone from the time before the stand-in moved gets a launcher that starts it from its new place."""
+    home, programs = tmp_path / ".toolchain", tmp_path / "programs"
+    name = f"resource-command-v{versions.COMMAND_PLUGIN}"
+    plugin = home / "pulumi-home" / "plugins" / name / "pulumi-resource-command"
+    write_stand_in(tmp_path, plugin)
+    plugin.write_text("#!/bin/sh\nexec python -c 'from toolchain.command_provider.__main__ import main'\n")
+    programs.mkdir()
+    for program in ("pulumi", "pulumi-language-python"):
+        (programs / program).write_text("#!/bin/sh\n")
+        (programs / program).chmod(0o755)
+    stamp = {"wanted": "the digest of the old sources", "programs": [str(plugin)]}
+    (home / "stamp.json").write_text(json.dumps(stamp))
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    monkeypatch.setattr(setup, "CLONE", tmp_path)
+    monkeypatch.setattr(setup, "HOME", home)
+    monkeypatch.setattr(setup, "_cli", lambda: (programs, "from PATH"))
+    monkeypatch.setattr(official, "install_plugin", lambda pulumi, environment: False)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    assert setup.main() == 0
+    assert "from standin.__main__ import main" in plugin.read_text()
+    assert json.loads((home / "stamp.json").read_text())["command_plugin"] == "stand-in"

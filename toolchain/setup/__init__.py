@@ -1,5 +1,6 @@
 """Provides `.toolchain/bin/pulumi`: the CLI, the Python language host and the Command plugin.
 
-Each comes from the first of: this machine, Pulumi's download site, a build from source (CLI) or the
-stand-in of `standin` (plugin). Standard library only; see docs/toolchain.md.
+Each comes from the first source that has it: this machine, Pulumi's download site, and then a build from
+source for the CLI or the package `standin` for the plugin. The set-up uses the standard library only. See
+docs/toolchain.md.
 """

@@ -20,8 +20,8 @@ HOME = CLONE / ".toolchain"
 
 
 def main() -> int:
-    """Provide the toolchain; 0, or 1 after one message that says what is wrong and what to do."""
-    # Ended from outside, it still ends the compilers that it started.
+    """Provide the toolchain. Returns 0, or 1 after one message with the fault and its fix."""
+    # After SIGTERM it still ends the compilers that it has started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         if not _is_done():
@@ -45,7 +45,7 @@ def _wanted() -> str:
 
 
 def _is_done() -> bool:
-    """Whether the last run made the same, and everything it made is still there."""
+    """Whether the last run had the same sources and settings, and its programs are still there."""
     try:
         stamp = json.loads((HOME / "stamp.json").read_text())
         present = all(os.access(path, os.X_OK) for path in stamp["programs"])
@@ -57,11 +57,10 @@ def _is_done() -> bool:
 def _provide() -> None:
     programs, origin = _cli()
     pulumi_home = HOME / "pulumi-home"
-    plugin = (
-        pulumi_home / "plugins" / f"resource-command-v{versions.COMMAND_PLUGIN}" / "pulumi-resource-command"
-    )
-    write_launchers(CLONE, programs, pulumi_home)
-    kind = _plugin(programs / "pulumi", pulumi_home, plugin)
+    directory = pulumi_home / "plugins" / f"resource-command-v{versions.COMMAND_PLUGIN}"
+    plugin = directory / "pulumi-resource-command"
+    write_launchers(CLONE, programs, pulumi_home=pulumi_home)
+    kind = _plugin(programs / "pulumi", plugin)
     stamp = {
         "wanted": _wanted(),
         "programs": [str(programs / "pulumi"), str(programs / "pulumi-language-python"), str(plugin)],
@@ -89,7 +88,7 @@ def _cli() -> tuple[Path, str]:
         else:
             return directory, "from PATH"
     root = cache_root()
-    # What was built before is as good as a download, and takes no network.
+    # A build of an earlier run is as good as a download and needs no network.
     if is_complete(root / golang.entry_name()) and not is_complete(root / official.ENTRY):
         return root / golang.entry_name(), "built with Go"
     downloaded = official.install_cli(root)
@@ -109,9 +108,10 @@ def _version(pulumi: Path) -> str:
     return done.stdout.strip()
 
 
-def _plugin(pulumi: Path, pulumi_home: Path, plugin: Path) -> str:
-    """Put the Command plugin in place; what kind it is."""
+def _plugin(pulumi: Path, plugin: Path) -> str:
+    """Put the Command plugin at the path `plugin`. Returns its kind, `official` or `stand-in`."""
     directory = plugin.parent
+    pulumi_home = directory.parents[1]
     is_stand_in = (directory / "STAND-IN").exists()
     if plugin.exists() and not is_stand_in:
         return "official"

@@ -1,7 +1,7 @@
 """The user's cache directory: complete entries, made once, under a lock.
 
-An entry is a directory `NAME-VERSION-DIGEST` that appears by one rename, with a manifest of its files. What a
-crash leaves behind is therefore never taken for an entry; it is removed by the next run.
+An entry is a directory `NAME-VERSION-DIGEST` with a manifest of its files. It gets its name by one rename
+when it is complete, so the remains of a crash are never taken for an entry. The next run removes them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def cache_root() -> Path:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of `directory` (made if missing); a second run waits and says so."""
+    """Hold the lock of `directory`, which is made if it is missing. A second run says that it waits."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("a") as handle:
         try:
@@ -63,12 +63,12 @@ def is_complete(entry: Path) -> bool:
         return False
 
 
-def entry(root: Path, name: str, make: Callable[[Path], None]) -> Path:
-    """The complete entry `name` under `root`; `make(directory)` fills a new one when there is none."""
+def entry(root: Path, name: str, *, make: Callable[[Path], None]) -> Path:
+    """The complete entry `name` in `root`. `make(directory)` fills a new one if there is none."""
     target = root / name
     if is_complete(target):
         return target
-    # A fixed name, so that what a crash left is found and removed; the caller holds the lock.
+    # A fixed name, so that this run finds and removes the remains of a crash. The caller holds the lock.
     draft = root / f".{name}.new"
     for leftover in (draft, target):
         if leftover.exists():

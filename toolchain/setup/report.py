@@ -1,4 +1,4 @@
-"""What the set-up says: one line per step, a line now and then during long ones, one message on failure."""
+"""The output of the set-up: a line per step, more lines during long steps, and one message on failure."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ def run(
 ) -> list[str]:
     """Run a command and return its output lines (standard output and error together).
 
-    `step` names it in progress lines and errors; `timeout` is in seconds; `progress` turns the lines so far
-    into a few words for the progress line. Raises SetupError when it cannot be started, fails, or takes too
-    long; the command is then no longer running.
+    `step` is the name of the command in progress lines and errors. `timeout` is in seconds. `progress` makes
+    a few words for the progress line from the lines so far. Raises SetupError if the command cannot be
+    started, fails, or takes too long. The command is then no longer running.
     """
-    started = time.monotonic()
     try:
         process = subprocess.Popen(
             command,
@@ -57,15 +56,14 @@ def run(
         )
     except OSError as error:
         raise SetupError(f"{step}: cannot run {command[0]}: {error.strerror}") from error
-    lines: list[str] = []
     arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_read_lines, args=(process, arrived), daemon=True).start()
     try:
-        _collect(step, lines, arrived, started, timeout, progress)
+        lines = _collect(step, arrived, timeout=timeout, progress=progress)
         status = process.wait(timeout=10)
     finally:
         if process.poll() is None:
-            # The whole group: a compiler that go started must not outlive it.
+            # The whole group, because a compiler that go has started must not outlive it.
             os.killpg(process.pid, 9)
             process.wait()
     if status != 0:
@@ -83,13 +81,14 @@ def _read_lines(process: subprocess.Popen[str], arrived: queue.SimpleQueue[str |
 
 def _collect(
     step: str,
-    lines: list[str],
     arrived: queue.SimpleQueue[str | None],
-    started: float,
+    *,
     timeout: float,
     progress: Callable[[Sequence[str]], str] | None,
-) -> None:
-    said = started
+) -> list[str]:
+    """The lines that arrive until the None at their end. Raises SetupError after `timeout` seconds."""
+    lines: list[str] = []
+    started = said = time.monotonic()
     while True:
         try:
             line = arrived.get(timeout=1.0)
@@ -97,7 +96,7 @@ def _collect(
             pass
         else:
             if line is None:
-                return
+                return lines
             lines.append(line)
         now = time.monotonic()
         if now - started > timeout:

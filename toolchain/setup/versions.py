@@ -1,4 +1,4 @@
-"""The versions that the set-up wants, and how it reads those of what it finds."""
+"""The versions that the set-up needs, and the comparison with the versions of installed programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Version = tuple[int, int, int]
 def parse(text: str) -> Version | None:
     """The first `X.Y.Z` (or `X.Y`) in `text`, or None.
 
-    A pre-release of X.Y.Z counts as X.Y.Z: what is asked here is whether a program has certain features.
+    A pre-release of X.Y.Z counts as X.Y.Z, because the question is whether a program has certain features.
     """
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
