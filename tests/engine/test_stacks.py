@@ -57,7 +57,7 @@ def test_a_stack_with_its_secrets_set_can_be_previewed(environment: str, tmp_pat
     assert result.ok, result.output
     assert POISON not in result.output
     for host in plan.hosts.values():
-        for component in host.services:
+        for component in host.parts:
             assert f"{host.name}-{component}-state" in result.output
     assert "/etc/haproxy/www.cfg" in result.output
     assert not (tmp_path / ".lab").exists()

@@ -66,7 +66,7 @@ def test_the_agent_reads_what_the_library_writes() -> None:
 def test_a_document_leaves_out_what_equals_its_default() -> None:
     """Documents, and so their diffs, are short."""
     assert HostState(host="h", component="c").document() == {"format": 1, "host": "h", "component": "c"}
-    assert json.loads(plan_component("cachedb", SITE, services=[Memcached()]).canonical())["files"][
+    assert json.loads(plan_component("cachedb", SITE, services=[Memcached()]).state.canonical())["files"][
         "/etc/memcached.conf"
     ].keys() == {"text"}
 

@@ -60,7 +60,7 @@ class Answer:
 
 def json_answer(value: object, status: int = 200) -> Answer:
     """An answer of the value as JSON."""
-    return Answer(status, json.dumps(value).encode() + b"\n", type="application/json")
+    return Answer(status, json.dumps(value).encode() + b"\n", "application/json")
 
 
 def health(checks: dict[str, Callable[[], object]]) -> Answer:

@@ -26,11 +26,11 @@ class Memcached:
         """The value, or None."""
         return self._gets(key)[0]
 
-    def set(self, key: str, value: bytes, *, seconds: int) -> None:
+    def set(self, key: str, value: bytes, seconds: int) -> None:
         """Keep the value for so long, or until the memory is needed."""
         self._store(f"set {key} 0 {seconds} {len(value)}", value)
 
-    def add(self, key: str, value: bytes, *, seconds: int) -> bool:
+    def add(self, key: str, value: bytes, seconds: int) -> bool:
         """Keep the value unless there is one; whether it was kept."""
         return self._store(f"add {key} 0 {seconds} {len(value)}", value)
 
@@ -42,13 +42,13 @@ class Memcached:
         """Add one to a decimal value; nothing happens when there is none."""
         self._ask(f"incr {key} 1", lambda line, _: line.isdigit() or _expect(line, b"NOT_FOUND"))
 
-    def change(self, key: str, function: Callable[[bytes | None], bytes], *, seconds: int) -> bytes:
+    def change(self, key: str, function: Callable[[bytes | None], bytes], seconds: int) -> bytes:
         """Replace the value by function(value), however many hosts do so at a time; the new value."""
         for _ in range(50):
             old, version = self._gets(key)
             new = function(old)
             if old is None:
-                stored = self.add(key, new, seconds=seconds)
+                stored = self.add(key, new, seconds)
             else:
                 stored = self._store(f"cas {key} 0 {seconds} {len(new)} {version}", new)
             if stored:
@@ -74,10 +74,10 @@ class Memcached:
         return self._ask(
             command,
             lambda line, _: _expect(line, b"STORED", b"NOT_STORED", b"EXISTS", b"NOT_FOUND") == b"STORED",
-            data=value + b"\r\n",
+            value + b"\r\n",
         )
 
-    def _ask(self, command: str, read: Callable[[bytes, BinaryIO], _T], *, data: bytes = b"") -> _T:
+    def _ask(self, command: str, read: Callable[[bytes, BinaryIO], _T], data: bytes = b"") -> _T:
         address = os.environ["MEMCACHED_HOST"], int(os.environ["MEMCACHED_PORT"])
         try:
             with (

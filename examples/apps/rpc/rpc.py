@@ -49,8 +49,8 @@ class RpcError(Exception):
 
 
 def chat_send(params: dict[str, Any]) -> dict[str, Any]:
-    sender, recipient = _text(params, "from", longest=MAX_USER), _text(params, "to", longest=MAX_USER)
-    text = _text(params, "text", longest=MAX_TEXT)
+    sender, recipient = _text(params, "from", MAX_USER), _text(params, "to", MAX_USER)
+    text = _text(params, "text", MAX_TEXT)
     with database.transaction() as cursor:
         cursor.execute(
             "INSERT INTO rpc_messages (sender, recipient, text, host) VALUES (%s, %s, %s, %s)",
@@ -68,8 +68,8 @@ def chat_send(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def chat_history(params: dict[str, Any]) -> dict[str, Any]:
-    user = _text(params, "user", longest=MAX_USER)
-    other = _text(params, "with", longest=MAX_USER) if "with" in params else None
+    user = _text(params, "user", MAX_USER)
+    other = _text(params, "with", MAX_USER) if "with" in params else None
     limit = params.get("limit", 20)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT:
         raise RpcError(INVALID_PARAMS, f"limit is a number from 1 to {MAX_LIMIT}")
@@ -83,16 +83,16 @@ def chat_history(params: dict[str, Any]) -> dict[str, Any]:
             return {"messages": json.loads(kept), "cached": True, "host": HOST}
     except BackendError as error:
         print(f"history without a cache: {error}", file=sys.stderr, flush=True)
-    messages = _history(user, other, limit=limit)
+    messages = _history(user, other, limit)
     if key is not None:
         try:
-            cache.set(key, json.dumps(messages).encode(), seconds=CACHE_SECONDS)
+            cache.set(key, json.dumps(messages).encode(), CACHE_SECONDS)
         except BackendError as error:
             print(f"history not cached: {error}", file=sys.stderr, flush=True)
     return {"messages": messages, "cached": False, "host": HOST}
 
 
-def _history(user: str, other: str | None, *, limit: int) -> list[dict[str, Any]]:
+def _history(user: str, other: str | None, limit: int) -> list[dict[str, Any]]:
     columns = "id, sender, recipient, text, host, UNIX_TIMESTAMP(sent)"
     if other is None:
         where, values = "sender = %s OR recipient = %s", (user, user)
@@ -112,7 +112,7 @@ def _generation(user: str) -> str:
     value = cache.get(key)
     if value is None:
         # From the clock, so that a generation that memcached forgot is never used again.
-        cache.add(key, str(time.time_ns() // 1000).encode(), seconds=GENERATION_SECONDS)
+        cache.add(key, str(time.time_ns() // 1000).encode(), GENERATION_SECONDS)
         value = cache.get(key) or b"0"
     return f"{_digest(user)}:{value.decode()}"
 
@@ -153,7 +153,7 @@ METHODS = {
 }
 
 
-def _text(params: dict[str, Any], name: str, *, longest: int) -> str:
+def _text(params: dict[str, Any], name: str, longest: int) -> str:
     value = params.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise RpcError(INVALID_PARAMS, f"{name} is a text of 1 to {longest} characters")
@@ -180,15 +180,15 @@ def call(request: object) -> dict[str, Any] | None:
         response = {"jsonrpc": "2.0", "id": number, "result": METHODS[name](params)}
     except RpcError as error:
         if error.code == INVALID_REQUEST:
-            return _error(number, error.code, message=str(error))
-        response = _error(number, error.code, message=str(error))
+            return _error(number, error.code, str(error))
+        response = _error(number, error.code, str(error))
     except BackendError as error:
         print(f"{error}", file=sys.stderr, flush=True)
-        response = _error(number, BACKEND, message=str(error))
+        response = _error(number, BACKEND, str(error))
     return response if "id" in request else None
 
 
-def _error(number: object, code: int, *, message: str) -> dict[str, Any]:
+def _error(number: object, code: int, message: str) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}
 
 
@@ -203,13 +203,12 @@ def answer(request: Request) -> Answer:
     try:
         document = json.loads(request.body)
     except ValueError as error:
-        return json_answer(_error(None, PARSE_ERROR, message=f"no JSON: {error}"))
+        return json_answer(_error(None, PARSE_ERROR, f"no JSON: {error}"))
     if not isinstance(document, list):
         response = call(document)
         return Answer(204) if response is None else json_answer(response)
     if not 0 < len(document) <= MAX_BATCH:
-        message = f"a batch has 1 to {MAX_BATCH} requests"
-        return json_answer(_error(None, INVALID_REQUEST, message=message))
+        return json_answer(_error(None, INVALID_REQUEST, f"a batch has 1 to {MAX_BATCH} requests"))
     responses = [response for response in map(call, document) if response is not None]
     return json_answer(responses) if responses else Answer(204)
 

@@ -74,7 +74,7 @@ def _put(user: str, presence: dict[str, str]) -> dict[str, Any]:
             online[user] = entry
         return json.dumps(online).encode()
 
-    cache.change(KEY, changed, seconds=SECONDS)
+    cache.change(KEY, changed, SECONDS)
     return entry
 
 

@@ -125,7 +125,7 @@ def thread(number: int) -> tuple[str, list[dict[str, Any]]] | None:
         return row[0], [dict(zip(names, post)) for post in cursor.fetchall()]  # noqa: B905 (Python 3.9)
 
 
-def start_thread(name: str, title: str, *, text: str) -> int:
+def start_thread(name: str, title: str, text: str) -> int:
     """A new thread with its first post; its number."""
     with database.transaction() as cursor:
         cursor.execute("INSERT INTO forum_threads (title, posts) VALUES (%s, 1)", (title,))
@@ -136,7 +136,7 @@ def start_thread(name: str, title: str, *, text: str) -> int:
         return number
 
 
-def reply(name: str, number: int, *, text: str) -> bool:
+def reply(name: str, number: int, text: str) -> bool:
     """A post in a thread; False when there is no such thread."""
     with database.transaction() as cursor:
         cursor.execute("UPDATE forum_threads SET posts = posts + 1 WHERE id = %s", (number,))

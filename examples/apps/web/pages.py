@@ -67,7 +67,7 @@ form.addEventListener("submit", async event => {
 EXAMPLE = """curl http://www.hab.la/rpc -d '{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}'"""
 
 
-def page(title: str, content: str, *, session: Session | None) -> str:
+def page(title: str, content: str, session: Session | None) -> str:
     """A whole page."""
     if session:
         who = (
@@ -97,7 +97,7 @@ def home(session: Session | None) -> str:
         f"<pre>{escape(EXAMPLE)}</pre></section>"
         "<script src=/widget.js></script>"
     )
-    return page("Live chat for your website", content, session=session)
+    return page("Live chat for your website", content, session)
 
 
 def thread_list(threads: list[dict[str, Any]], session: Session | None) -> str:
@@ -115,10 +115,10 @@ def thread_list(threads: list[dict[str, Any]], session: Session | None) -> str:
             f"<input name=title required maxlength={MAX_TITLE}></label>{_text_area()}"
             "<button>Start a thread</button></form>"
         )
-    return page("Forum", (rows or "<p>Nobody has written yet.</p>") + form, session=session)
+    return page("Forum", (rows or "<p>Nobody has written yet.</p>") + form, session)
 
 
-def thread(number: int, title: str, *, posts: list[dict[str, Any]], session: Session | None) -> str:
+def thread(number: int, title: str, posts: list[dict[str, Any]], session: Session | None) -> str:
     """One thread, and a form for a reply."""
     rows = "".join(
         f"<article><small>{escape(post['name'])}, {post['sent']}</small>"
@@ -131,10 +131,10 @@ def thread(number: int, title: str, *, posts: list[dict[str, Any]], session: Ses
             f"<form class=box method=post action=/forum/{number}>{_csrf(session)}{_text_area()}"
             "<button>Reply</button></form>"
         )
-    return page(title, rows + form, session=session)
+    return page(title, rows + form, session)
 
 
-def credentials(action: str, title: str, *, error: str = "", name: str = "") -> str:
+def credentials(action: str, title: str, error: str = "", name: str = "") -> str:
     """The forms to log in and to register. action: where it is posted to, which says which of the two."""
     hint = "new-password" if action == "/register" else "current-password"
     content = (
@@ -144,12 +144,12 @@ def credentials(action: str, title: str, *, error: str = "", name: str = "") -> 
         f"name=password required minlength={MIN_PASSWORD} autocomplete={hint}></label>"
         f"<button>{escape(title)}</button></form>"
     )
-    return page(title, content, session=None)
+    return page(title, content, None)
 
 
 def error(status: int, reason: str) -> str:
     """What went wrong, for people."""
-    return page(f"{status}", f"<p class=error>{escape(reason)}</p><p><a href=/>Home</a></p>", session=None)
+    return page(f"{status}", f"<p class=error>{escape(reason)}</p><p><a href=/>Home</a></p>", None)
 
 
 def _csrf(session: Session) -> str:

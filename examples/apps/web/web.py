@@ -39,7 +39,7 @@ def answer(request: Request) -> Answer:
     if request.path == "/health":
         return health({"mysql": forum.database.check})
     if request.path == "/widget.js":
-        return Answer(200, pages.WIDGET.encode(), type="text/javascript; charset=utf-8")
+        return Answer(200, pages.WIDGET.encode(), "text/javascript; charset=utf-8")
     try:
         return _route(request)
     except HttpError as error:
@@ -78,20 +78,19 @@ def _route(request: Request) -> Answer:
     found = forum.thread(number)
     if found is None:
         raise HttpError(404, "There is no such thread.")
-    title, posts = found
-    return _html(pages.thread(number, title, posts=posts, session=session))
+    return _html(pages.thread(number, *found, session))
 
 
 def _write(request: Request, session: forum.Session) -> Answer:
     if request.path == "/logout":
         forum.log_out(session)
         return _see("/", _cookie("", 0))
-    text = _field(request, "text", longest=forum.MAX_TEXT)
+    text = _field(request, "text", forum.MAX_TEXT)
     if request.path == "/forum":
-        title = _field(request, "title", longest=forum.MAX_TITLE)
-        return _see(f"/forum/{forum.start_thread(session.name, title, text=text)}")
+        title = _field(request, "title", forum.MAX_TITLE)
+        return _see(f"/forum/{forum.start_thread(session.name, title, text)}")
     number = _number(request.path)
-    if not forum.reply(session.name, number, text=text):
+    if not forum.reply(session.name, number, text):
         raise HttpError(404, "There is no such thread.")
     return _see(f"/forum/{number}")
 
@@ -115,7 +114,7 @@ def _credentials(request: Request) -> Answer:
         if session is not None:
             return _see("/forum", _cookie(session.token, forum.SESSION_SECONDS))
         fault = "The name or the password is wrong."
-    return _html(pages.credentials(request.path, title, error=fault, name=name), 400)
+    return _html(pages.credentials(request.path, title, fault, name), 400)
 
 
 def _session(request: Request) -> forum.Session | None:
@@ -132,7 +131,7 @@ def _same_origin(request: Request) -> None:
         raise HttpError(403, "The form is of another website.")
 
 
-def _field(request: Request, name: str, *, longest: int) -> str:
+def _field(request: Request, name: str, longest: int) -> str:
     value = request.form().get(name, "").strip()
     if not 0 < len(value) <= longest:
         raise HttpError(400, f"The {name} has 1 to {longest} characters.")
@@ -147,7 +146,7 @@ def _number(path: str) -> int:
 
 
 def _html(text: str, status: int = 200) -> Answer:
-    return Answer(status, text.encode(), type="text/html; charset=utf-8", headers=HEADERS)
+    return Answer(status, text.encode(), "text/html; charset=utf-8", HEADERS)
 
 
 def _see(path: str, *headers: tuple[str, str]) -> Answer:
