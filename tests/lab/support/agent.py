@@ -103,7 +103,7 @@ class Killed(transaction.Transaction):
 if POINT == "in packages":
     run = system.run
     system.run = lambda step, subject, command, **more: (
-        die() if command[:2] == ["apt-get", "install"] else run(step, subject, command, **more))
+        die() if command[:2] == ["apt-get", "install"] else run(step, subject, command=command, **more))
 if POINT == "in swap":
     swap = Killed.swap
     def half(self):
