@@ -30,14 +30,15 @@ from habla.components.host import ExistingHost, Host, HostArgs
 given = json.loads(Path("given.json").read_text())
 for name, found in given["hosts"].items():
     machine = ExistingHost(
-        "127.0.0.1", found["host_key"], found["port"], found["user"], found["private_key"],
-        found.get("agent_socket"),
+        "127.0.0.1", found["host_key"], port=found["port"], user=found["user"],
+        private_key=found["private_key"], agent_socket=found.get("agent_socket"),
     )
     secrets = {name: pulumi.Output.secret(value) for name, value in found["secrets"].items()}
     host = Host(name, HostArgs(machine, secrets=secrets, unreachable=found["unreachable"]))
     host_command(
-        f"{name}-state", host.connection, found.get("command") or agent_command("apply"), found["state"],
-        agent_command("delete", "demo"), pulumi.ResourceOptions(parent=host), [host.ready],
+        f"{name}-state", host.connection, create=found.get("command") or agent_command("apply"),
+        stdin=found["state"], delete=agent_command("delete", "demo"),
+        opts=pulumi.ResourceOptions(parent=host), depends_on=[host.ready],
     )
 """
 
