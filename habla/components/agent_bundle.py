@@ -25,7 +25,7 @@ with zipfile.ZipFile(new, "w") as bundle:
     for name, text in sorted(json.load(sys.stdin)["files"].items()):
         bundle.writestr(zipfile.ZipInfo(name), text)
 os.chmod(new, 0o644)
-subprocess.run([sys.executable, new, "install", path], check=True)
+subprocess.run([sys.executable, new, "install", path, *sys.argv[2:]], check=True)
 os.replace(new, path)
 """
 _REFUSE = """\
@@ -49,6 +49,10 @@ def agent_sources() -> str:
     return json.dumps({"files": {"__main__.py": _MAIN, **sources}}, sort_keys=True)
 
 
-def install_command() -> str:
-    """The command, for root, that installs the agent from ``agent_sources`` on its standard input."""
-    return shlex.join(["sh", "-c", _REFUSE + f'exec python3 -c "$1" {AGENT_PATH}', "sh", _PACK])
+def install_command(*options: str) -> str:
+    """The command, for root, that installs the agent from ``agent_sources`` on its standard input.
+
+    options: of the agent's verb ``install``.
+    """
+    script = _REFUSE + f'pack=$1; shift; exec python3 -c "$pack" {AGENT_PATH} "$@"'
+    return shlex.join(["sh", "-c", script, "sh", _PACK, *options])

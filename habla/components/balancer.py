@@ -51,6 +51,10 @@ class LoadBalancerPair(Node):
         args: LoadBalancerPairArgs | PlannedNode,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        if isinstance(args, LoadBalancerPairArgs):
+            # HAProxy names the servers of these nodes, so they run before it sends them requests.
+            after = pulumi.ResourceOptions(depends_on=list(args.backends))
+            opts = pulumi.ResourceOptions.merge(opts, after)
         planned = args if isinstance(args, PlannedNode) else _planned(args)
         super().__init__("habla:index:LoadBalancerPair", name, planned=planned, opts=opts)
 

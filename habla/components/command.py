@@ -7,8 +7,11 @@ No ``triggers`` (they replace, and the old delete would erase what the new creat
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
 import os
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -17,8 +20,17 @@ import pulumi
 from pulumi_command import remote
 
 from habla.components.agent_bundle import AGENT_PATH
+from habla.onhost.document import HostState
 
-__all__ = ["Connection", "agent_command", "agent_undo", "host_command"]
+__all__ = [
+    "Connection",
+    "agent_command",
+    "agent_undo",
+    "applied_state",
+    "host_command",
+    "owner_of",
+    "split_options",
+]
 
 # Seconds on the host before a command is ended; the engine cannot end it, a cancelled update waits for it.
 _DEADLINE = 1200
@@ -48,9 +60,56 @@ class Connection:
     unreachable: bool = False
 
 
+def owner_of(resource: str) -> str:
+    """How the agent knows a resource: by project, stack and name, without characters special to a shell."""
+    owner = f"{pulumi.get_project()}/{pulumi.get_stack()}/{resource}"
+    if re.fullmatch(r"[A-Za-z0-9._/-]+", owner):
+        return owner
+    return hashlib.sha256(owner.encode()).hexdigest()
+
+
+def split_options(
+    opts: pulumi.ResourceOptions | None,
+) -> tuple[pulumi.ResourceOptions | None, pulumi.ResourceOptions]:
+    """Options of a component -> those of the component itself, and those of its commands.
+
+    Its commands wait, not the component. The engine does not register a component that waits for something
+    that failed, and then the run ends with an error about the component instead of the failure.
+    """
+    if opts is None:
+        return None, pulumi.ResourceOptions()
+    own = copy.copy(opts)
+    own.depends_on = None
+    return own, pulumi.ResourceOptions(depends_on=opts.depends_on, retain_on_delete=opts.retain_on_delete)
+
+
 def agent_command(*words: str) -> str:
     """The command line that runs the agent, with a deadline of its own."""
     return f"timeout -k 10 {_DEADLINE} python3 {AGENT_PATH} {' '.join(words)}"
+
+
+def applied_state(
+    name: str,
+    connection: Connection,
+    *,
+    state: HostState,
+    opts: pulumi.ResourceOptions,
+    depends_on: Sequence[pulumi.Resource] = (),
+) -> remote.Command:
+    """The state of a component as a resource: handed to the host, and undone when the resource goes."""
+    owner = owner_of(name)
+    apply = agent_command("apply", f"--owner={owner}")
+    return host_command(
+        name,
+        connection,
+        # The agent knows by this that an undo of the resource that this one replaces will follow.
+        create=f"{apply} --new",
+        update=apply,
+        stdin=state.canonical(),
+        delete=agent_undo("delete", state.component, f"--owner={owner}"),
+        opts=opts,
+        depends_on=depends_on,
+    )
 
 
 def agent_undo(*words: str) -> str:
@@ -63,6 +122,7 @@ def host_command(
     connection: Connection,
     *,
     create: str,
+    update: str = "",
     stdin: pulumi.Input[str] | None,
     delete: str | None,
     opts: pulumi.ResourceOptions,
@@ -70,7 +130,7 @@ def host_command(
 ) -> remote.Command:
     """One SSH round trip that makes, changes or undoes something on a host, as root.
 
-    create: also what an update runs; it must be idempotent. delete: run before the resource goes.
+    create: must be idempotent. update: "" runs ``create`` again. delete: run before the resource goes.
     """
     options = pulumi.ResourceOptions.merge(
         opts,
@@ -81,16 +141,18 @@ def host_command(
             if connection.unreachable
             else [f"connection.{field}" for field in _ROTATING],
             # Removing a dead host from the stack then forgets it instead of failing to reach it.
-            retain_on_delete=connection.unreachable,
+            retain_on_delete=True if connection.unreachable else None,
+            # On another machine everything is made anew, and undone on the old one. A lab's machine goes as a
+            # whole, and its address is not known at preview.
+            replace_on_changes=["connection.host"] if connection.deleted_with is None else None,
         ),
     )
     _warn_of_stale_agent()
-    command = _as_root(create, connection.user)
     return remote.Command(
         name,
         connection=replace_limits(connection.args),
-        create=command,
-        update=command,
+        create=_as_root(create, connection.user),
+        update=_as_root(update or create, connection.user),
         delete=_as_root(delete, connection.user) if delete else None,
         stdin=stdin,
         logging=remote.Logging.NONE,

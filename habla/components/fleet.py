@@ -21,8 +21,9 @@ __all__ = ["deploy_fleet"]
 def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, root: Path) -> dict[str, Host]:
     """Deploy a plan; its hosts by name. root: paths of archives and of the lab are relative to it.
 
-    Databases come before the services that use them. Hosts of one role follow one another, so that a change
-    never takes all of a role's services down at once; everything else goes in parallel.
+    Databases come before the services that use them, and HAProxy after the services that it names. Hosts of
+    one role follow one another, so that a change never takes all of a role's services down at once. The rest
+    goes in parallel. The order comes from what hosts run, never from their names.
     """
     hosts = make_hosts(plan, secrets, root=root)
     subnet = InternalSubnet(
@@ -37,19 +38,24 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, r
     )
     files = ArchiveFiles(root)
     databases: list[pulumi.Resource] = []
+    balanced: list[pulumi.Resource] = []
     last: dict[tuple[str, str], pulumi.Resource] = {}
     nodes: dict[str, list[pulumi.Resource]] = {name: [] for name in plan.hosts}
     for host, component in _in_order(plan):
         # Front hosts replace one another, whatever role they have.
         group = ("" if component == BALANCER else host.role.name, component)
         before = [last[group]] if group in last else []
-        if component not in (CACHE_DB, BALANCER):
+        if component == BALANCER:
+            before += balanced
+        elif component != CACHE_DB:
             before += databases
         node = make_node(component, host, machine=hosts[host.name], subnet=subnet, files=files, before=before)
         last[group] = node
         nodes[host.name].append(node)
         if component == CACHE_DB:
             databases.append(node)
+        if any(offer.balancer for service in host.parts[component].services for offer in service.offers()):
+            balanced.append(node)
     for name, host in plan.hosts.items():
         make_node(WATCH, host, machine=hosts[name], subnet=subnet, files=files, before=nodes[name])
     _export(plan, hosts)
@@ -57,11 +63,11 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, r
 
 
 def _in_order(plan: FleetPlan) -> list[tuple[HostPlan, str]]:
-    """Every component that serves somebody, of every host, databases first."""
+    """Every component that serves somebody, of every host: databases first, balancers last."""
     pairs = [
         (host, component) for host in plan.hosts.values() for component in host.parts if component != WATCH
     ]
-    return sorted(pairs, key=lambda pair: (pair[1] != CACHE_DB, pair[0].name, pair[1]))
+    return sorted(pairs, key=lambda pair: (pair[1] != CACHE_DB, pair[1] == BALANCER, pair[0].name, pair[1]))
 
 
 def _export(plan: FleetPlan, hosts: Mapping[str, Host]) -> None:

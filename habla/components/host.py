@@ -12,7 +12,14 @@ import pulumi
 from pulumi_command import local, remote
 
 from habla.components.agent_bundle import agent_sources, install_command
-from habla.components.command import Connection, agent_command, agent_undo, host_command
+from habla.components.command import (
+    Connection,
+    agent_command,
+    agent_undo,
+    host_command,
+    owner_of,
+    split_options,
+)
 from habla.model.names import agent_resource, lab_network_resource, machine_resource, secrets_resource
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
@@ -116,7 +123,9 @@ class Host(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("habla:index:Host", name, None, opts)
+        own, children = split_options(opts)
+        super().__init__("habla:index:Host", name, None, own)
+        children = pulumi.ResourceOptions.merge(children, pulumi.ResourceOptions(parent=self))
         self.name = name
         self.outside_address = args.outside_address
         self.drained = args.drained
@@ -124,15 +133,16 @@ class Host(pulumi.ComponentResource):
             case ExistingHost() as driver:
                 self._existing(driver, args.unreachable)
             case LabHost() as driver:
-                self._made(driver, args.unreachable)
-        own = pulumi.ResourceOptions(parent=self)
+                self._made(driver, args.unreachable, opts=children)
+        owner = f"--owner={owner_of(agent_resource(name))}"
         agent = host_command(
             agent_resource(name),
             self.connection,
-            create=install_command(),
+            create=install_command(owner, "--new"),
+            update=install_command(owner),
             stdin=agent_sources(),
-            delete=agent_undo("uninstall"),
-            opts=own,
+            delete=agent_undo("uninstall", owner),
+            opts=children,
         )
         self.ready = agent
         if args.secrets:
@@ -143,7 +153,7 @@ class Host(pulumi.ComponentResource):
                 create=agent_command("secrets"),
                 stdin=pulumi.Output.secret(document),
                 delete=None,
-                opts=own,
+                opts=children,
                 depends_on=[agent],
             )
         self.register_outputs({"address": self.address, "port": self.port, "forwards": self.forwards})
@@ -166,7 +176,7 @@ class Host(pulumi.ComponentResource):
             unreachable=unreachable,
         )
 
-    def _made(self, driver: LabHost, unreachable: bool) -> None:
+    def _made(self, driver: LabHost, unreachable: bool, *, opts: pulumi.ResourceOptions) -> None:
         wanted: dict[str, object] = {
             "name": self.name,
             "outside_address": self.outside_address,
@@ -181,7 +191,7 @@ class Host(pulumi.ComponentResource):
             create="host-create",
             delete=f"host-delete {self.name}",
             wanted=wanted,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[driver.lab.command]),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[driver.lab.command])),
         )
         made = machine.stdout.apply(json.loads)
         self.address = made["address"]

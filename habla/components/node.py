@@ -10,7 +10,7 @@ import pulumi
 from pulumi_command import remote
 
 from habla.components.archive_delivery import deliver_archives
-from habla.components.command import agent_command, agent_undo, host_command
+from habla.components.command import applied_state, split_options
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError
@@ -99,28 +99,35 @@ class Node(pulumi.ComponentResource):
         self.endpoints = planned.plan.endpoints
         self.states = {host: part.state for host, part in parts.items()}
         self.facts = {host: part.facts for host, part in parts.items()}
-        super().__init__(token, name, None, opts)
+        own, children = split_options(opts)
+        super().__init__(token, name, None, own)
+        children = pulumi.ResourceOptions.merge(children, pulumi.ResourceOptions(parent=self))
         reports: dict[str, pulumi.Output[str]] = {}
         last: list[pulumi.Resource] = []
         for host in planned.hosts:
             child, former = _child_names(name, host, hosts=planned.host)
-            own = pulumi.ResourceOptions(parent=self)
             # One host after the other, so that a change never takes all of them down.
             before = [planned.subnet.joined(host), *last]
             if planned.contents:
                 before.append(
                     deliver_archives(
-                        archives_resource(child), host, archives=planned.contents, opts=own, depends_on=before
+                        archives_resource(child),
+                        host,
+                        archives=planned.contents,
+                        opts=children,
+                        depends_on=before,
                     )
                 )
             # When one of these is no longer asked for, Pulumi removes it after this component has left it.
             names = (child, *former)
             before += [
-                _applied(names, ahead.component, host=host, state=ahead, opts=own, depends_on=list(before))
+                _applied(
+                    names, ahead.component, host=host, state=ahead, opts=children, depends_on=list(before)
+                )
                 for ahead in parts[host.name].ahead
             ]
             state = self.states[host.name]
-            command = _applied(names, "state", host=host, state=state, opts=own, depends_on=before)
+            command = _applied(names, "state", host=host, state=state, opts=children, depends_on=before)
             last = [command]
             reports[host.name] = command.stdout
         first = planned.hosts[0].name
@@ -155,12 +162,10 @@ def _applied(
     names: of the component's part on this host, the first as it is now, the others as it has been called.
     """
     name, *aliases = [state_resource(each, part) for each in names]
-    return host_command(
+    return applied_state(
         name,
         host.connection,
-        create=agent_command("apply"),
-        stdin=state.canonical(),
-        delete=agent_undo("delete", state.component),
+        state=state,
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(aliases=[pulumi.Alias(name=each) for each in aliases]),

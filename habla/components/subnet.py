@@ -8,12 +8,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
 
-from habla.components.command import agent_command, agent_undo, host_command
+from habla.components.command import applied_state, split_options
 from habla.components.host import Host
 from habla.errors import AddressError, Fault, raise_faults
 from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec
-from habla.model.names import NETWORK, joined_resource
+from habla.model.names import joined_resource
 from habla.model.roles import Role
 from habla.model.site import FleetFacts, Site
 from habla.onhost.document import HostState
@@ -90,16 +90,16 @@ class InternalSubnet(pulumi.ComponentResource):
     ) -> None:
         planned = args if isinstance(args, SubnetPlan) else _planned(args)
         self.plan, self.sites, self.roles = planned.addresses, planned.sites, planned.roles
-        super().__init__("habla:index:InternalSubnet", name, None, opts)
+        own, children = split_options(opts)
+        super().__init__("habla:index:InternalSubnet", name, None, own)
+        children = pulumi.ResourceOptions.merge(children, pulumi.ResourceOptions(parent=self))
         self._joined: dict[str, pulumi.Resource] = {}
         for host, machine in planned.hosts.items():
-            self._joined[host] = host_command(
+            self._joined[host] = applied_state(
                 joined_resource(name, host),
                 machine.connection,
-                create=agent_command("apply"),
-                stdin=planned.states[host].canonical(),
-                delete=agent_undo("delete", NETWORK),
-                opts=pulumi.ResourceOptions(parent=self),
+                state=planned.states[host],
+                opts=children,
                 depends_on=[machine.ready],
             )
         self.unreachable = frozenset(

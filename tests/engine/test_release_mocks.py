@@ -81,7 +81,9 @@ def test_a_release_is_a_component_of_its_own(declared: Dependencies) -> None:
     inputs = declared.inputs[release]
     state = json.loads(inputs["stdin"])
     assert release == f"balancer-{state['component']}"
-    assert inputs["create"].endswith("agent.pyz apply")
-    assert f"delete {state['component']}" in inputs["delete"]
+    owner = f"--owner=chat/test/{release}"
+    assert inputs["create"].endswith(f"agent.pyz apply {owner} --new")
+    assert inputs["update"].endswith(f"agent.pyz apply {owner}")
+    assert f"delete {state['component']} {owner}" in inputs["delete"]
     (archive,) = state["archives"].values()
     assert list(json.loads(declared.inputs[ARCHIVES]["stdin"])["archives"]) == [archive["sha256"]]

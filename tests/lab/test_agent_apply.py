@@ -206,8 +206,6 @@ def test_two_components_are_applied_at_once_and_keep_apart(host: AgentHost, live
             run.stdout.close()
             run.stderr.close()
         assert host.run("cat /etc/demo/one /etc/demo/two /etc/demo/three") == text * 3
-    words = ("step read", "/etc/demo/two", "component two of this host has it")
-    _refused(host, HostState(host="front1", component="thief", files={"/etc/demo/two": File("mine")}), *words)
     for name in names:
         assert host.agent("delete", name).report["deleted"]
     _unchanged(host, live)

@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional
 from ..document import FORMAT, escaped
 from ..failure import Failure, hide, readable
 from ..reading import from_json
-from . import archives, places, system
+from . import archives, ownership, places, system
 from .deletion import delete
 from .diff import compare
 from .rollback import roll_back
@@ -46,7 +46,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run one verb."""
     parser = argparse.ArgumentParser(prog="agent", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("apply", help="make this host as the document on standard input says")
+    apply_parser = verbs.add_parser("apply", help="make this host as the document on standard input says")
+    apply_parser.add_argument("--owner", default="", help="the resource of the stack that applies it")
+    apply_parser.add_argument("--new", action="store_true", help="that resource has just been made")
     verbs.add_parser("diff", help="say what apply would change, and change nothing")
     verbs.add_parser("secrets", help="keep the secrets on standard input; apply again what asks for them")
     verbs.add_parser("store", help="keep the archives on standard input")
@@ -54,10 +56,14 @@ def main(arguments: Optional[List[str]] = None) -> int:
     recover_parser.add_argument("--boot", action="store_true", help="the units do not run yet")
     delete_parser = verbs.add_parser("delete", help="undo a component")
     delete_parser.add_argument("component")
+    delete_parser.add_argument("--owner", default="", help="the resource that is deleted")
     delete_parser.add_argument("--purge", action="store_true", help="its data directories too")
     install_parser = verbs.add_parser("install", help="let the boot of this host recover")
     install_parser.add_argument("agent", help="the path of this program")
-    verbs.add_parser("uninstall", help="forget everything but data and packages")
+    install_parser.add_argument("--owner", default="", help="the resource of the stack that installs it")
+    install_parser.add_argument("--new", action="store_true", help="that resource has just been made")
+    uninstall_parser = verbs.add_parser("uninstall", help="forget everything but data and packages")
+    uninstall_parser.add_argument("--owner", default="", help="the resource that is deleted")
     options = parser.parse_args(arguments)
     os.umask(0o022)
     try:
@@ -86,19 +92,19 @@ def _verb(options: Any) -> Dict[str, Any]:
     hide(escaped(places.secrets()))
     system.remove_policy()
     if options.verb == "install":
-        return install(options.agent)
+        return install(options.agent, options.owner, new=options.new)
     recovered = roll_back(boot=getattr(options, "boot", False))
     report: Dict[str, Any] = {}
     if options.verb == "apply":
-        report = Transaction(_read(), places.secrets()).run()
+        report = Transaction(_read(), places.secrets(), owner=options.owner, new=options.new).run()
     elif options.verb == "secrets":
         report = deliver(_read())
     elif options.verb == "store":
         report = {"stored": archives.store(_read())}
     elif options.verb == "delete":
-        report = delete(options.component, options.purge)
+        report = delete(options.component, options.owner, purge=options.purge)
     elif options.verb == "uninstall":
-        report = uninstall()
+        report = uninstall(options.owner)
     if recovered:
         report["recovered"] = recovered
     return report
@@ -150,8 +156,15 @@ def deliver(raw: Any) -> Dict[str, Any]:
     return {"secrets": sorted(secrets), "changed": changed, "applied": applied, "waiting": waiting}
 
 
-def install(agent: str) -> Dict[str, Any]:
-    """Let systemd recover at boot. The program itself is already at ``agent``."""
+def install(agent: str, owner: str = "", *, new: bool = False) -> Dict[str, Any]:
+    """Let systemd recover at boot. The program itself is already at ``agent``.
+
+    owner, new: as for an apply; the agent belongs to a resource too.
+    """
+    claim = ownership.claimed(places.read_json(places.OWNER) or {}, owner, new=new)
+    if claim:
+        places.make_state()
+        places.write_json(places.OWNER, claim)
     text = _UNIT_TEXT.format(journal=places.JOURNAL, agent=agent).encode()
     if not places.RECOVER_UNIT.exists() or places.RECOVER_UNIT.read_bytes() != text:
         places.write(places.RECOVER_UNIT, text, mode=0o644)
@@ -161,8 +174,17 @@ def install(agent: str) -> Dict[str, Any]:
     return {"agent": agent, "python": sys.version.split()[0]}
 
 
-def uninstall() -> Dict[str, Any]:
-    """Remove the agent and all that it kept. Refuses while a component is still there."""
+def uninstall(owner: str = "") -> Dict[str, Any]:
+    """Remove the agent and all that it kept. Refuses while a component is still there.
+
+    owner: the resource that is deleted. Nothing happens when the agent belongs to another one by now.
+    """
+    record = places.read_json(places.OWNER) or {}
+    reason = ownership.refusal(record, owner)
+    if reason:
+        record.pop("replaced", None)
+        places.write_json(places.OWNER, record)
+        return {"uninstalled": False, "reason": reason}
     left = sorted(places.records())
     if left:
         raise Failure(

@@ -10,18 +10,25 @@ from typing import Any, Dict, List
 
 from ..failure import Failure
 from ..reading import from_json
-from . import archives, files, places, system
+from . import archives, files, ownership, places, system
 
 
-def delete(component: str, purge: bool) -> Dict[str, Any]:
-    """Undo a component: its units stop, its files go, what stood there and what ran before comes back.
+def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str, Any]:
+    """Undo a component: its units stop, its files go, earlier files and units that ran before come back.
 
-    Packages and users stay. Directories of data stay too, unless ``purge``. Raises Failure, with nothing
-    touched, while another component needs what this one unpacked.
+    owner: the resource that is deleted. Nothing happens when the component belongs to another one by now, or
+    has been applied anew by the resource that replaces it. Packages and users stay. Directories of data stay
+    too, unless ``purge``. Raises Failure, with nothing touched, while another component needs what this one
+    unpacked.
     """
     record = places.read_json(places.record_path(component))
     if record is None:
         return {"component": component, "deleted": False}
+    reason = ownership.refusal(record, owner)
+    if reason:
+        record.pop("replaced", None)
+        places.write_json(places.record_path(component), record)
+        return {"component": component, "deleted": False, "reason": reason}
     document = from_json(record["document"])
     for path in document.archives:
         _refuse_if_used(path, component)

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Set
 
 from ..document import HostState
-from ..failure import Failure
-from .places import records
 from .system import UnitState, missing_packages, unit_states
 
 _SYSTEM_UNITS = "/etc/systemd/system/"
@@ -50,10 +48,8 @@ class Changes:
 def compare(document: HostState, record: Mapping[str, Any], *, secrets: Mapping[str, str]) -> Changes:
     """What it takes to make this host as the document says.
 
-    record: of the last apply of this component, empty before the first. Raises Failure when two components
-    want the same file.
+    record: of the last apply of this component, empty before the first.
     """
-    _refuse_shared(document)
     changes = Changes()
     old = record.get("document", {})
     changes.packages = missing_packages(document.packages)
@@ -123,16 +119,6 @@ def _due(
         if touched & {*action.inputs, action.stdin}
         or done.get(name) != inputs_digest(document, name, secrets=secrets)
     ]
-
-
-def _refuse_shared(document: HostState) -> None:
-    for other, record in records().items():
-        if other == document.component:
-            continue
-        theirs = {*record.get("files", ()), *record.get("document", {}).get("archives", ())}
-        shared = sorted(theirs & {*document.files, *document.archives})
-        if shared:
-            raise Failure("read", shared[0], reason="component {} of this host has it".format(other))
 
 
 def _stopped(state: UnitState) -> bool:

@@ -126,3 +126,14 @@ def clear(directory: Path) -> None:
     """Remove a directory of the agent's own."""
     if directory.exists():
         shutil.rmtree(str(directory))
+
+
+def as_failure(step: str, error: Exception) -> Failure:
+    """An error of a step as a failure that names the file, not the staged one beside it."""
+    if isinstance(error, Failure):
+        return error
+    subject = str(getattr(error, "filename", None) or step)
+    if subject.endswith(places.STAGED):
+        subject = subject[: -len(places.STAGED)]
+    words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
+    return Failure(step, subject, reason=str(words))

@@ -19,6 +19,8 @@ BACKUP = STATE / "backup"
 # Configs as their checkers read them; there only while one does.
 CHECKED = STATE / "checked"
 ORIGINALS = STATE / "originals"
+# To which resource of a stack the agent belongs.
+OWNER = STATE / "owner.json"
 ARCHIVES = STATE / "archives"
 SECRETS = Path("/etc/habla/secrets.json")
 # The unit that recovers at boot.

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from ..document import HostState, digest
 from ..failure import Failure, readable
 from ..reading import from_json
-from . import archives, files, health, places, system
+from . import archives, files, health, ownership, places, system
 from .checks import run_checks
 from .diff import Changes, compare, inputs_digest, link_target
 from .rollback import roll_back
@@ -26,9 +26,13 @@ _SETTLE = 0.3
 
 
 class Transaction:
-    """One apply of one document. ``steps`` in order; a subclass may watch or break them (tests do)."""
+    """One apply of one document. ``steps`` in order; a subclass may watch or break them (tests do).
 
-    def __init__(self, raw: Any, secrets: Secrets) -> None:
+    owner: the resource of the stack that applies it; "" leaves the owner as it is. new: the engine has just
+    made that resource.
+    """
+
+    def __init__(self, raw: Any, secrets: Secrets, *, owner: str = "", new: bool = False) -> None:
         self.raw = raw
         self.document: HostState = from_json(raw)
         self.secrets = secrets
@@ -38,6 +42,9 @@ class Transaction:
         self.made: List[str] = []
         self.ran: List[str] = list(self.record.get("ran", ()))
         self.journal: Dict[str, Any] = {}
+        self.claim = ownership.claimed(self.record, owner, new=new)
+        # Records of other components, without what this one takes over from them.
+        self.losers = ownership.taken_over(self.document)
 
     def steps(self) -> List[Tuple[str, Callable[[], None]]]:
         """name -> what it does."""
@@ -57,14 +64,15 @@ class Transaction:
         """Do it. What changed, as a short report. Raises Failure when the old state was put back."""
         started = time.monotonic()
         self.changes = compare(self.document, self.record, secrets=self.secrets)
-        unchanged = not self.changes and self.record.get("digest") == digest(self.raw)
-        if not unchanged:
+        known = {key: self.record[key] for key in ("owner", "replaced") if key in self.record}
+        same = self.record.get("digest") == digest(self.raw) and known == self.claim
+        if self.changes or not same or self.losers:
             for name, step in self.steps():
                 begun = time.monotonic()
                 try:
                     step()
                 except Exception as error:
-                    self.undo(_as_failure(name, error))
+                    self.undo(files.as_failure(name, error))
                 self.seconds[name] = round(time.monotonic() - begun, 3)
         self.tidy()
         return {
@@ -92,10 +100,12 @@ class Transaction:
         record = str(places.record_path(self.document.component))
         # What ran before habla had a say in it goes on when the component is deleted.
         new = sorted(set(self.document.units) - set(self.record.get("document", {}).get("units", ())))
-        self.ran += [name for name, state in system.unit_states(new).items() if state.running]
+        others = ownership.ran_for_others(self.document.component, new)
+        running = {name for name, state in system.unit_states(new).items() if state.running}
+        self.ran += [name for name in new if others.get(name, name in running)]
         self.journal = {
             "component": self.document.component,
-            "staged": sorted({*self.document.files, *self.document.archives, record}),
+            "staged": sorted({*self.document.files, *self.document.archives, record, *self._loser_paths()}),
             "archives": sorted(self.document.archives),
             "made": [],
             "paths": {},
@@ -133,7 +143,8 @@ class Transaction:
             files.own(
                 str(files.staged(path)), wanted_file.mode, owner=wanted_file.owner, group=wanted_file.group
             )
-        files.settle([*(files.staged(path) for path in self.changes.files), self._write_record()])
+        records = [self._write_record(), *self._write_losers()]
+        files.settle([*(files.staged(path) for path in self.changes.files), *records])
 
     def check(self) -> None:
         """Each daemon's own checker, on the staged files."""
@@ -146,12 +157,14 @@ class Transaction:
         units = [*changes.retired, *changes.start, *changes.restart, *changes.reload]
         states = system.unit_states(sorted({*units, *changes.stop, *changes.enable, *changes.release}))
         files.clear(places.BACKUP)
-        # The record goes back with the files that it lists.
-        kept = places.backups([*paths, str(places.record_path(self.document.component))])
+        # The records go back with the files that they list.
+        records = [str(places.record_path(self.document.component)), *self._loser_paths()]
+        kept = places.backups([*paths, *records])
         for path, backup in kept.items():
             files.copy(Path(path), backup)
         owned = {*self.record.get("files", ()), *self.record.get("document", {}).get("archives", ())}
-        taken = sorted(set(paths) - owned)
+        # What another component put there is no original: that component has kept the original.
+        taken = sorted(set(paths) - owned - set(ownership.owned_by_others(self.document.component)))
         for path in taken:
             files.keep_original(path)
         files.settle([*kept.values(), *map(places.original_of, taken)])
@@ -214,7 +227,8 @@ class Transaction:
     def commit(self) -> None:
         """Let the record be the new one; from here on the new state is the state."""
         record = places.record_path(self.document.component)
-        files.staged(str(record)).replace(record)
+        for path in (*self._loser_paths(), str(record)):
+            files.staged(path).replace(path)
         places.sync_directory(record.parent)
         places.JOURNAL.unlink()
         places.sync_directory(places.STATE)
@@ -233,11 +247,24 @@ class Transaction:
             "ran": sorted(set(self.ran) & set(self.document.units)),
             "made": sorted({*self.record.get("made", ()), *self.made}),
             "actions": {name: value for name, value in done.items() if name in self.document.actions},
+            **self.claim,
         }
         path.parent.mkdir(exist_ok=True)
         new = files.staged(str(path))
         places.write_plain(new, json.dumps(record, sort_keys=True).encode())
         return new
+
+    def _loser_paths(self) -> List[str]:
+        return [str(places.record_path(component)) for component in self.losers]
+
+    def _write_losers(self) -> List[Path]:
+        """The records of other components, beside them, without what this one takes over."""
+        staged = []
+        for component, record in self.losers.items():
+            new = files.staged(str(places.record_path(component)))
+            places.write_plain(new, json.dumps(record, sort_keys=True).encode())
+            staged.append(new)
+        return staged
 
     def tidy(self) -> None:
         """Remove what only a way back needed; a run that ended before it leaves this to the next one."""
@@ -260,13 +287,3 @@ class Transaction:
         for parent in missing:
             # A directory of the document among them gets its own mode and owner in its turn.
             Path(parent).mkdir(mode=0o755, exist_ok=True)
-
-
-def _as_failure(step: str, error: Exception) -> Failure:
-    if isinstance(error, Failure):
-        return error
-    subject = str(getattr(error, "filename", None) or step)
-    if subject.endswith(places.STAGED):
-        subject = subject[: -len(places.STAGED)]
-    words = getattr(error, "strerror", None) or "{}: {}".format(type(error).__name__, error)
-    return Failure(step, subject, reason=str(words))

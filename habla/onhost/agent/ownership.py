@@ -1,0 +1,100 @@
+"""Who owns a component on this host, and what one component takes over from another. Pure but for records.
+
+A component belongs to the resource of the stack that applied it last, and so does the agent itself. When that
+resource is renamed or replaced, the engine creates the new one first and deletes the old one afterwards. The
+old one's undo must then do nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, Mapping
+
+from ..document import HostState
+from . import places
+
+# Seconds in which the undo of a replaced resource comes: it belongs to the same run of the engine.
+_REPLACED = 3600.0
+# Parts of a document that one component alone can have.
+_TAKEN = ("files", "archives", "units")
+
+
+def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, Any]:
+    """What a record says of the owner once ``owner`` has applied the component.
+
+    new: the engine has just made the resource. When the component was here already, under the same owner, the
+    resource replaces another one, whose undo is still to come.
+    """
+    if not owner:
+        # Applied by hand, or again because of a secret: it stays whose it is.
+        return {key: record[key] for key in ("owner", "replaced") if key in record}
+    replaces = new and bool(record) and record.get("owner", owner) == owner
+    return {"owner": owner, **({"replaced": time.time()} if replaces else {})}
+
+
+def refusal(record: Mapping[str, Any], owner: str) -> str:
+    """Why ``owner`` may not undo the component; "" when it may."""
+    holder = record.get("owner", "")
+    if holder and holder != owner:
+        return "it belongs to {} now".format(holder)
+    if holder and time.time() - record.get("replaced", 0) < _REPLACED:
+        return "it has been applied anew since"
+    return ""
+
+
+def taken_over(document: HostState) -> Dict[str, Dict[str, Any]]:
+    """component -> its record without the parts that ``document`` takes over, of those that lose something.
+
+    The plan lets no two components of a host own one name. So such a component is on its way out, or its own
+    next apply drops the name.
+    """
+    found = {}
+    for component, record in places.records().items():
+        old = record.get("document", {})
+        if component == document.component or not any(
+            set(old.get(part, ())) & set(getattr(document, part)) for part in _TAKEN
+        ):
+            continue
+        found[component] = _without(record, document)
+    return found
+
+
+def owned_by_others(component: str) -> List[str]:
+    """The paths that other components of this host own."""
+    return sorted(
+        {
+            path
+            for other, record in places.records().items()
+            if other != component
+            for path in (*record.get("files", ()), *record.get("document", {}).get("archives", ()))
+        }
+    )
+
+
+def ran_for_others(component: str, units: List[str]) -> Dict[str, bool]:
+    """Units that other components of this host own -> whether they ran before habla."""
+    return {
+        unit: unit in record.get("ran", ())
+        for other, record in places.records().items()
+        if other != component
+        for unit in record.get("document", {}).get("units", ())
+        if unit in units
+    }
+
+
+def _without(record: Mapping[str, Any], document: HostState) -> Dict[str, Any]:
+    old = dict(record["document"])
+    for part in _TAKEN:
+        theirs = getattr(document, part)
+        old[part] = {name: item for name, item in old.get(part, {}).items() if name not in theirs}
+    kept = {*document.stopped, *document.units}
+    old["stopped"] = [unit for unit in old.get("stopped", ()) if unit not in kept]
+    # They were made for the whole: what is left only waits for its undo.
+    old.update(checks={}, actions={}, health={})
+    return {
+        **record,
+        "document": old,
+        "digest": "",
+        "files": [path for path in record.get("files", ()) if path not in document.files],
+        "ran": [unit for unit in record.get("ran", ()) if unit not in document.units],
+    }
