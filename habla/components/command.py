@@ -36,6 +36,8 @@ __all__ = [
 _DEADLINE = 1200
 _DIAL_ERRORS = 4
 _DIAL_SECONDS = 10
+# Which machine it is: behind a forwarder, several have one address.
+_MACHINE = ["connection.host", "connection.port"]
 _ROTATING = (
     "privateKey",
     "privateKeyPassword",
@@ -144,7 +146,7 @@ def host_command(
             retain_on_delete=True if connection.unreachable else None,
             # On another machine everything is made anew, and undone on the old one. A lab's machine goes as a
             # whole, and its address is not known at preview.
-            replace_on_changes=["connection.host"] if connection.deleted_with is None else None,
+            replace_on_changes=_MACHINE if connection.deleted_with is None else None,
         ),
     )
     _warn_of_stale_agent()
