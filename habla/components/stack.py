@@ -13,7 +13,7 @@ from habla.components.fleet import deploy_fleet
 from habla.errors import SettingsError, raise_faults
 from habla.plan import make_plan, missing_secrets
 from habla.plan.archive_files import ArchiveFiles
-from habla.plan.stack_files import read_held, write_held
+from habla.plan.stack_files import read_data, read_held, write_data, write_held
 from habla.settings.loading import load_settings
 from habla.settings.stackfile import PROJECT
 
@@ -26,12 +26,15 @@ def deploy_stack(root: Path) -> None:
     raw, secrets = _config()
     settings = load_settings(environment, raw)
     held = read_held(root, environment)
-    plan = make_plan(settings, held, read_archive=ArchiveFiles(root).archive)
+    plan = make_plan(
+        settings, held, read_archive=ArchiveFiles(root).archive, data=read_data(root, environment)
+    )
     raise_faults(SettingsError, missing_secrets(plan))
     for note in plan.notes:
         pulumi.log.info(note)
     if not pulumi.runtime.is_dry_run():
         write_held(root, environment, addresses=plan.addresses.hosts)
+        write_data(root, environment, places=plan.data)
     deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root=root)
 
 

@@ -148,6 +148,8 @@ class Service(ABC):
     balances: ClassVar[bool] = False
     # The component of its host that it is a part of; empty: the component of the host's role.
     component: ClassVar[str] = ""
+    # Whether its data is of no use on a host of another name.
+    data_needs_host_name: ClassVar[bool] = False
     # The role whose component class deploys it, also on hosts of a role of the user's own.
     home_role: ClassVar[str] = ""
 
@@ -195,6 +197,14 @@ class Service(ABC):
     def forwards(self, site: Site) -> Mapping[str, Forward]:
         """Name -> what a user of a lab reaches on the loopback address."""
         return {}
+
+    def data_paths(self) -> tuple[str, ...]:
+        """Directories with data that would be missed; () for a service that keeps nothing."""
+        return ()
+
+    def data_name(self, site: Site) -> str:
+        """What that data is of, when the same directories can hold different data: a database, say."""
+        return self.name
 
     def shared_address(self) -> str:
         """The public address that its hosts share, of which one has it at a time; "" without one."""

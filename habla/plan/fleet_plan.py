@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from habla.model.site import FleetFacts
 from habla.plan.addressing import AddressPlan
+from habla.plan.data_places import DataPlace
 from habla.plan.host_plan import HostPlan
 from habla.settings.models import Settings
 
@@ -15,11 +16,14 @@ __all__ = ["FleetPlan"]
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """A whole stack. fleet: what all hosts share. notes: what is allowed, but worth saying."""
+    """A whole stack. fleet: what all hosts share. data: service -> where its data is. notes: what is allowed,
+    but worth saying.
+    """
 
     settings: Settings
     addresses: AddressPlan
     _: KW_ONLY
     hosts: Mapping[str, HostPlan]
     fleet: FleetFacts = FleetFacts()
+    data: Mapping[str, DataPlace] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from habla.model.site import Device, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive
 from habla.plan.addressing import AddressPlan
+from habla.plan.data_places import DataPlace, data_faults, data_places
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan, plan_host
 from habla.plan.node_plan import offered
@@ -33,12 +34,16 @@ ArchiveReader = Callable[[ArchiveSpec], Archive]
 
 
 def make_plan(
-    settings: Settings, held: Mapping[str, IPv4Address], *, read_archive: ArchiveReader
+    settings: Settings,
+    held: Mapping[str, IPv4Address],
+    *,
+    read_archive: ArchiveReader,
+    data: Mapping[str, DataPlace] | None = None,
 ) -> FleetPlan:
     """Plan a stack. Raises Faults with every fault of addresses, placement, services and names.
 
     held: the addresses that hosts have by the last plan. read_archive: gives the digest of an archive;
-    nothing else looks at files beside the stack.
+    nothing else looks at files beside the stack. data: where the data of services was last.
     """
     roles = stack_roles(settings)
     faults: list[Fault] = []
@@ -55,6 +60,8 @@ def make_plan(
     if addresses is None:
         raise SettingsError(faults)
     sites = _sites(settings, addresses, placed=placed, archives=archives)
+    places = data_places(sites, placed, machines=_machines(settings))
+    faults += data_faults(data or {}, places, allowed=settings.start_empty)
     in_use = {service.name: service for chosen in placed.values() for service in chosen}.values()
     faults += [fault for service in in_use for fault in service.fleet_faults(sites)]
     hosts = {
@@ -69,7 +76,9 @@ def make_plan(
     raise_faults(PlacementError, faults)
     fleet = next(iter(sites.values())).fleet
     notes = [note for service in in_use for note in service.notes(fleet.endpoints)]
-    return FleetPlan(settings, addresses, hosts=hosts, fleet=fleet, notes=(*notes, *fleet_notes(settings)))
+    return FleetPlan(
+        settings, addresses, hosts=hosts, fleet=fleet, data=places, notes=(*notes, *fleet_notes(settings))
+    )
 
 
 def _services(settings: Settings) -> tuple[dict[str, Service], dict[str, App]]:
@@ -104,6 +113,15 @@ def _placed(
     else:
         found = [kinds[name] if name in kinds else apps[name] for name in set(host.services)]
     return tuple(sorted(found, key=lambda service: service.name))
+
+
+def _machines(settings: Settings) -> dict[str, str]:
+    """Host -> where SSH reaches it, of the hosts that are no lab's."""
+    return {
+        name: f"{host.ssh.address}:{host.ssh.port or settings.ssh.port or 22}"
+        for name, host in settings.hosts.items()
+        if host.ssh is not None
+    }
 
 
 def _sites(

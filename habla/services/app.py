@@ -71,6 +71,16 @@ class App(Service):
         """Its files."""
         return {f"{self._path}.archive": self.spec.archive} if self.spec.archive else {}
 
+    def data_paths(self) -> tuple[str, ...]:
+        """Its working directory."""
+        return (f"/var/lib/{self._prefixed}",)
+
+    def data_name(self, site: Site) -> str:
+        """The program: under another name it is still the same."""
+        archive = self.spec.archive
+        source = (archive.path or archive.url or "") if archive else ""
+        return f"program {source or ' '.join(self.spec.command)}"
+
     def state(self, site: Site) -> ServiceState:
         """A unit under a user of its own. Raises SettingsError when a reference names what nobody offers."""
         archive = site.fleet.archives.get(self.spec.archive) if self.spec.archive else None
@@ -116,7 +126,7 @@ class App(Service):
             health=health,
             logs=tuple(logs),
             ports=() if self.spec.port is None else (Port(self.spec.port),),
-            data=(f"/var/lib/{self._prefixed}",),
+            data=self.data_paths(),
         )
 
     @property

@@ -47,6 +47,10 @@ class Memqd(Service):
         """The beanstalk protocol on its port."""
         return (Offer("memqd", self.spec.port),)
 
+    def data_paths(self) -> tuple[str, ...]:
+        """The jobs that wait."""
+        return (_DATA,)
+
     def state(self, site: Site) -> ServiceState:
         """``-f 0``: a job is on disk before the answer goes out. The stock socket unit binds to loopback."""
         config = "\n".join(

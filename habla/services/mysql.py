@@ -20,6 +20,7 @@ __all__ = ["Mysql", "MysqlSpec"]
 _CONFIG = "/etc/mysql/mariadb.conf.d/90-habla.cnf"
 _GRANTS = "/etc/mysql/habla-grants.sql"
 _LOG = "/var/log/mysql/error.log"
+_DATA = "/var/lib/mysql"
 
 
 class MysqlSpec(Spec):
@@ -55,6 +56,14 @@ class Mysql(Service):
         """The MySQL protocol on its port."""
         return (Offer("mysql", self.spec.port),)
 
+    def data_paths(self) -> tuple[str, ...]:
+        """The files of the server."""
+        return (_DATA,)
+
+    def data_name(self, site: Site) -> str:
+        """The database."""
+        return f"database {self.spec.database}"
+
     def state(self, site: Site) -> ServiceState:
         """The server's settings, and the grants as SQL that may run any number of times."""
         return ServiceState(
@@ -81,7 +90,7 @@ class Mysql(Service):
             health={self.name: Health("mariadb.service", address=str(site.address), port=self.spec.port)},
             logs=(Log(_LOG, reopen="mariadb-admin --user=root flush-error-log", rule="mariadb"),),
             ports=(Port(self.spec.port),),
-            data=("/var/lib/mysql",),
+            data=(_DATA,),
         )
 
     def _config(self, site: Site) -> str:

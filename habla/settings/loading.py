@@ -64,6 +64,7 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     partitions = _many(
         PartitionSpec, "partitions", value=raw.get("partitions", {}), names=MountPoint, faults=faults
     )
+    start_empty = _start_empty(raw.get("start_empty"), apps, faults=faults)
     secrets = _named(raw.get("secrets", {}), "secrets", names=SecretName, faults=faults)
     try:
         _DOMAIN.validate_python(domain)
@@ -93,8 +94,26 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
         partitions=partitions,
         logs=logs,
         alerts=alerts,
+        start_empty=start_empty,
         secrets=frozenset(secrets),
     )
+
+
+def _start_empty(value: Any, apps: Mapping[str, AppSpec], *, faults: list[Fault]) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        rule = "a list of services, such as [mysql]"
+        faults.append(
+            Fault("start_empty", "not a list of names", value=str(value), rule=rule, fix="correct it")
+        )
+        return ()
+    known = (*daemons(), *apps)
+    for index, name in enumerate(value):
+        if name not in known:
+            path = f"start_empty[{index}]"
+            faults.append(_not_one_of(path, "unknown service", value=name, known=known))
+    return tuple(value)
 
 
 def _fleet_faults(

@@ -100,6 +100,7 @@ class Settings:
     """All settings of a stack, each section valid in itself and with the others.
 
     services: kind of a service -> its settings, of every service that has settings of its own.
+    start_empty: services that may start with empty data although they had data elsewhere.
     secrets: the names of the secrets that are set; their values never come here.
     """
 
@@ -116,6 +117,7 @@ class Settings:
     partitions: Mapping[str, PartitionSpec]
     logs: LogsSpec
     alerts: AlertsSpec
+    start_empty: tuple[str, ...] = ()
     secrets: frozenset[str]
 
     def partitions_of(self, host: str) -> dict[str, PartitionSpec]:

@@ -19,7 +19,7 @@ SERVICES = "services"
 # The sections that every stack may have, in the order in which messages list them. Sections of one service
 # come in between.
 _BEFORE = ("domain", "network", "roles", "hosts", SERVICES, "apps")
-_AFTER = ("ssh", "lab", "partitions", "logs", "alerts", "secrets")
+_AFTER = ("ssh", "lab", "partitions", "logs", "alerts", "start_empty", "secrets")
 
 
 def section_names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.settings.loading import load_settings
 from habla.settings.models import Settings
 
-__all__ = ["PROJECT", "held_addresses_path", "read_stack", "stack_path"]
+__all__ = ["PROJECT", "data_places_path", "held_addresses_path", "read_stack", "stack_path"]
 
 PROJECT = "habla"
 
@@ -25,6 +25,11 @@ def stack_path(root: Path, environment: str) -> Path:
 def held_addresses_path(root: Path, environment: str) -> Path:
     """Where the addresses that the hosts of ``environment`` hold are written down."""
     return root / "stacks" / f"addresses.{environment}.yaml"
+
+
+def data_places_path(root: Path, environment: str) -> Path:
+    """Where it is written down on which hosts the data of ``environment`` is."""
+    return root / "stacks" / f"data.{environment}.yaml"
 
 
 def read_stack(root: Path, environment: str) -> Settings:

@@ -89,6 +89,10 @@ class Cacti(Service):
         target = f"itself:{site.address}:{self.spec.port}"
         return {self.name: Forward(target, "Cacti (admin)", "http://127.0.0.1:{port}/cacti/")}
 
+    def data_paths(self) -> tuple[str, ...]:
+        """The values that were measured, and what people made in Cacti."""
+        return ("/var/lib/cacti/rra", "/var/lib/mysql")
+
     def state(self, site: Site) -> ServiceState:
         """All of it on one host; pages on the internal address, the database on loopback."""
         modules = {f"{_PROGRAMS}/{name}": File(text) for name, text in package_texts(_SOURCES).items()}
@@ -166,7 +170,7 @@ class Cacti(Service):
                 ),
             ),
             ports=(Port(self.spec.port), Port(3306, Scope.LOOPBACK)),
-            data=("/var/lib/cacti/rra", "/var/lib/mysql"),
+            data=self.data_paths(),
         )
 
 

@@ -25,7 +25,8 @@ __all__ = ["Jabber"]
 _CONFIG = "/etc/ejabberd/ejabberd.yml"
 _CONTROL = "/etc/default/ejabberd"
 _CERTIFICATE = "/etc/ejabberd/habla.pem"
-_COOKIE = "/var/lib/ejabberd/.erlang.cookie"
+_DATA = "/var/lib/ejabberd"
+_COOKIE = f"{_DATA}/.erlang.cookie"
 _UNIT = "/etc/systemd/system/ejabberd.service"
 _TOOL = "/usr/local/lib/habla/jabber-cluster"
 _HEAL = "habla-jabber-cluster"
@@ -41,6 +42,8 @@ class Jabber(Service):
     roles: ClassVar = ("stable",)
     default_roles: ClassVar = ("stable",)
     home_role: ClassVar = "stable"
+    # The database belongs to the Erlang node ejabberd@HOST.
+    data_needs_host_name: ClassVar = True
 
     spec: JabberSpec = JabberSpec()
     name: str = "jabber"
@@ -76,6 +79,14 @@ class Jabber(Service):
         if len(nodes) == 1:
             yield f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"
 
+    def data_paths(self) -> tuple[str, ...]:
+        """Accounts, rosters and messages. A host that joins the cluster gets them from the others."""
+        return (_DATA,)
+
+    def data_name(self, site: Site) -> str:
+        """Accounts are of a domain."""
+        return f"domain {site.fleet.domain}"
+
     def state(self, site: Site) -> ServiceState:
         """Config, certificate, cookie, and the tool that joins the node to its peers and mends splits."""
         own_certificate = self.spec.certificate is None
@@ -97,7 +108,7 @@ class Jabber(Service):
             files[_CERTIFICATE] = File(secret(self.spec.certificate), "0640", owner="root", group="ejabberd")
         return ServiceState(
             packages=("ejabberd", "openssl"),
-            directories={"/var/lib/ejabberd": Directory("0750", owner="ejabberd", group="ejabberd")},
+            directories={_DATA: Directory("0750", owner="ejabberd", group="ejabberd")},
             files=files,
             stopped=("epmd.service", "epmd.socket"),
             units={
@@ -131,7 +142,7 @@ class Jabber(Service):
                 ),
             ),
             ports=tuple(Port(number) for number in self._ports if number is not None),
-            data=("/var/lib/ejabberd",),
+            data=(_DATA,),
         )
 
     @property
