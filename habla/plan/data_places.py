@@ -1,7 +1,7 @@
 """Where the data of services was last, and changes that would start one of them with empty data. Pure.
 
-A service that moves to another host, or that gets another name, finds an empty directory there, while its data
-is somewhere else and nobody says so. Such a change is a fault; ``start_empty`` of a stack allows it.
+A service that moves to another host, or that gets another name, finds an empty directory there, while its
+data is somewhere else and nobody says so. Such a change is a fault; ``start_empty`` of a stack allows it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["DataPlace", "data_faults", "data_places"]
 
 @dataclass(frozen=True)
 class DataPlace:
-    """The data of one service. name: of the data itself, such as a database's. paths: directories on each host.
+    """The data of one service. name: of the data itself, such as a database's. paths: its directories.
 
     hosts: host -> machine (``ADDRESS:PORT`` of SSH); "" for a host of a lab, which is made anew under another
     name, and for data that is of no use under another name.

@@ -22,8 +22,8 @@ _HEAD = """\
 # keeps its address for as long as it stands here, whichever others come and go.
 """
 _DATA_HEAD = """\
-# On which hosts the data of each service is, kept by `pulumi up`. Commit it: with it habla refuses a change that
-# would start a service with empty data, while its data is elsewhere.
+# On which hosts the data of each service is, kept by `pulumi up`. Commit it: with it habla refuses a change
+# that would start a service with empty data, while its data is elsewhere.
 """
 
 
