@@ -15,11 +15,13 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from ipaddress import AddressValueError, IPv4Address
 
 import pulumi
 from pulumi_command import remote
 
 from habla.components.agent_bundle import AGENT_PATH
+from habla.errors import Fault, SettingsError
 from habla.onhost.document import HostState
 
 __all__ = [
@@ -95,10 +97,17 @@ def applied_state(
     connection: Connection,
     *,
     state: HostState,
+    outside: tuple[str, pulumi.Output[str]] | None = None,
     opts: pulumi.ResourceOptions,
     depends_on: Sequence[pulumi.Resource] = (),
 ) -> remote.Command:
-    """The state of a component as a resource: handed to the host, and undone when the resource goes."""
+    """The state of a component as a resource: handed to the host, and undone when the resource goes.
+
+    outside: the address in the state that stands for the public one, and the public one.
+    """
+    document: pulumi.Input[str] = state.canonical()
+    if outside is not None:
+        document = outside[1].apply(lambda address: _with_address(state, outside[0], address=address))
     owner = owner_of(name)
     apply = agent_command("apply", f"--owner={owner}")
     return host_command(
@@ -107,7 +116,7 @@ def applied_state(
         # The agent knows by this that an undo of the resource that this one replaces will follow.
         create=f"{apply} --new",
         update=apply,
-        stdin=state.canonical(),
+        stdin=document,
         delete=agent_undo("delete", state.component, f"--owner={owner}"),
         opts=opts,
         depends_on=depends_on,
@@ -117,6 +126,16 @@ def applied_state(
 def agent_undo(*words: str) -> str:
     """The same for what undoes something; a host without an agent, made anew, has nothing to undo."""
     return f"sh -c 'test ! -e {AGENT_PATH} || exec {agent_command(*words)}'"
+
+
+def _with_address(state: HostState, stand_in: str, *, address: str) -> str:
+    try:
+        IPv4Address(address)
+    except AddressValueError as error:
+        rule = "an IPv4 address, such as 198.51.100.10"
+        fault = Fault("outside_address", "not an address", value=str(address), rule=rule, fix="correct it")
+        raise SettingsError([fault]) from error
+    return state.canonical().replace(stand_in, address)
 
 
 def host_command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from habla.components.command import (
     owner_of,
     split_options,
 )
+from habla.components.door import name_faults, plain, ssh_faults
+from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.names import agent_resource, lab_network_resource, machine_resource, secrets_resource
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
@@ -92,14 +94,15 @@ class LabHost:
 
 @dataclass(frozen=True)
 class HostArgs:
-    """driver: where the machine comes from. outside_address: its public one, if it has one.
+    """driver: where the machine comes from. outside_address: its public one, if it has one; it may be an
+    output, such as an address that the same program reserves.
 
     secrets: name -> value, of just those secrets that services on this host ask for.
     drained, unreachable: see ``habla:hosts.HOST`` in the settings.
     """
 
     driver: ExistingHost | LabHost
-    outside_address: str | None = None
+    outside_address: pulumi.Input[str] | None = None
     _: KW_ONLY
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     unreachable: bool = False
@@ -110,12 +113,13 @@ class Host(pulumi.ComponentResource):
     """A host that is ready for components: reachable, with the agent and its secrets.
 
     name: its short DNS name, which is also its name in the fleet. address, port: where SSH answers.
-    forwards: loopback ports of a lab host.
+    forwards: loopback ports of a lab host. secrets: the names of those that it is given.
     """
 
     name: str
-    outside_address: str | None
+    outside_address: pulumi.Input[str] | None
     drained: bool
+    secrets: frozenset[str]
     address: pulumi.Output[str]
     port: pulumi.Output[int]
     forwards: pulumi.Output[dict[str, int]]
@@ -123,12 +127,19 @@ class Host(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        faults = list(name_faults(f"hosts.{name}", name))
+        if isinstance(args.driver, ExistingHost):
+            faults += _ssh_faults(name, args.driver)
+        else:
+            plain(args.outside_address, "outside_address", why="the lab gives the machine this address")
+        raise_faults(SettingsError, faults)
         own, children = split_options(opts)
         super().__init__("habla:index:Host", name, None, own)
         children = pulumi.ResourceOptions.merge(children, pulumi.ResourceOptions(parent=self))
         self.name = name
         self.outside_address = args.outside_address
         self.drained = args.drained
+        self.secrets = frozenset(args.secrets)
         match args.driver:
             case ExistingHost() as driver:
                 self._existing(driver, args.unreachable)
@@ -209,6 +220,17 @@ class Host(pulumi.ComponentResource):
             deleted_with=machine,
             unreachable=unreachable,
         )
+
+
+def _ssh_faults(name: str, driver: ExistingHost) -> Iterator[Fault]:
+    return ssh_faults(
+        name,
+        address=driver.address,
+        port=driver.port,
+        host_key=driver.host_key,
+        key=driver.private_key,
+        agent=driver.agent_socket,
+    )
 
 
 def _lab_command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
@@ -11,15 +11,18 @@ from pulumi_command import remote
 
 from habla.components.archive_delivery import deliver_archives
 from habla.components.command import applied_state, split_options
+from habla.components.door import claim, component_owner, outside_stand_in
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
-from habla.errors import Fault, PlacementError
+from habla.errors import Fault, PlacementError, SettingsError, raise_faults
 from habla.model.names import archives_resource, state_resource
 from habla.model.service import HostFacts, Service
 from habla.model.site import Endpoints, FleetFacts
 from habla.onhost.document import HostState
 from habla.plan.archive_files import ArchiveFiles
+from habla.plan.component import ComponentPlan
 from habla.plan.node_plan import NodePlan, plan_node
+from habla.plan.registry import Claim
 
 __all__ = ["Node", "PlannedNode", "planned_node"]
 
@@ -62,7 +65,10 @@ def planned_node(
     component: its name on the hosts. known: what others offer. fleet: what all hosts share, when it is not
     what the subnet says. root: paths of archives are relative to it.
     """
-    hosts = [host.name] if isinstance(host, Host) else [item.name for item in host]
+    machines = [host] if isinstance(host, Host) else list(host)
+    for machine in machines:
+        subnet.role(machine)
+    hosts = [machine.name for machine in machines]
     if not hosts:
         rule = "a component runs on at least one host"
         raise PlacementError(
@@ -96,6 +102,8 @@ class Node(pulumi.ComponentResource):
         self, token: str, name: str, *, planned: PlannedNode, opts: pulumi.ResourceOptions | None
     ) -> None:
         parts = planned.plan.parts
+        raise_faults(SettingsError, _missing_secrets(planned))
+        claim(_claims(type(self).__name__, name, planned=planned))
         self.endpoints = planned.plan.endpoints
         self.states = {host: part.state for host, part in parts.items()}
         self.facts = {host: part.facts for host, part in parts.items()}
@@ -136,6 +144,32 @@ class Node(pulumi.ComponentResource):
         self.register_outputs({"report": self.report, "reports": self.reports})
 
 
+def _missing_secrets(planned: PlannedNode) -> Iterator[Fault]:
+    """Secrets that services need and that the host is not given."""
+    for host in planned.hosts:
+        part = planned.plan.parts[host.name]
+        needed = {name for state in (part.state, *part.ahead) for name in state.secrets}
+        for name in sorted(needed - host.secrets):
+            rule = f"component {planned.plan.component} of host {host.name} needs it"
+            fix = f'give it to the host: HostArgs(…, secrets={{"{name}": …}})'
+            yield Fault(f"secrets.{name}", "the secret is not given", rule=rule, fix=fix)
+
+
+def _claims(kind: str, name: str, *, planned: PlannedNode) -> dict[str, list[Claim]]:
+    owner = component_owner(kind, name)
+    return {
+        host: [
+            *part.claims,
+            *(Claim("component", each, owner=owner) for each in (planned.plan.component, *_ahead(part))),
+        ]
+        for host, part in planned.plan.parts.items()
+    }
+
+
+def _ahead(part: ComponentPlan) -> list[str]:
+    return [state.component for state in part.ahead]
+
+
 def _child_names(name: str, host: Host, *, hosts: Host | Sequence[Host]) -> tuple[str, list[str]]:
     """The name of a component's part on ``host``, and its name when there was one host, or were several.
 
@@ -146,6 +180,12 @@ def _child_names(name: str, host: Host, *, hosts: Host | Sequence[Host]) -> tupl
     if isinstance(hosts, Host):
         return single, [one_of_several]
     return one_of_several, [single] if host is hosts[0] else []
+
+
+def _outside(host: Host) -> tuple[str, pulumi.Output[str]] | None:
+    if isinstance(host.outside_address, pulumi.Output):
+        return str(outside_stand_in(host.name)), host.outside_address
+    return None
 
 
 def _applied(
@@ -166,6 +206,7 @@ def _applied(
         name,
         host.connection,
         state=state,
+        outside=_outside(host),
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(aliases=[pulumi.Alias(name=each) for each in aliases]),

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pulumi
 
+from habla.components.door import name_faults
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, planned_node
 from habla.components.subnet import InternalSubnet
+from habla.errors import SettingsError, raise_faults
 from habla.model.names import CACHE_DB
 from habla.model.service import Service
 from habla.model.site import Endpoint, Endpoints
@@ -110,7 +112,7 @@ class ServiceNode(Node):
 
     def _planned(self, args: ServiceNodeArgs) -> PlannedNode:
         return planned_node(
-            args.subnet.roles[args.host.name].name,
+            args.subnet.role(args.host).name,
             args.host,
             subnet=args.subnet,
             services=own_services(args),
@@ -121,6 +123,10 @@ class ServiceNode(Node):
 
 def own_services(args: ServiceNodeArgs) -> list[Service]:
     """The programs and static images of a node."""
+    raise_faults(
+        SettingsError,
+        [fault for name in args.apps for fault in name_faults(f"apps.{name}", name, service=True)],
+    )
     services: list[Service] = [App(name, spec) for name, spec in sorted(args.apps.items())]
     if args.static:
         services.append(Static(args.static))
@@ -157,7 +163,7 @@ class StableServiceNode(ServiceNode):
 
 
 def _planned_stable(args: StableServiceNodeArgs) -> PlannedNode:
-    subnet, role = args.subnet, args.subnet.roles[args.host.name].name
+    subnet, role = args.subnet, args.subnet.role(args.host).name
     services, known = own_services(args), args.uses
     if args.jabber:
         jabber = Jabber(args.jabber)

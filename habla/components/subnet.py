@@ -9,16 +9,19 @@ from ipaddress import IPv4Address, IPv4Network
 import pulumi
 
 from habla.components.command import applied_state, split_options
+from habla.components.door import claim, component_owner, outside_stand_in, plain
 from habla.components.host import Host
-from habla.errors import AddressError, Fault, raise_faults
+from habla.errors import AddressError, Fault, PlacementError, raise_faults
 from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec
-from habla.model.names import joined_resource
+from habla.model.names import NETWORK, joined_resource
 from habla.model.roles import Role
+from habla.model.service import Owner
 from habla.model.site import FleetFacts, Site
 from habla.onhost.document import HostState
 from habla.plan.address_ranges import role_ranges
 from habla.plan.addressing import AddressPlan, HostRequest, plan_addresses
+from habla.plan.registry import Claim
 from habla.services.catalog import default_roles
 
 __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
@@ -89,6 +92,7 @@ class InternalSubnet(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         planned = args if isinstance(args, SubnetPlan) else _planned(args)
+        claim(_claims(name, planned))
         self.plan, self.sites, self.roles = planned.addresses, planned.sites, planned.roles
         own, children = split_options(opts)
         super().__init__("habla:index:InternalSubnet", name, None, own)
@@ -113,6 +117,14 @@ class InternalSubnet(pulumi.ComponentResource):
         """What all members share."""
         return next(iter(self.sites.values())).fleet
 
+    def role(self, host: Host) -> Role:
+        """The role of a member. Raises PlacementError for a host that is none."""
+        if host.name not in self.roles:
+            rule = f"members are {', '.join(self.roles) or 'none'}"
+            fix = f"add Member({host.name}, ROLE) to the members of the subnet"
+            raise PlacementError([Fault(f"members.{host.name}", "not a member", rule=rule, fix=fix)])
+        return self.roles[host.name]
+
     def joined(self, host: Host) -> pulumi.Resource:
         """What a component on ``host`` depends on: that the host has its internal address."""
         return self._joined[host.name]
@@ -130,8 +142,11 @@ def _planned(args: InternalSubnetArgs) -> SubnetPlan:
     )
     sites = {}
     for member in args.members:
-        host = member.host
-        outside = IPv4Address(host.outside_address) if host.outside_address else None
+        host, outside = member.host, None
+        if isinstance(host.outside_address, pulumi.Output):
+            outside = outside_stand_in(host.name)
+        elif host.outside_address is not None:
+            outside = IPv4Address(str(host.outside_address))
         sites[host.name] = Site(
             host.name, addresses.hosts[host.name], fleet=fleet, outside=outside, drained=host.drained
         )
@@ -147,7 +162,21 @@ def _planned(args: InternalSubnetArgs) -> SubnetPlan:
     )
 
 
+def _claims(name: str, planned: SubnetPlan) -> dict[str, list[Claim]]:
+    """A host is in one internal network, and an address of it belongs to one host of the program."""
+    owner = component_owner("InternalSubnet", name)
+    found = {host: [Claim("component", NETWORK, owner=owner)] for host in planned.hosts}
+    found[""] = [
+        Claim("internal address", str(planned.addresses.hosts[host]), owner=Owner(f"{host} in {name}", name))
+        for host in planned.hosts
+    ]
+    return found
+
+
 def _addresses(args: InternalSubnetArgs) -> AddressPlan:
+    plain(args.network, "network", why="every config names addresses in it")
+    for member in args.members:
+        plain(member.address, f"members.{member.host.name}.address", why="configs of other hosts name it")
     network = IPv4Network(args.network)
     ranges = role_ranges(network, args.roles, given=args.ranges)
     faults = []

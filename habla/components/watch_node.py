@@ -63,6 +63,7 @@ class HostWatch(Node):
 
 def _planned(args: HostWatchArgs) -> PlannedNode:
     host = args.host.name
+    args.subnet.role(args.host)
     fleet = replace(args.subnet.fleet, endpoints=args.endpoints, alerts=args.alerts, snmp=args.snmp)
     site = replace(args.subnet.sites[host], fleet=fleet, partitions=args.partitions)
     facts = sum((node.facts.get(host, HostFacts()) for node in args.nodes), HostFacts())

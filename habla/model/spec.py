@@ -6,9 +6,9 @@ hands to a component. Sizes are in MB (1,000,000 bytes are not meant: 1 MB = 2**
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from habla.model.names import AbsolutePath
 
@@ -19,6 +19,7 @@ __all__ = [
     "Line",
     "LogSize",
     "LogSpec",
+    "Many",
     "PortNumber",
     "Spec",
 ]
@@ -29,6 +30,16 @@ LogSize = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kMG]$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")]
 # One line, no control characters: it becomes a line of a unit or of an environment file.
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+T = TypeVar("T")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Texts in order, as a list or a tuple.
+Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 
 
 class Spec(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from habla.model.names import DnsName, SecretName, ServiceName
-from habla.model.spec import ArchiveSpec, Identifier, Line, LogSpec, PortNumber, Spec
+from habla.model.spec import ArchiveSpec, Identifier, Line, LogSpec, Many, PortNumber, Spec
 
 __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
 
@@ -52,11 +52,11 @@ class AppSpec(Spec):
     takes what no other route wants. maxconn: requests one server works on at a time (0: no limit).
     """
 
-    roles: Annotated[tuple[str, ...], Field(min_length=1)]
-    command: Annotated[tuple[Line, ...], Field(min_length=1)]
+    roles: Annotated[Many[str], Field(min_length=1)]
+    command: Annotated[Many[Line], Field(min_length=1)]
     stability: Literal["stable", "volatile"] = "stable"
     archive: ArchiveSpec | None = None
-    packages: tuple[str, ...] = ()
+    packages: Many[str] = ()
     user: ServiceName | None = None
     port: PortNumber | None = None
     environment: dict[Identifier, Line] = Field(default_factory=dict)

@@ -96,12 +96,12 @@ def test_two_hosts_are_two_commands_of_one_component_one_after_the_other(recorde
 @pulumi.runtime.test
 def test_a_second_host_leaves_the_first_one_its_resource(recorder: Recorder) -> Any:
     """From one host to several and back, the part on the first host is known by its former name."""
-    hosts, subnet = fronts(2)
-    one = LoadBalancerPair("one", LoadBalancerPairArgs(hosts[0], subnet, haproxy=HAPROXY))
-    two = LoadBalancerPair("two", LoadBalancerPairArgs(hosts, subnet, haproxy=HAPROXY))
+    hosts, subnet = fronts(3)
+    one = LoadBalancerPair("one", LoadBalancerPairArgs(hosts[2], subnet, haproxy=HAPROXY))
+    two = LoadBalancerPair("two", LoadBalancerPairArgs(hosts[:2], subnet, haproxy=HAPROXY))
 
     def check(_: Any) -> None:
-        assert recorder.aliases["one-state"] == ["one-front1-state"]
+        assert recorder.aliases["one-state"] == ["one-front3-state"]
         assert recorder.aliases["two-front1-state"] == ["two-state"]
         assert recorder.aliases["two-front2-state"] == []
 

@@ -29,6 +29,8 @@ from habla import (
 )
 from habla.errors import SettingsError
 
+SECRETS = dict.fromkeys(("cacti/admin", "cacti/database", "snmp/auth", "snmp/privacy"), "a secret")
+
 
 @pytest.fixture
 def machines() -> Recorder:
@@ -40,7 +42,10 @@ def machines() -> Recorder:
 def hosts(logs: LogsSpec = LogsSpec()) -> tuple[Host, Host, InternalSubnet]:
     """A front host and a monitor."""
     front, monitor = (
-        Host(name, HostArgs(ExistingHost(address, "ssh-ed25519 A", private_key="key"), outside))
+        Host(
+            name,
+            HostArgs(ExistingHost(address, "ssh-ed25519 A", private_key="key"), outside, secrets=SECRETS),
+        )
         for name, address, outside in (
             ("front1", "198.51.100.1", "203.0.113.1"),
             ("monitor1", "198.51.100.2", None),
