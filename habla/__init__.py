@@ -9,6 +9,7 @@ The names below are the library. They are loaded when they are first asked for, 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
         CacheDbNode,
         CacheDbNodeArgs,
         ExistingHost,
+        Fleet,
+        FleetArgs,
         Host,
         HostArgs,
         HostWatch,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
         Member,
         MonitoringNode,
         MonitoringNodeArgs,
+        Node,
         ServiceNode,
         ServiceNodeArgs,
         StableServiceNode,
@@ -38,9 +42,14 @@ if TYPE_CHECKING:
         WebNode,
     )
     from habla.model.disk import AlertsSpec, LogRuleSpec, LogsSpec, PartitionSpec, SmtpSpec
+    from habla.model.offer import Balancer, HttpCheck, Offer, Route, XmppCheck
+    from habla.model.roles import Role
+    from habla.model.service import Log, Port, Service, ServiceState
+    from habla.model.site import Device, Endpoint, Endpoints, Site
     from habla.model.snmp import SnmpSpec
-    from habla.model.spec import ArchiveSpec
-    from habla.services.app_spec import AppSpec, HealthSpec, RouteSpec
+    from habla.model.spec import ArchiveSpec, LogSpec, Spec
+    from habla.onhost.document import Action, Archive, Check, Directory, File, Health, HostState, Unit, User
+    from habla.services.app_spec import AppSpec, HealthSpec, LimitsSpec, RouteSpec
     from habla.services.cacti.cacti import CactiSpec
     from habla.services.haproxy.haproxy_spec import (
         CookiesSpec,
@@ -58,30 +67,47 @@ if TYPE_CHECKING:
     from habla.services.static import StaticSpec
 
 __all__ = [
+    "Action",
     "AlertsSpec",
     "AppSpec",
+    "Archive",
     "ArchiveSpec",
+    "Balancer",
     "CacheDbNode",
     "CacheDbNodeArgs",
     "CactiSpec",
+    "Check",
     "CookiesSpec",
+    "Device",
+    "Directory",
+    "Endpoint",
+    "Endpoints",
     "ExistingHost",
+    "File",
+    "Fleet",
+    "FleetArgs",
     "HaproxyInstanceSpec",
     "HaproxySpec",
+    "Health",
     "HealthSpec",
     "Host",
     "HostArgs",
+    "HostState",
     "HostWatch",
     "HostWatchArgs",
+    "HttpCheck",
     "InternalSubnet",
     "InternalSubnetArgs",
     "JabberSpec",
     "Lab",
     "LabArgs",
     "LabHost",
+    "LimitsSpec",
     "LoadBalancerPair",
     "LoadBalancerPairArgs",
+    "Log",
     "LogRuleSpec",
+    "LogSpec",
     "LogsSpec",
     "Member",
     "MemcachedSpec",
@@ -89,28 +115,47 @@ __all__ = [
     "MonitoringNode",
     "MonitoringNodeArgs",
     "MysqlSpec",
+    "Node",
+    "Offer",
     "PartitionSpec",
+    "Port",
     "ReleaseSpec",
+    "Role",
+    "Route",
     "RouteSpec",
+    "Service",
     "ServiceNode",
     "ServiceNodeArgs",
+    "ServiceState",
+    "Site",
     "SmtpSpec",
     "SnmpSpec",
+    "Spec",
     "StableServiceNode",
     "StableServiceNodeArgs",
     "StaticSpec",
     "TimeoutsSpec",
     "TlsSpec",
+    "Unit",
+    "User",
     "VolatileServiceNode",
     "VrrpSpec",
     "WebNode",
+    "XmppCheck",
+    "__version__",
 ]
 
 
-_SPEC_HOMES = (
+# Where the names are, in the order in which they are looked for; those that need no Pulumi first.
+_HOMES = (
     "habla.model.spec",
     "habla.model.disk",
+    "habla.model.offer",
+    "habla.model.roles",
+    "habla.model.service",
+    "habla.model.site",
     "habla.model.snmp",
+    "habla.onhost.document",
     "habla.services.app_spec",
     "habla.services.cacti",
     "habla.services.haproxy",
@@ -119,12 +164,14 @@ _SPEC_HOMES = (
     "habla.services.memqd",
     "habla.services.mysql",
     "habla.services.static",
+    "habla.components",
 )
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("habla")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = _SPEC_HOMES if name.endswith("Spec") else ("habla.components",)
-    modules = map(importlib.import_module, homes)
-    return next(getattr(module, name) for module in modules if hasattr(module, name))
+    modules = map(importlib.import_module, _HOMES)
+    return next(getattr(module, name) for module in modules if name in module.__all__)

@@ -3,6 +3,7 @@
 from habla.components.balancer import LoadBalancerPair, LoadBalancerPairArgs
 from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
 from habla.components.monitor import MonitoringNode, MonitoringNodeArgs
+from habla.components.node import Node
 from habla.components.nodes import (
     CacheDbNode,
     CacheDbNodeArgs,
@@ -15,11 +16,14 @@ from habla.components.nodes import (
 )
 from habla.components.subnet import InternalSubnet, InternalSubnetArgs, Member
 from habla.components.watch_node import HostWatch, HostWatchArgs
+from habla.components.whole_fleet import Fleet, FleetArgs
 
 __all__ = [
     "CacheDbNode",
     "CacheDbNodeArgs",
     "ExistingHost",
+    "Fleet",
+    "FleetArgs",
     "Host",
     "HostArgs",
     "HostWatch",
@@ -34,6 +38,7 @@ __all__ = [
     "Member",
     "MonitoringNode",
     "MonitoringNodeArgs",
+    "Node",
     "ServiceNode",
     "ServiceNodeArgs",
     "StableServiceNode",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -15,17 +16,25 @@ from habla.model.names import BALANCER, CACHE_DB, SUBNET, WATCH
 from habla.plan import FleetPlan, HostPlan
 from habla.plan.archive_files import ArchiveFiles
 
-__all__ = ["deploy_fleet"]
+__all__ = ["deploy_fleet", "fleet_outputs"]
 
 
-def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, root: Path) -> dict[str, Host]:
+def deploy_fleet(
+    plan: FleetPlan,
+    secrets: Mapping[str, pulumi.Input[str]],
+    *,
+    root: Path,
+    opts: pulumi.ResourceOptions | None = None,
+) -> dict[str, Host]:
     """Deploy a plan; its hosts by name. root: paths of archives and of the lab are relative to it.
+
+    opts: of every host and component, such as their parent.
 
     Databases come before the services that use them, and HAProxy after the services that it names. Hosts of
     one role follow one another, so that a change never takes all of a role's services down at once. The rest
     goes in parallel. The order comes from what hosts run, never from their names.
     """
-    hosts = make_hosts(plan, secrets, root=root)
+    hosts = make_hosts(plan, secrets, root=root, opts=opts)
     subnet = InternalSubnet(
         SUBNET,
         SubnetPlan(
@@ -35,6 +44,7 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, r
             sites={name: host.site for name, host in plan.hosts.items()},
             roles={name: host.role for name, host in plan.hosts.items()},
         ),
+        opts,
     )
     files = ArchiveFiles(root)
     databases: list[pulumi.Resource] = []
@@ -49,7 +59,8 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, r
             before += balanced
         elif component != CACHE_DB:
             before += databases
-        node = make_node(component, host, machine=hosts[host.name], subnet=subnet, files=files, before=before)
+        options = _waiting(opts, before)
+        node = make_node(component, host, machine=hosts[host.name], subnet=subnet, files=files, opts=options)
         last[group] = node
         nodes[host.name].append(node)
         if component == CACHE_DB:
@@ -57,9 +68,27 @@ def deploy_fleet(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, r
         if any(offer.balancer for service in host.parts[component].services for offer in service.offers()):
             balanced.append(node)
     for name, host in plan.hosts.items():
-        make_node(WATCH, host, machine=hosts[name], subnet=subnet, files=files, before=nodes[name])
-    _export(plan, hosts)
+        options = _waiting(opts, nodes[name])
+        make_node(WATCH, host, machine=hosts[name], subnet=subnet, files=files, opts=options)
     return hosts
+
+
+def fleet_outputs(plan: FleetPlan, hosts: Mapping[str, Host]) -> dict[str, pulumi.Output[Any]]:
+    """What users of a fleet want to know: addresses, services, ssh, forwards; each by host."""
+    forwards = pulumi.Output.all(**{name: host.forwards for name, host in hosts.items()})
+    found = {
+        "addresses": {name: str(address) for name, address in plan.addresses.hosts.items()},
+        "services": {name: [service.name for service in host.services] for name, host in plan.hosts.items()},
+        "ssh": {name: {"address": host.address, "port": host.port} for name, host in hosts.items()},
+        "forwards": forwards.apply(lambda all_of: {name: ports for name, ports in all_of.items() if ports}),
+    }
+    return {name: pulumi.Output.from_input(value) for name, value in found.items()}
+
+
+def _waiting(
+    opts: pulumi.ResourceOptions | None, before: Sequence[pulumi.Resource]
+) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(before)))
 
 
 def _in_order(plan: FleetPlan) -> list[tuple[HostPlan, str]]:
@@ -68,16 +97,3 @@ def _in_order(plan: FleetPlan) -> list[tuple[HostPlan, str]]:
         (host, component) for host in plan.hosts.values() for component in host.parts if component != WATCH
     ]
     return sorted(pairs, key=lambda pair: (pair[1] != CACHE_DB, pair[1] == BALANCER, pair[0].name, pair[1]))
-
-
-def _export(plan: FleetPlan, hosts: Mapping[str, Host]) -> None:
-    pulumi.export("addresses", {name: str(address) for name, address in plan.addresses.hosts.items()})
-    pulumi.export(
-        "services",
-        {name: [service.name for service in host.services] for name, host in plan.hosts.items()},
-    )
-    pulumi.export("ssh", {name: {"address": host.address, "port": host.port} for name, host in hosts.items()})
-    forwards = pulumi.Output.all(**{name: host.forwards for name, host in hosts.items()})
-    pulumi.export(
-        "forwards", forwards.apply(lambda found: {name: ports for name, ports in found.items() if ports})
-    )

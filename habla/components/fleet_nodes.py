@@ -29,9 +29,9 @@ def make_node(
     machine: Host,
     subnet: InternalSubnet,
     files: ArchiveFiles,
-    before: list[pulumi.Resource],
+    opts: pulumi.ResourceOptions,
 ) -> Node:
-    """One component of one host. before: what it waits for."""
+    """One component of one host."""
     part = host.parts[component]
     planned = PlannedNode(
         machine,
@@ -39,7 +39,7 @@ def make_node(
         plan=NodePlan(component, {host.name: part}),
         contents=files.contents(part.services),
     )
-    name, opts = node_resource(host.name, component), pulumi.ResourceOptions(depends_on=before)
+    name = node_resource(host.name, component)
     if component in _OF_COMPONENT:
         return _OF_COMPONENT[component](name, planned, opts)
     homes = [host.role.name, *(service.home_role for service in part.services)]

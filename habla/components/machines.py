@@ -18,13 +18,19 @@ from habla.settings.models import SshSettings
 __all__ = ["make_hosts"]
 
 
-def make_hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, root: Path) -> dict[str, Host]:
+def make_hosts(
+    plan: FleetPlan,
+    secrets: Mapping[str, pulumi.Input[str]],
+    *,
+    root: Path,
+    opts: pulumi.ResourceOptions | None = None,
+) -> dict[str, Host]:
     """Name -> host. secrets: each host gets those that its files ask for."""
     settings = plan.settings
     lab = None
     if settings.lab is not None:
         packages = {package for host in plan.hosts.values() for package in host.packages}
-        lab = Lab(LAB, LabArgs(root / settings.lab.directory, tuple(sorted(packages))))
+        lab = Lab(LAB, LabArgs(root / settings.lab.directory, tuple(sorted(packages))), opts)
     hosts = {}
     for name, host in plan.hosts.items():
         mine = settings.hosts[name]
@@ -37,7 +43,7 @@ def make_hosts(plan: FleetPlan, secrets: Mapping[str, pulumi.Input[str]], *, roo
         needed = {secret: secrets[secret] for secret in host.secrets}
         outside = str(host.site.outside) if host.site.outside else None
         args = HostArgs(driver, outside, secrets=needed, unreachable=mine.unreachable, drained=mine.drained)
-        hosts[name] = Host(name, args)
+        hosts[name] = Host(name, args, opts)
     return hosts
 
 

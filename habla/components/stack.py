@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi.runtime.config
 
-from habla.components.fleet import deploy_fleet
+from habla.components.fleet import deploy_fleet, fleet_outputs
 from habla.errors import SettingsError, raise_faults
 from habla.plan import make_plan, missing_secrets
 from habla.plan.archive_files import ArchiveFiles
@@ -35,7 +35,10 @@ def deploy_stack(root: Path) -> None:
     if not pulumi.runtime.is_dry_run():
         write_held(root, environment, addresses=plan.addresses.hosts)
         write_data(root, environment, places=plan.data)
-    deploy_fleet(plan, {name: pulumi.Output.secret(value) for name, value in secrets.items()}, root=root)
+    values = {name: pulumi.Output.secret(value) for name, value in secrets.items()}
+    hosts = deploy_fleet(plan, values, root=root)
+    for name, output in fleet_outputs(plan, hosts).items():
+        pulumi.export(name, output)
 
 
 def _config() -> tuple[dict[str, Any], dict[str, str]]:

@@ -17,6 +17,25 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
 from .failure import Failure
 
+__all__ = [
+    "FORMAT",
+    "Action",
+    "Archive",
+    "Check",
+    "Directory",
+    "File",
+    "Health",
+    "HostState",
+    "Parts",
+    "Unit",
+    "User",
+    "canonical",
+    "digest",
+    "escaped",
+    "has_form",
+    "secret",
+    "secret_names",
+]
 FORMAT = 1
 _SECRET = re.compile(r"@\{secret:([a-z0-9._/-]+)(?:\|([a-z]+))?\}")
 # How the value of a secret is escaped, by the form that its placeholder names.

@@ -9,7 +9,7 @@ from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
 from habla.settings.models import Settings
 
-__all__ = ["fleet_notes", "missing_secrets", "rule_faults"]
+__all__ = ["fleet_notes", "missing_secrets", "needed_secrets", "rule_faults"]
 
 
 def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[Fault]:
@@ -29,8 +29,8 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
             )
 
 
-def missing_secrets(plan: FleetPlan) -> list[Fault]:
-    """The secrets that a deployment needs and that are not set. Rendering needs none."""
+def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:
+    """Name -> the hosts that need it, of every secret that a deployment needs."""
     settings = plan.settings
     needed: dict[str, set[str]] = {}
     for host in plan.hosts.values():
@@ -41,15 +41,21 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
             key = (host_settings.ssh and host_settings.ssh.private_key) or settings.ssh.private_key
             if key:
                 needed.setdefault(key, set()).add(name)
+    return {name: sorted(users) for name, users in sorted(needed.items())}
+
+
+def missing_secrets(plan: FleetPlan) -> list[Fault]:
+    """The secrets that a deployment of a stack needs and that are not set. Rendering needs none."""
+    command = "pulumi config set --secret --path 'habla:secrets[\"{}\"]' -s {}"
     return [
         Fault(
             f"secrets.{name}",
             "the secret is not set",
-            rule=f"needed on {', '.join(sorted(users))}",
-            fix=f"pulumi config set --secret --path 'habla:secrets[\"{name}\"]' -s {settings.environment}",
+            rule=f"needed on {', '.join(users)}",
+            fix=command.format(name, plan.settings.environment),
         )
-        for name, users in sorted(needed.items())
-        if name not in settings.secrets
+        for name, users in needed_secrets(plan).items()
+        if name not in plan.settings.secrets
     ]
 
 
