@@ -37,13 +37,13 @@ _NOBODY = AlertsSpec()
 
 @dataclass(frozen=True)
 class Chat:
-    """What the service is made of."""
+    """The components of the service."""
 
     subnet: InternalSubnet
     cache: CacheDbNode
     jabber: StableServiceNode
     balancer: LoadBalancerPair
-    watches: tuple[HostWatch, ...]
+    watch: HostWatch
 
 
 def chat(
@@ -55,7 +55,7 @@ def chat(
 ) -> Chat:
     """Declare the service.
 
-    cookie: a secret of the Jabber cluster, any long random text. alerts: who is told before a disk is full.
+    cookie: a secret of the Jabber cluster, any long random text. alerts: who gets a notice before a disk is full.
     """
     front_host = Host("front1", HostArgs(front, outside_address))
     stable_host = Host("stable1", HostArgs(stable, secrets={"jabber/cookie": cookie}))
@@ -70,10 +70,10 @@ def chat(
     jabber = StableServiceNode("jabber", StableServiceNodeArgs(stable_host, subnet, jabber=JabberSpec()))
     balancer = LoadBalancerPair(
         "balancer",
-        LoadBalancerPairArgs(front_host, subnet, backends=[jabber], haproxy=HaproxySpec(dialect="2.x")),
+        LoadBalancerPairArgs(front_host, subnet, uses=[jabber], haproxy=HaproxySpec(dialect="2.x")),
     )
-    watches = tuple(
-        HostWatch(f"watch-{host.name}", HostWatchArgs(host, subnet, nodes=nodes, alerts=alerts))
-        for host, nodes in ((front_host, [cache, balancer]), (stable_host, [jabber]))
+    watch = HostWatch(
+        "watch",
+        HostWatchArgs([front_host, stable_host], subnet, uses=[cache, jabber, balancer], alerts=alerts),
     )
-    return Chat(subnet, cache, jabber, balancer, watches)
+    return Chat(subnet, cache, jabber, balancer, watch)

@@ -39,7 +39,7 @@ def machine(address: str) -> ExistingHost:
 
 @pulumi.runtime.test
 def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recorder) -> Any:
-    """HAProxy's backend is derived from where Jabber stands; nobody wrote its address."""
+    """HAProxy's backend comes from the node that runs Jabber; nobody wrote its address."""
     service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
     config = service.balancer.state.files["/etc/haproxy/jabber.cfg"].text
     assert "server stable1 192.168.2.100:5222" in config
@@ -57,5 +57,5 @@ def test_every_host_gets_one_command_per_component(recorder: Recorder) -> Any:
         watches = {"watch-front1-state", "watch-stable1-state"}
         assert recorder.commands == front | stable | watches
 
-    nodes = (service.balancer, service.cache, service.jabber, *service.watches)
-    return pulumi.Output.all(*(node.report for node in nodes)).apply(check)
+    nodes = (service.balancer, service.cache, service.jabber, service.watch)
+    return pulumi.Output.all(*(node.reports for node in nodes)).apply(check)

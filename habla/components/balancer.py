@@ -9,10 +9,9 @@ from pathlib import Path
 import pulumi
 
 from habla.components.host import Host
-from habla.components.node import Node, PlannedNode, planned_node
+from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
 from habla.components.subnet import InternalSubnet
 from habla.model.names import BALANCER
-from habla.model.site import Endpoints
 from habla.services.haproxy import Haproxy, HaproxySpec
 
 __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
@@ -20,20 +19,19 @@ __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
 
 @dataclass(frozen=True)
 class LoadBalancerPairArgs:
-    """host: a front host with an outside address, or several, which then share one (``haproxy.vrrp``).
+    """The pair of HAProxy instances."""
 
-    backends: the nodes whose services it fronts. endpoints: what else it is to know of the fleet; also other
-    front hosts, where each is a component of its own. root: what paths of ``haproxy.releases`` are relative
-    to.
-    """
-
-    host: Host | Sequence[Host]
+    on: Host | Sequence[Host]
+    """A front host with an outside address, or several, which then share one (``haproxy.vrrp``)."""
     subnet: InternalSubnet
+    """The internal network of the host."""
     _: KW_ONLY
-    backends: Sequence[Node] = ()
+    uses: Sequence[Node] = ()
+    """The nodes whose services it fronts, and those of other front hosts; they are deployed first."""
     haproxy: HaproxySpec = HaproxySpec()
-    endpoints: Endpoints = Endpoints()
+    """The settings of both instances."""
     root: Path = Path()
+    """Paths of ``haproxy.releases`` are relative to it."""
 
 
 class LoadBalancerPair(Node):
@@ -53,8 +51,7 @@ class LoadBalancerPair(Node):
     ) -> None:
         if isinstance(args, LoadBalancerPairArgs):
             # HAProxy names the servers of these nodes, so they run before it sends them requests.
-            after = pulumi.ResourceOptions(depends_on=list(args.backends))
-            opts = pulumi.ResourceOptions.merge(opts, after)
+            opts = after(opts, args.uses)
         planned = args if isinstance(args, PlannedNode) else _planned(args)
         super().__init__("habla:index:LoadBalancerPair", name, planned=planned, opts=opts)
 
@@ -62,9 +59,9 @@ class LoadBalancerPair(Node):
 def _planned(args: LoadBalancerPairArgs) -> PlannedNode:
     return planned_node(
         BALANCER,
-        args.host,
+        args.on,
         subnet=args.subnet,
         services=[Haproxy(args.haproxy)],
-        known=sum((node.endpoints for node in args.backends), args.endpoints),
+        known=offered_by(args.uses),
         root=args.root,
     )

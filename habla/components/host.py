@@ -29,28 +29,33 @@ __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 
 @dataclass(frozen=True)
 class ExistingHost:
-    """A machine that is there. Every field may be another resource's output, but ``user``.
-
-    host_key: its public host key, ``ssh-ed25519 AAAA…``; pinned. private_key: of the user; without one the
-    agent at ``agent_socket`` is asked. proxy: a machine to jump over.
-    """
+    """A machine that is there. Every field except ``user`` may be an output of another resource."""
 
     address: pulumi.Input[str]
+    """The name or address under which SSH reaches it."""
     host_key: pulumi.Input[str]
+    """Its public host key, ``ssh-ed25519 AAAA…``; it is pinned."""
     _: KW_ONLY
     port: pulumi.Input[int] = 22
+    """Of SSH."""
     user: str = "root"
+    """Who logs in: root, or a user who may ``sudo -n``."""
     private_key: pulumi.Input[str] | None = None
+    """The user's; without one the agent at ``agent_socket`` is asked."""
     agent_socket: str | None = None
+    """The socket of an SSH agent."""
     proxy: remote.ProxyConnectionArgs | None = None
+    """A machine to jump over."""
 
 
 @dataclass(frozen=True)
 class LabArgs:
-    """directory: where the lab's files are. packages: what its hosts may install."""
+    """A lab."""
 
     directory: Path
+    """Its files go there."""
     packages: tuple[str, ...] = ()
+    """The Debian packages that its hosts may install."""
 
 
 class Lab(pulumi.ComponentResource):
@@ -78,35 +83,35 @@ class Lab(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class LabHost:
-    """A machine that the lab makes.
-
-    forwards: what is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one
-    that it shares with other hosts, or ``itself:ADDRESS:PORT`` of what it can reach itself. partitions: file
-    systems of its own: mount point -> size such as ``512M`` or ``4G``; without any its ``/`` is an overlay.
-    """
+    """A machine that the lab makes."""
 
     lab: Lab
+    """The lab."""
     user: str = "root"
+    """Who logs in: root, or a user who may ``sudo -n``."""
     _: KW_ONLY
     forwards: Mapping[str, int | str] = field(default_factory=dict)
+    """What is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one that it
+    shares with other hosts, or ``itself:ADDRESS:PORT`` of one that only it can reach."""
     partitions: Mapping[str, str] = field(default_factory=dict)
+    """File systems of its own: mount point -> size such as ``512M``; without any its ``/`` is an overlay."""
 
 
 @dataclass(frozen=True)
 class HostArgs:
-    """driver: where the machine comes from. outside_address: its public one, if it has one; it may be an
-    output, such as an address that the same program reserves.
-
-    secrets: name -> value, of just those secrets that services on this host ask for.
-    drained, unreachable: see ``habla:hosts.HOST`` in the settings.
-    """
+    """A host and what it is given."""
 
     driver: ExistingHost | LabHost
+    """Where the machine comes from."""
     outside_address: pulumi.Input[str] | None = None
+    """Its public address, if it has one; it may be an output, of an address that the program reserves."""
     _: KW_ONLY
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Name -> value, of just those secrets that services on this host ask for."""
     unreachable: bool = False
+    """Leave the machine alone, because it cannot be reached: see ``habla:hosts.HOST`` in the settings."""
     drained: bool = False
+    """HAProxy sends it nothing new."""
 
 
 class Host(pulumi.ComponentResource):

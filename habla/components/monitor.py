@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 
 import pulumi
 
-from habla.components.node import Node, PlannedNode, planned_node
+from habla.components.node import PlannedNode, after, offered_by, planned_node
 from habla.components.nodes import ServiceNode, ServiceNodeArgs, own_services
 from habla.hosts.watch_settings import watched
 from habla.model.names import MONITOR
@@ -21,22 +21,21 @@ __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 
 @dataclass(frozen=True)
 class MonitoringNodeArgs(ServiceNodeArgs):
-    """nodes: those of all hosts: where one is HAProxy, its sessions are shown.
-
-    devices: what to show; by default all members of the subnet with all partitions that they have.
-    """
+    """Cacti, besides programs. Where one of the nodes in ``uses`` is HAProxy, its sessions are shown."""
 
     _: KW_ONLY
     cacti: CactiSpec | None = CactiSpec()
+    """Cacti's settings. The host needs the secrets that they name."""
     snmp: SnmpSpec = SnmpSpec()
-    nodes: Sequence[Node] = ()
+    """How hosts are asked; every HostWatch must have the same."""
     devices: Sequence[Device] | None = None
+    """The hosts to show; by default all members of the subnet with all partitions that they have."""
 
 
 class MonitoringNode(ServiceNode):
     """Cacti, with every host a device and every partition a graph in one tree.
 
-    ``endpoints`` has the snmpd of every host: hand it to each HostWatch, which puts it there.
+    ``endpoints`` has the snmpd of every host: name the node in ``uses`` of each HostWatch.
     """
 
     TOKEN = "habla:index:MonitoringNode"
@@ -48,6 +47,8 @@ class MonitoringNode(ServiceNode):
         args: MonitoringNodeArgs | PlannedNode,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        if isinstance(args, MonitoringNodeArgs):
+            opts = after(opts, args.uses)
         planned = args if isinstance(args, PlannedNode) else _planned(args)
         super().__init__(name, planned, opts)
         hosts = planned.subnet.plan.hosts.items()
@@ -63,10 +64,10 @@ def _planned(args: MonitoringNodeArgs) -> PlannedNode:
         services.append(Cacti(args.cacti))
     return planned_node(
         MONITOR,
-        args.host,
+        args.on,
         subnet=args.subnet,
         services=services,
-        known=args.uses,
+        known=offered_by(args.uses),
         fleet=replace(args.subnet.fleet, snmp=args.snmp, devices=_devices(args)),
         root=args.root,
     )
@@ -76,7 +77,7 @@ def _devices(args: MonitoringNodeArgs) -> tuple[Device, ...]:
     if args.devices is not None:
         return tuple(args.devices)
     facts = {
-        host: sum((node.facts.get(host, HostFacts()) for node in args.nodes), HostFacts())
+        host: sum((node.facts.get(host, HostFacts()) for node in args.uses), HostFacts())
         for host in args.subnet.plan.hosts
     }
     return tuple(

@@ -34,11 +34,11 @@ _NOTHING = Endpoints()
 class PlannedNode:
     """A component with its plan. Every class of components takes it in the place of its ``Args``.
 
-    host: where it runs, or several hosts, in the order in which they are changed. plan: of these hosts.
+    on: the host, or several hosts in the order in which they are changed. plan: of these hosts.
     contents: sha256 -> archive, of those that the hosts are handed.
     """
 
-    host: Host | Sequence[Host]
+    on: Host | Sequence[Host]
     subnet: InternalSubnet
     _: KW_ONLY
     plan: NodePlan
@@ -47,12 +47,27 @@ class PlannedNode:
     @property
     def hosts(self) -> list[Host]:
         """The hosts as a list."""
-        return [self.host] if isinstance(self.host, Host) else list(self.host)
+        return hosts_of(self.on)
+
+
+def hosts_of(on: Host | Sequence[Host]) -> list[Host]:
+    """One host or several as a list."""
+    return [on] if isinstance(on, Host) else list(on)
+
+
+def offered_by(nodes: Sequence[Node]) -> Endpoints:
+    """What all of these nodes offer."""
+    return sum((node.endpoints for node in nodes), Endpoints())
+
+
+def after(opts: pulumi.ResourceOptions | None, nodes: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    """The options of a component that is deployed after these nodes."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(nodes)))
 
 
 def planned_node(
     component: str,
-    host: Host | Sequence[Host],
+    on: Host | Sequence[Host],
     *,
     subnet: InternalSubnet,
     services: Sequence[Service],
@@ -65,14 +80,14 @@ def planned_node(
     component: its name on the hosts. known: what others offer. fleet: what all hosts share, when it is not
     what the subnet says. root: paths of archives are relative to it.
     """
-    machines = [host] if isinstance(host, Host) else list(host)
+    machines = hosts_of(on)
     for machine in machines:
         subnet.role(machine)
     hosts = [machine.name for machine in machines]
     if not hosts:
         rule = "a component runs on at least one host"
         raise PlacementError(
-            [Fault("host", f"component {component} has no host", rule=rule, fix="name a host")]
+            [Fault("on", f"component {component} has no host", rule=rule, fix="name a host")]
         )
     files = ArchiveFiles(root)
     specs = [spec for service in services for spec in service.archives().values()]
@@ -80,7 +95,7 @@ def planned_node(
         fleet or subnet.fleet, endpoints=known, archives={spec: files.archive(spec) for spec in specs}
     )
     plan = plan_node(component, hosts, sites=subnet.sites, roles=subnet.roles, services=services, fleet=facts)
-    return PlannedNode(host, subnet, plan=plan, contents=files.contents(services))
+    return PlannedNode(on, subnet, plan=plan, contents=files.contents(services))
 
 
 class Node(pulumi.ComponentResource):
@@ -113,7 +128,7 @@ class Node(pulumi.ComponentResource):
         reports: dict[str, pulumi.Output[str]] = {}
         last: list[pulumi.Resource] = []
         for host in planned.hosts:
-            child, former = _child_names(name, host, hosts=planned.host)
+            child, former = _child_names(name, host, hosts=planned.on)
             # One host after the other, so that a change never takes all of them down.
             before = [planned.subnet.joined(host), *last]
             if planned.contents:

@@ -10,7 +10,7 @@ import pulumi
 
 from habla.components.door import name_faults
 from habla.components.host import Host
-from habla.components.node import Node, PlannedNode, planned_node
+from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
 from habla.components.subnet import InternalSubnet
 from habla.errors import SettingsError, raise_faults
 from habla.model.names import CACHE_DB
@@ -39,14 +39,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CacheDbNodeArgs:
-    """A daemon whose settings are None is left out."""
+    """The daemons of a front host. One whose settings are None is left out."""
 
-    host: Host
+    on: Host | Sequence[Host]
+    """The host, or several hosts in the order in which they are changed."""
     subnet: InternalSubnet
+    """The internal network of the host."""
     _: KW_ONLY
     memcached: MemcachedSpec | None = MemcachedSpec()
+    """The cache."""
     memqd: MemqdSpec | None = MemqdSpec()
+    """The queue daemon."""
     mysql: MysqlSpec | None = MysqlSpec()
+    """The database. The host needs the secret that ``password`` names."""
 
 
 class CacheDbNode(Node):
@@ -69,32 +74,37 @@ def _planned_cache(args: CacheDbNodeArgs) -> PlannedNode:
         services.append(Memqd(args.memqd))
     if args.mysql:
         services.append(Mysql(args.mysql))
-    return planned_node(CACHE_DB, args.host, subnet=args.subnet, services=services)
+    return planned_node(CACHE_DB, args.on, subnet=args.subnet, services=services)
 
 
 @dataclass(frozen=True)
 class ServiceNodeArgs:
-    """apps: name -> program. static: the static image server, if it runs here. uses: what programs may name.
+    """Programs of the user's own, and static images."""
 
-    root: what archive paths are relative to.
-    """
-
-    host: Host
+    on: Host | Sequence[Host]
+    """The host, or several hosts of one role in the order in which they are changed."""
     subnet: InternalSubnet
+    """The internal network of the host."""
     _: KW_ONLY
     apps: Mapping[str, AppSpec] = field(default_factory=dict)
+    """Name -> program."""
     static: StaticSpec | None = None
-    uses: Endpoints = Endpoints()
+    """The static image server, if it runs here."""
+    uses: Sequence[Node] = ()
+    """Nodes whose services the programs may name, as in ``${mysql.address}``; they are deployed first."""
     root: Path = Path()
+    """Paths of archives are relative to it."""
 
 
 @dataclass(frozen=True)
 class StableServiceNodeArgs(ServiceNodeArgs):
-    """jabber: ejabberd, if it runs here. peers: the hosts of its cluster; by default all of its role."""
+    """Jabber besides programs and static images."""
 
     _: KW_ONLY
     jabber: JabberSpec | None = None
+    """ejabberd, if it runs here. The host needs the secrets that ``cookie`` and ``certificate`` name."""
     peers: Sequence[str] | None = None
+    """The names of the hosts of its cluster; by default all hosts of the role."""
 
 
 class ServiceNode(Node):
@@ -107,18 +117,21 @@ class ServiceNode(Node):
     def __init__(
         self, name: str, args: ServiceNodeArgs | PlannedNode, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        planned = args if isinstance(args, PlannedNode) else self._planned(args)
+        if isinstance(args, ServiceNodeArgs):
+            opts = after(opts, args.uses)
+        planned = args if isinstance(args, PlannedNode) else _planned_services(args)
         super().__init__(self.TOKEN, name, planned=planned, opts=opts)
 
-    def _planned(self, args: ServiceNodeArgs) -> PlannedNode:
-        return planned_node(
-            args.subnet.role(args.host).name,
-            args.host,
-            subnet=args.subnet,
-            services=own_services(args),
-            known=args.uses,
-            root=args.root,
-        )
+
+def _planned_services(args: ServiceNodeArgs) -> PlannedNode:
+    return planned_node(
+        args.subnet.common_role(args.on).name,
+        args.on,
+        subnet=args.subnet,
+        services=own_services(args),
+        known=offered_by(args.uses),
+        root=args.root,
+    )
 
 
 def own_services(args: ServiceNodeArgs) -> list[Service]:
@@ -159,12 +172,14 @@ class StableServiceNode(ServiceNode):
         args: StableServiceNodeArgs | PlannedNode,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        if isinstance(args, StableServiceNodeArgs):
+            opts = after(opts, args.uses)
         super().__init__(name, args if isinstance(args, PlannedNode) else _planned_stable(args), opts)
 
 
 def _planned_stable(args: StableServiceNodeArgs) -> PlannedNode:
-    subnet, role = args.subnet, args.subnet.role(args.host).name
-    services, known = own_services(args), args.uses
+    subnet, role = args.subnet, args.subnet.common_role(args.on).name
+    services, known = own_services(args), offered_by(args.uses)
     if args.jabber:
         jabber = Jabber(args.jabber)
         services.append(jabber)
@@ -174,4 +189,4 @@ def _planned_stable(args: StableServiceNodeArgs) -> PlannedNode:
             for peer in peers
             for offer in jabber.offers()
         )
-    return planned_node(role, args.host, subnet=subnet, services=services, known=known, root=args.root)
+    return planned_node(role, args.on, subnet=subnet, services=services, known=known, root=args.root)

@@ -29,34 +29,42 @@ __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
 
 @dataclass(frozen=True)
 class Member:
-    """A host of the network. address: pins it. packages: installed with the network, ahead of components."""
+    """A host of the network."""
 
     host: Host
+    """The machine."""
     role: str
+    """What it is for: it decides where its address lies, and which services it may run."""
     _: KW_ONLY
     address: str | None = None
+    """Pins its internal address, within the ranges of its role."""
     packages: tuple[str, ...] = ()
+    """Debian packages that are installed with the network, ahead of components."""
 
 
 @dataclass(frozen=True)
 class InternalSubnetArgs:
-    """members: the hosts. network: CIDR. interface: theirs in it. domain: the fleet's.
-
-    ranges: role -> ranges (``FIRST-LAST`` or CIDR); by default those of the roles, in a /24.
-    held: host -> address of the last plan. reserved: addresses that no host gets. roles: all there are.
-    logs: how logs are rotated on the members.
-    """
+    """An internal network and its hosts."""
 
     members: Sequence[Member]
+    """The hosts."""
     network: str = "192.168.2.0/24"
+    """The network as CIDR."""
     _: KW_ONLY
     interface: str = "internal0"
+    """The hosts' network interface in it."""
     domain: str = "hab.la"
+    """The domain of the fleet, also that of its Jabber accounts."""
     ranges: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Role -> ranges (``FIRST-LAST`` or CIDR); by default those of the roles, in a /24."""
     held: Mapping[str, str] = field(default_factory=dict)
+    """Host -> address of the last plan, which it keeps."""
     reserved: Sequence[str] = ()
+    """Addresses that no host gets."""
     roles: Mapping[str, Role] = field(default_factory=default_roles)
+    """All roles by name."""
     logs: LogsSpec = LogsSpec()
+    """How logs are rotated on the hosts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,16 @@ class InternalSubnet(pulumi.ComponentResource):
             fix = f"add Member({host.name}, ROLE) to the members of the subnet"
             raise PlacementError([Fault(f"members.{host.name}", "not a member", rule=rule, fix=fix)])
         return self.roles[host.name]
+
+    def common_role(self, on: Host | Sequence[Host]) -> Role:
+        """The role of one member, or of several that have the same. Raises PlacementError."""
+        roles = {self.role(host).name: self.role(host) for host in ([on] if isinstance(on, Host) else on)}
+        if len(roles) != 1:
+            rule = "the hosts of one component have one role"
+            what = f"hosts of {len(roles)} roles"
+            fix = "make a component for each role"
+            raise PlacementError([Fault("on", what, value=", ".join(roles), rule=rule, fix=fix)])
+        return next(iter(roles.values()))
 
     def joined(self, host: Host) -> pulumi.Resource:
         """What a component on ``host`` depends on: that the host has its internal address."""

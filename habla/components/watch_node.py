@@ -8,14 +8,13 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 import pulumi
 
 from habla.components.host import Host
-from habla.components.node import Node, PlannedNode
+from habla.components.node import Node, PlannedNode, after, hosts_of, offered_by
 from habla.components.subnet import InternalSubnet
-from habla.errors import Fault, PlacementError, raise_faults
+from habla.errors import Fault, SettingsError, collected, raise_faults
 from habla.hosts.watch_settings import proved_budgets
 from habla.model.disk import AlertsSpec, PartitionSpec
 from habla.model.names import WATCH
 from habla.model.service import HostFacts
-from habla.model.site import Endpoints
 from habla.model.snmp import SnmpSpec
 from habla.plan.host_plan import plan_watch
 from habla.plan.node_plan import NodePlan, offered
@@ -26,20 +25,21 @@ __all__ = ["HostWatch", "HostWatchArgs"]
 
 @dataclass(frozen=True)
 class HostWatchArgs:
-    """nodes: the nodes on the host; their logs are known, and they are there before it.
+    """The watcher of one host or of several."""
 
-    partitions: mount point -> partition; they must be there, and must be large enough for the logs on them.
-    alerts: who gets a notice. endpoints: those of the MonitoringNode, if there is one. snmp: as it has it.
-    """
-
-    host: Host
+    on: Host | Sequence[Host]
+    """The host, or several hosts."""
     subnet: InternalSubnet
+    """The internal network of the host."""
     _: KW_ONLY
-    nodes: Sequence[Node] = ()
+    uses: Sequence[Node] = ()
+    """The nodes on the host, which are deployed first and whose logs it knows; and the MonitoringNode."""
     partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)
+    """Mount point -> partition; they must be there, and must be large enough for the logs on them."""
     alerts: AlertsSpec = AlertsSpec()
-    endpoints: Endpoints = Endpoints()
+    """Who gets a notice, and when."""
     snmp: SnmpSpec = SnmpSpec()
+    """How the monitor asks, as the MonitoringNode has it."""
 
 
 class HostWatch(Node):
@@ -54,22 +54,25 @@ class HostWatch(Node):
         self, name: str, args: HostWatchArgs | PlannedNode, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         if isinstance(args, HostWatchArgs):
-            # After the nodes, so that by then their logs have rules.
-            after = pulumi.ResourceOptions(depends_on=list(args.nodes))
-            opts = pulumi.ResourceOptions.merge(opts, after)
+            # By then their logs have rules. The monitor may be on another host, and need not be there first.
+            names = {host.name for host in hosts_of(args.on)}
+            opts = after(opts, [node for node in args.uses if names & set(node.facts)])
         planned = args if isinstance(args, PlannedNode) else _planned(args)
         super().__init__("habla:index:HostWatch", name, planned=planned, opts=opts)
 
 
 def _planned(args: HostWatchArgs) -> PlannedNode:
-    host = args.host.name
-    args.subnet.role(args.host)
-    fleet = replace(args.subnet.fleet, endpoints=args.endpoints, alerts=args.alerts, snmp=args.snmp)
-    site = replace(args.subnet.sites[host], fleet=fleet, partitions=args.partitions)
-    facts = sum((node.facts.get(host, HostFacts()) for node in args.nodes), HostFacts())
+    fleet = replace(args.subnet.fleet, endpoints=offered_by(args.uses), alerts=args.alerts, snmp=args.snmp)
     faults: list[Fault] = []
-    part = plan_watch(site, facts, faults=faults)
-    raise_faults(PlacementError, [*faults, *clashes([part.claims])])
-    proved_budgets(site, facts + part.facts)
-    plan = NodePlan(WATCH, {host: part}, offered({host: site}, {host: part.services}))
-    return PlannedNode(args.host, args.subnet, plan=plan)
+    sites, parts = {}, {}
+    for machine in hosts_of(args.on):
+        args.subnet.role(machine)
+        host = machine.name
+        sites[host] = replace(args.subnet.sites[host], fleet=fleet, partitions=args.partitions)
+        facts = sum((node.facts.get(host, HostFacts()) for node in args.uses), HostFacts())
+        parts[host] = plan_watch(sites[host], facts, faults=faults)
+        with collected(faults):
+            proved_budgets(sites[host], facts + parts[host].facts)
+    raise_faults(SettingsError, [*faults, *clashes(part.claims for part in parts.values())])
+    endpoints = offered(sites, {host: part.services for host, part in parts.items()})
+    return PlannedNode(args.on, args.subnet, plan=NodePlan(WATCH, parts, endpoints))

@@ -60,12 +60,12 @@ def test_a_watch_knows_the_logs_of_the_nodes_beside_it_and_who_asks_whom(machine
     """snmpd is there for the monitor; the monitor asks the front host, and the front host the monitor."""
     front, monitor, subnet = hosts()
     pair = LoadBalancerPair("pair", LoadBalancerPairArgs(front, subnet, haproxy=HaproxySpec(dialect="2.x")))
-    cacti = MonitoringNode("cacti", MonitoringNodeArgs(monitor, subnet, nodes=[pair]))
+    cacti = MonitoringNode("cacti", MonitoringNodeArgs(monitor, subnet, uses=[pair]))
     partitions = {"/var/log": PartitionSpec(size="1G")}
     on_front, on_monitor = (
         HostWatch(
             f"watch-{host.name}",
-            HostWatchArgs(host, subnet, nodes=[node], partitions=partitions, endpoints=cacti.endpoints),
+            HostWatchArgs(host, subnet, uses=[node, cacti], partitions=partitions),
         )
         for host, node in ((front, pair), (monitor, cacti))
     )
@@ -108,7 +108,7 @@ def test_logs_that_can_fill_a_partition_are_refused_before_any_resource(machines
             HostWatchArgs(
                 front,
                 subnet,
-                nodes=[pair],
+                uses=[pair],
                 partitions={"/var/log": PartitionSpec(size="256M")},
                 alerts=AlertsSpec(command=("/usr/local/bin/page",)),
             ),
