@@ -12,6 +12,8 @@ import pytest
 from pulumi.runtime.mocks import MockMonitor
 
 from habla import (
+    CacheDbNode,
+    CacheDbNodeArgs,
     ExistingHost,
     HaproxySpec,
     Host,
@@ -148,3 +150,44 @@ def test_a_fleet_changes_its_front_hosts_one_after_the_other(recorder: Recorder)
     assert recorder.waits["front2-balancer"] == set()
     wanted = [json.loads(recorder.inputs[f"front{n}-machine"]["stdin"])["forwards"] for n in (1, 2)]
     assert wanted == [{"www": "203.0.113.20:80"}, {}]
+
+
+def test_a_balancer_waits_for_the_services_that_it_names(recorder: Recorder) -> None:
+    """Whatever the hosts are called: else HAProxy would send requests to a program that does not run yet."""
+    app = {"roles": ["web"], "command": ["/bin/a"], "port": 1, "default": True, "health": {"path": "/"}}
+    raw = {
+        "lab": {},
+        "load_balancer": {"dialect": "2.x"},
+        "apps": {"a": app},
+        "hosts": {
+            "a-front": {"role": "front", "services": ["haproxy"], "outside_address": "203.0.113.11"},
+            "z-stable": {"role": "stable"},
+            "z-web": {"role": "web"},
+        },
+    }
+    settings = load_settings("test", raw)
+    plan = make_plan(settings, {}, read_archive=lambda spec: pytest.fail("no archives here"))
+
+    @pulumi.runtime.test
+    def declare() -> Any:
+        secrets = {"jabber/cookie": "x"}
+        hosts = deploy_fleet(plan, secrets, root=Path())
+        return pulumi.Output.all(*(host.address for host in hosts.values()))
+
+    declare()
+    assert {"z-stable-stable-state", "z-web-web-state"} <= recorder.waits["a-front-balancer-state"]
+
+
+@pulumi.runtime.test
+def test_a_balancer_of_the_library_waits_for_the_nodes_that_it_uses(recorder: Recorder) -> Any:
+    """The same in a program of one's own."""
+    hosts, subnet = fronts(2)
+    cache = CacheDbNode("cache", CacheDbNodeArgs(hosts[0], subnet, mysql=None))
+    pair = LoadBalancerPair(
+        "pair", LoadBalancerPairArgs(hosts[1], subnet, uses=[cache], haproxy=HaproxySpec(dialect="2.x"))
+    )
+
+    def check(_: Any) -> None:
+        assert "cache-state" in recorder.waits["pair-state"]
+
+    return pair.report.apply(check)

@@ -17,13 +17,20 @@ def nodes(fleet: Fleet, host: str) -> set[str]:
 
 
 def test_a_host_that_joins_renumbers_nobody_and_takes_part_in_everything(fleet: Fleet) -> None:
-    """stable3 gets the next address, joins the cluster with its accounts, and HAProxy sends it requests;
-    taken out again, it leaves the cluster, and the others are as they were.
+    """stable3 gets the next address, joins the cluster with its accounts, and HAProxy sends it requests once it
+    answers. Taken out again, it leaves the cluster, and the others are as they were. No request is lost.
     """
     before = fleet.ssh("stable1", "cat /etc/hosts")
     fleet.ssh("stable1", "ejabberdctl register joiner hab.la secret")
+    asking = fleet.visitors("/rpc/health", "/status/", workers=4, rate=50, most=50 * 600)
     try:
-        fleet.up({"hosts.stable3": {"role": "stable"}})
+        with asking as visitor:
+            visitor.expect(15, event="started")
+            fleet.up({"hosts.stable3": {"role": "stable"}})
+            visitor.tell(stop=True)
+            done = visitor.expect(30, event="done")
+        print(f"{sum(done['servers'].values())} answers while stable3 joined")
+        assert done["faults"] == []
         assert fleet.ssh("stable3", "ip -4 -o address show internal0").split()[3] == "192.168.2.102/24"
         assert before.strip() in fleet.ssh("stable1", "cat /etc/hosts").replace(
             "192.168.2.102\tstable3\n", ""
