@@ -17,8 +17,8 @@ def nodes(fleet: Fleet, host: str) -> set[str]:
 
 
 def test_a_host_that_joins_renumbers_nobody_and_takes_part_in_everything(fleet: Fleet) -> None:
-    """stable3 gets the next address, joins the cluster with its accounts, and HAProxy sends it requests once it
-    answers. Taken out again, it leaves the cluster, and the others are as they were. No request is lost.
+    """stable3 gets the next address, joins the cluster with its accounts, and HAProxy sends it requests when
+    it answers. Taken out again, it leaves the cluster, and the others are as they were. No request is lost.
     """
     before = fleet.ssh("stable1", "cat /etc/hosts")
     fleet.ssh("stable1", "ejabberdctl register joiner hab.la secret")
