@@ -16,6 +16,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
 
 import pulumi
 from pulumi_command import remote
@@ -31,6 +32,7 @@ __all__ = [
     "applied_state",
     "host_command",
     "owner_of",
+    "sent_file",
     "split_options",
 ]
 
@@ -153,21 +155,8 @@ def host_command(
 
     create: must be idempotent. update: "" runs ``create`` again. delete: run before the resource goes.
     """
-    options = pulumi.ResourceOptions.merge(
-        opts,
-        pulumi.ResourceOptions(
-            depends_on=list(depends_on),
-            deleted_with=connection.deleted_with,
-            ignore_changes=["*"]
-            if connection.unreachable
-            else [f"connection.{field}" for field in _ROTATING],
-            # Removing a dead host from the stack then forgets it instead of failing to reach it.
-            retain_on_delete=True if connection.unreachable else None,
-            # On another machine everything is made anew, and undone on the old one. A lab's machine goes as a
-            # whole, and its address is not known at preview.
-            replace_on_changes=_MACHINE if connection.deleted_with is None else None,
-        ),
-    )
+    options = pulumi.ResourceOptions.merge(opts, _of_machine(connection))
+    options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=list(depends_on)))
     _warn_of_stale_agent()
     return remote.Command(
         name,
@@ -179,6 +168,36 @@ def host_command(
         logging=remote.Logging.NONE,
         add_previous_output_in_env=False,
         opts=options,
+    )
+
+
+def sent_file(
+    name: str, connection: Connection, *, path: Path, to: str, opts: pulumi.ResourceOptions
+) -> remote.CopyToRemote:
+    """A file of this machine on a host. The engine keeps its digest, not its content.
+
+    to: where, from the home directory of the user who logs in.
+    """
+    return remote.CopyToRemote(
+        name,
+        connection=replace_limits(connection.args),
+        source=pulumi.FileAsset(str(path)),
+        remote_path=to,
+        opts=pulumi.ResourceOptions.merge(opts, _of_machine(connection)),
+    )
+
+
+def _of_machine(connection: Connection) -> pulumi.ResourceOptions:
+    """What holds for every resource on a host."""
+    rotating = [f"connection.{field}" for field in _ROTATING]
+    return pulumi.ResourceOptions(
+        deleted_with=connection.deleted_with,
+        ignore_changes=["*"] if connection.unreachable else rotating,
+        # Removing a dead host from the stack then forgets it instead of failing to reach it.
+        retain_on_delete=True if connection.unreachable else None,
+        # On another machine everything is made anew, and undone on the old one. A lab's machine goes as a
+        # whole, and its address is not known at preview.
+        replace_on_changes=_MACHINE if connection.deleted_with is None else None,
     )
 
 

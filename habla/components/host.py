@@ -11,18 +11,25 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local, remote
 
-from habla.components.agent_bundle import agent_sources, install_command
+from habla.components.agent_bundle import SENT, agent_bundle, install_command
 from habla.components.command import (
     Connection,
     agent_command,
     agent_undo,
     host_command,
     owner_of,
+    sent_file,
     split_options,
 )
 from habla.components.door import name_faults, plain, ssh_faults
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.names import agent_resource, lab_network_resource, machine_resource, secrets_resource
+from habla.model.names import (
+    agent_file_resource,
+    agent_resource,
+    lab_network_resource,
+    machine_resource,
+    secrets_resource,
+)
 
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 
@@ -151,14 +158,19 @@ class Host(pulumi.ComponentResource):
             case LabHost() as driver:
                 self._made(driver, args.unreachable, opts=children)
         owner = f"--owner={owner_of(agent_resource(name))}"
+        bundle = agent_bundle()
+        sent = sent_file(
+            agent_file_resource(name), self.connection, path=bundle.path(), to=SENT, opts=children
+        )
         agent = host_command(
             agent_resource(name),
             self.connection,
             create=install_command(owner, "--new"),
             update=install_command(owner),
-            stdin=agent_sources(),
+            stdin=bundle.manifest,
             delete=agent_undo("uninstall", owner),
             opts=children,
+            depends_on=[sent],
         )
         self.ready = agent
         if args.secrets:

@@ -5,16 +5,14 @@ Its sources travel as plain files, like everything else, so that a preview shows
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from ipaddress import IPv4Address
 from typing import Any, ClassVar
 
 from habla.hosts.snmpd import WATCH_ALIVE
 from habla.model.disk import AlertsSpec
-from habla.model.programs import package_texts
+from habla.model.programs import ProgramArchive
 from habla.model.service import HostPart, ServiceState
 from habla.model.site import Site
 from habla.model.snmp import SnmpSpec
@@ -25,6 +23,8 @@ __all__ = ["PROGRAM", "Guard", "Peer", "Watch"]
 
 _LIBRARY = "/usr/local/lib/habla"
 PROGRAM = f"{_LIBRARY}/watch"
+_MODULES = f"{_LIBRARY}/watch-program"
+_PACKAGE = ProgramArchive("habla.onhost.watch", "habla_watch")
 _CONFIG = "/etc/habla/watch.json"
 _PASSWORD = "/etc/habla/watch-password"
 _SNMP = "/etc/habla/watch-snmp"
@@ -67,6 +67,7 @@ class Watch(HostPart):
     """
 
     title: ClassVar = "watcher"
+    programs: ClassVar = (_PACKAGE,)
 
     spec: AlertsSpec
     environment: str
@@ -86,9 +87,8 @@ class Watch(HostPart):
 
     def state(self, site: Site) -> ServiceState:
         """The program, its settings, and the timer that runs it."""
-        sources = _sources()
         files = {
-            **sources,
+            PROGRAM: File(_LAUNCHER, "0755"),
             _CONFIG: File(json.dumps(self._config(site), indent=2, sort_keys=True) + "\n", "0600"),
             _SERVICE: File(self._unit()),
             _TIMER: File(self._timer()),
@@ -105,11 +105,15 @@ class Watch(HostPart):
             packages=("logrotate", "python3", *(["snmp"] if self.peers else [])),
             directories=directories,
             files=files,
+            # The agent brings it along.
+            archives={_MODULES: _PACKAGE.archive},
             units={timer: Unit(restart_on=(_TIMER,))},
             actions={
                 # At once, and it must work: else a deployment would leave a watcher that cannot run.
                 _NAME: Action(
-                    ("systemctl", "start", service), inputs=(*sorted(sources), _CONFIG, _SERVICE), timeout=150
+                    ("systemctl", "start", service),
+                    inputs=(PROGRAM, _MODULES, _CONFIG, _SERVICE),
+                    timeout=150,
                 )
             },
             # systemd starts it within seconds of a boot; what it leaves is in memory.
@@ -213,22 +217,15 @@ RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 
 _LAUNCHER = f"""\
 #!/usr/bin/python3
-# habla's watcher; its modules are beside it. What Python compiles of them goes where only root may write.
+# habla's watcher. What Python compiles of its modules goes where only root may write.
 import sys
 
 sys.pycache_prefix = "/run/{_NAME}/pycache"
+sys.path.insert(0, "{_MODULES}")
 from habla_watch.main import main
 
 sys.exit(main())
 """
-
-
-@functools.cache
-def _sources() -> Mapping[str, File]:
-    """The program: a launcher, and a package beside it that Python finds because it is there."""
-    texts = package_texts("habla.onhost.watch")
-    modules = {f"{_LIBRARY}/habla_watch/{name}": File(text) for name, text in texts.items()}
-    return {PROGRAM: File(_LAUNCHER, "0755"), **modules}
 
 
 def _snmp_conf(snmp: SnmpSpec) -> str:

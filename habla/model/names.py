@@ -24,6 +24,7 @@ __all__ = [
     "RoleName",
     "SecretName",
     "ServiceName",
+    "agent_file_resource",
     "agent_resource",
     "archives_resource",
     "is_haproxy_name",
@@ -79,6 +80,11 @@ def machine_resource(host: str) -> str:
 def agent_resource(host: str) -> str:
     """The command that installs the agent on a host."""
     return f"{host}-agent"
+
+
+def agent_file_resource(host: str) -> str:
+    """The file of the agent, sent to a host."""
+    return f"{host}-agent-file"
 
 
 def secrets_resource(host: str) -> str:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from habla.errors import Fault
 from habla.model.offer import Offer
+from habla.model.programs import ProgramArchive
 from habla.model.site import Endpoints, Site
 from habla.model.spec import ArchiveSpec, Spec
 from habla.onhost.document import HostState, Parts
@@ -148,6 +149,8 @@ class Service(ABC):
     balances: ClassVar[bool] = False
     # The component of its host that it is a part of; empty: the component of the host's role.
     component: ClassVar[str] = ""
+    # Programs of its own that travel with the agent; its state names them by digest.
+    programs: ClassVar[tuple[ProgramArchive, ...]] = ()
     # Whether its data is of no use on a host of another name.
     data_needs_host_name: ClassVar[bool] = False
     # The role whose component class deploys it, also on hosts of a role of the user's own.

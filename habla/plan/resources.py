@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from habla.model.names import (
     LAB,
     SUBNET,
+    agent_file_resource,
     agent_resource,
     archives_resource,
     joined_resource,
@@ -30,7 +31,12 @@ __all__ = ["common_resource_claims", "resource_claims"]
 def resource_claims(settings: Settings, host: HostPlan) -> Iterator[Claim]:
     """The resources of a host."""
     owner = Owner(f"the host {host.name}", f"hosts.{host.name}")
-    names = [host.name, agent_resource(host.name), joined_resource(SUBNET, host.name)]
+    names = [
+        host.name,
+        agent_resource(host.name),
+        agent_file_resource(host.name),
+        joined_resource(SUBNET, host.name),
+    ]
     if host.secrets:
         names.append(secrets_resource(host.name))
     if settings.hosts[host.name].ssh is None:

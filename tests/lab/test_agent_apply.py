@@ -185,7 +185,7 @@ def test_package_that_does_not_exist_is_named_in_apts_words(host: AgentHost, liv
 
 
 def test_two_components_are_applied_at_once_and_keep_apart(host: AgentHost, live: Look) -> None:
-    """Two applies at the same time both succeed; a file of one is refused to the other."""
+    """Applies at the same time all succeed, one after the other."""
 
     def other(name: str, text: str) -> HostState:
         slow = Action(("sleep", "0.5"), inputs=(f"/etc/demo/{name}",))

@@ -102,7 +102,7 @@ def test_the_packages_own_rules_of_rotation_are_replaced() -> None:
 def test_a_changed_program_or_device_runs_the_sync_again() -> None:
     """They are its inputs."""
     inputs = SERVICE.state(SITE).actions["cacti-3-sync"].inputs
-    assert {"/etc/habla/cacti.json", "/usr/local/lib/habla/cacti/sync.py"} <= set(inputs)
+    assert {"/etc/habla/cacti.json", "/usr/local/lib/habla/cacti-program"} <= set(inputs)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from importlib import resources
 from ipaddress import IPv4Address
@@ -110,13 +112,15 @@ def test_a_community_is_asked_for_with_version_2c() -> None:
 
 
 def test_what_is_installed_runs(tmp_path: Path) -> None:
-    """The launcher finds the modules beside it, and prints which logs nothing bounds."""
-    for path, file in WATCH.state(SITE).files.items():
-        if path.startswith("/usr/local/lib/habla/"):
-            target = tmp_path / path.removeprefix("/usr/local/lib/habla/")
-            target.parent.mkdir(exist_ok=True)
-            text = file.text.replace("/run/habla-watch/pycache", str(tmp_path / "cache"))
-            target.write_text(text)
+    """The launcher finds the modules that travel with the agent, and prints which logs nothing bounds."""
+    (program,) = Watch.programs
+    state = WATCH.state(SITE)
+    ((place, archive),) = state.archives.items()
+    assert archive == program.archive
+    with tarfile.open(fileobj=io.BytesIO(program.content)) as tar:
+        tar.extractall(tmp_path / "modules")
+    launcher = state.files["/usr/local/lib/habla/watch"].text.replace(place, str(tmp_path / "modules"))
+    (tmp_path / "watch").write_text(launcher.replace("/run/habla-watch/pycache", str(tmp_path / "cache")))
     config = {"host": "a", "environment": "b", "directories": [str(tmp_path)], "data": ["/"]}
     (tmp_path / "watch.json").write_text(json.dumps(config))
     command = [sys.executable, str(tmp_path / "watch"), "--logs", "--config", str(tmp_path / "watch.json")]

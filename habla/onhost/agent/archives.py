@@ -10,11 +10,13 @@ import io
 import lzma
 import os
 import shutil
+import sys
 import tarfile
 import time
+import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, List, Set
+from typing import Any, List, Optional, Set
 
 from ..document import Archive
 from ..failure import Failure
@@ -70,8 +72,11 @@ def unpack(path: str, archive: Archive) -> None:
     if target.is_dir():
         return
     stored = ARCHIVES / archive.sha256
+    own = _own(archive.sha256)
     if stored.exists():
         content = stored.read_bytes()
+    elif own is not None:
+        content = own
     elif archive.url:
         content = _fetch(archive.url)
     else:
@@ -97,6 +102,17 @@ def unpack(path: str, archive: Archive) -> None:
         with contextlib.suppress(OSError):
             # Goes only when nothing is in it, that is, when this was the first version and no good.
             target.parent.rmdir()
+
+
+def _own(sha256: str) -> Optional[bytes]:
+    """A program that the agent's own file brings along."""
+    if not zipfile.is_zipfile(sys.argv[0]):
+        return None
+    with zipfile.ZipFile(sys.argv[0]) as bundle:
+        try:
+            return bundle.read("programs/{}.tar".format(sha256))
+        except KeyError:
+            return None
 
 
 def drop_others(path: str, keep: str) -> None:

@@ -196,6 +196,8 @@ def uninstall(owner: str = "") -> Dict[str, Any]:
         system.systemctl("uninstall", "daemon-reload", units=[])
     places.SECRETS.unlink(missing_ok=True)
     shutil.rmtree(str(places.STATE), ignore_errors=True)
+    # The file that was sent, in the home directory of the user who logs in.
+    Path(".habla-agent.pyz").unlink(missing_ok=True)
     program = Path(sys.argv[0])
     if program.suffix == ".pyz":
         program.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from habla.model.names import MONITOR, SecretName
 from habla.model.offer import Offer
-from habla.model.programs import package_texts
+from habla.model.programs import ProgramArchive
 from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
 from habla.model.site import FleetFacts, Site
 from habla.model.snmp import sessions_oid
@@ -48,8 +48,8 @@ _PORTS = "/etc/apache2/ports.conf"
 _SITE = "/etc/apache2/sites-enabled/000-default.conf"
 _CRON = "/etc/cron.d/cacti"
 _SNMP_CLASS = "/usr/local/lib/habla/cacti-snmp-class.php"
-_PROGRAMS = "/usr/local/lib/habla/cacti"
-_SOURCES = "habla.onhost.cacti"
+_PROGRAMS = "/usr/local/lib/habla/cacti-program"
+_PACKAGE = ProgramArchive("habla.onhost.cacti", "cacti")
 _POLL, _SYNC = "habla-cacti-poll", "habla-cacti-sync"
 _MYSQL_LOGS = "/var/log/mysql"
 _SYSTEMD = "/etc/systemd/system"
@@ -76,6 +76,7 @@ class Cacti(Service):
     roles: ClassVar = ("monitor",)
     default_roles: ClassVar = ("monitor",)
     component: ClassVar = MONITOR
+    programs: ClassVar = (_PACKAGE,)
 
     spec: CactiSpec = CactiSpec()
     name: str = "cacti"
@@ -95,7 +96,6 @@ class Cacti(Service):
 
     def state(self, site: Site) -> ServiceState:
         """All of it on one host; pages on the internal address, the database on loopback."""
-        modules = {f"{_PROGRAMS}/{name}": File(text) for name, text in package_texts(_SOURCES).items()}
         files = {
             _WANTED: File(_wanted(site.fleet), "0600"),
             _SETUP: File(_json({"password": secret(self.spec.password, "json")}), "0600"),
@@ -106,7 +106,6 @@ class Cacti(Service):
             _SITE: File(apache_site(site, self.spec.port, alive_path=_ALIVE_PATH, alive=_ALIVE)),
             _CRON: File(f"# {_POLL}.timer polls.\n"),
             _SNMP_CLASS: File(SNMP_CLASS),
-            **modules,
         }
         on_the_minute, between = "*:*:00", "*:*:30"
         for name, when, command, user in (
@@ -127,6 +126,8 @@ class Cacti(Service):
                 _MYSQL_LOGS: Directory("2750", owner="mysql", group="adm"),
             },
             files=files,
+            # The agent brings them along.
+            archives={_PROGRAMS: _PACKAGE.archive},
             units={
                 "apache2.service": Unit(restart_on=(_PORTS, _SITE)),
                 "mariadb.service": Unit(restart_on=(_DATABASE,)),
@@ -139,9 +140,9 @@ class Cacti(Service):
                     ("mariadb", "--batch", "--user=root", "--protocol=socket"), (_GRANTS,), stdin=_GRANTS
                 ),
                 "cacti-2-setup": Action(
-                    _command("setup", _SETUP, _LOCK, _READY), (_SETUP, f"{_PROGRAMS}/setup.py"), timeout=600
+                    _command("setup", _SETUP, _LOCK, _READY), (_SETUP, _PROGRAMS), timeout=600
                 ),
-                "cacti-3-sync": Action(_command("sync", _WANTED, _LOCK), (_WANTED, *modules), timeout=600),
+                "cacti-3-sync": Action(_command("sync", _WANTED, _LOCK), (_WANTED, _PROGRAMS), timeout=600),
             },
             health={
                 self.name: Health(
@@ -200,7 +201,7 @@ def _wanted(fleet: FleetFacts) -> str:
 
 def _command(module: str, *words: str) -> tuple[str, ...]:
     # From a directory of programs, where Python would otherwise leave its compiled files.
-    return ("env", "PYTHONPATH=/usr/local/lib/habla", "python3", "-B", "-m", f"cacti.{module}", *words)
+    return ("env", f"PYTHONPATH={_PROGRAMS}", "python3", "-B", "-m", f"cacti.{module}", *words)
 
 
 def _json(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 from hosts import Lab
 
-from habla.components.agent_bundle import AGENT_PATH, agent_sources, install_command
+from habla.components.agent_bundle import AGENT_PATH, SENT, agent_bundle, install_command
 from habla.components.command import _as_root, agent_command
 from habla.onhost.document import Action, Check, Directory, File, Health, HostState, Unit
 
@@ -252,7 +253,9 @@ class AgentHost:
 
     def install(self) -> None:
         """Install the agent as a Host does."""
-        self.run(_as_root(install_command(), self.user), agent_sources())
+        bundle = agent_bundle()
+        self.run(f"base64 -d >{SENT}", base64.b64encode(bundle.content).decode())
+        self.run(_as_root(install_command(), self.user), bundle.manifest)
 
     def agent(self, *words: str, stdin: str = "") -> Done:
         """Run the agent as a component does."""
