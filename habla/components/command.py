@@ -40,7 +40,7 @@ __all__ = [
 _DEADLINE = 1200
 _DIAL_ERRORS = 4
 _DIAL_SECONDS = 10
-# Which machine it is: behind a forwarder, several have one address.
+# These fields identify a machine: behind a forwarder, several machines have one address.
 _MACHINE = ["connection.host", "connection.port"]
 _ROTATING = (
     "privateKey",
@@ -188,7 +188,7 @@ def sent_file(
 
 
 def _of_machine(connection: Connection) -> pulumi.ResourceOptions:
-    """What holds for every resource on a host."""
+    """The options that every resource on a host has."""
     rotating = [f"connection.{field}" for field in _ROTATING]
     return pulumi.ResourceOptions(
         deleted_with=connection.deleted_with,

@@ -1,4 +1,4 @@
-"""What a program of a user's own gives, checked by the rules of a stack before any resource is registered."""
+"""Checks of the arguments of a user's own program, by the rules of a stack, before a resource is registered."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def claim(places: Mapping[str, Iterable[Claim]]) -> None:
 
 
 def name_faults(path: str, name: Any, *, service: bool = False) -> Iterator[Fault]:
-    """What is wrong with the name of a host, or of a program (``service``)."""
+    """Faults of the name of a host, or of a program (``service``)."""
     plain(name, path, why="it becomes a part of file names, units and addresses")
     try:
         (_SERVICE if service else _HOST).validate_python(name)
@@ -66,7 +66,7 @@ def name_faults(path: str, name: Any, *, service: bool = False) -> Iterator[Faul
 
 
 def ssh_faults(host: str, *, address: Any, port: Any, host_key: Any, key: Any, agent: Any) -> Iterator[Fault]:
-    """What is wrong with the way to a machine. Outputs are not known yet and are taken as they are."""
+    """Faults of the way to a machine. Outputs are not known yet and are taken as they are."""
     path = f"hosts.{host}.ssh"
     if not isinstance(address, pulumi.Output) and not (isinstance(address, str) and address.strip()):
         rule = "the name or address under which SSH reaches the machine"

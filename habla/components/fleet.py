@@ -74,7 +74,7 @@ def deploy_fleet(
 
 
 def fleet_outputs(plan: FleetPlan, hosts: Mapping[str, Host]) -> dict[str, pulumi.Output[Any]]:
-    """What users of a fleet want to know: addresses, services, ssh, forwards; each by host."""
+    """The outputs of a fleet: addresses, services, ssh and forwards, each by host."""
     forwards = pulumi.Output.all(**{name: host.forwards for name, host in hosts.items()})
     found = {
         "addresses": {name: str(address) for name, address in plan.addresses.hosts.items()},

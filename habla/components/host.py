@@ -46,7 +46,7 @@ class ExistingHost:
     port: pulumi.Input[int] = 22
     """Of SSH."""
     user: str = "root"
-    """Who logs in: root, or a user who may ``sudo -n``."""
+    """The user who logs in: root, or one who may ``sudo -n``."""
     private_key: pulumi.Input[str] | None = None
     """The user's; without one the agent at ``agent_socket`` is asked."""
     agent_socket: str | None = None
@@ -95,10 +95,10 @@ class LabHost:
     lab: Lab
     """The lab."""
     user: str = "root"
-    """Who logs in: root, or a user who may ``sudo -n``."""
+    """The user who logs in: root, or one who may ``sudo -n``."""
     _: KW_ONLY
     forwards: Mapping[str, int | str] = field(default_factory=dict)
-    """What is reached from loopback: name -> port of its outside address, or ``ADDRESS:PORT`` of one that it
+    """Ways from the loopback address: name -> port of its outside address, or ``ADDRESS:PORT`` of one that it
     shares with other hosts, or ``itself:ADDRESS:PORT`` of one that only it can reach."""
     partitions: Mapping[str, str] = field(default_factory=dict)
     """File systems of its own: mount point -> size such as ``512M``; without any its ``/`` is an overlay."""

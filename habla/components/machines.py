@@ -81,7 +81,7 @@ def _existing(
 
 
 def _forwards(host: HostPlan) -> dict[str, int | str]:
-    """What users of a lab reach on this host: see ``LabHost.forwards``."""
+    """The forwards of a host: see ``LabHost.forwards``."""
     found: dict[str, int | str] = {}
     for service in host.services:
         found |= {name: forward.target for name, forward in service.forwards(host.site).items()}

@@ -56,7 +56,7 @@ def hosts_of(on: Host | Sequence[Host]) -> list[Host]:
 
 
 def offered_by(nodes: Sequence[Node]) -> Endpoints:
-    """What all of these nodes offer."""
+    """The offers of all these nodes."""
     return sum((node.endpoints for node in nodes), Endpoints())
 
 

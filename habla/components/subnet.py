@@ -34,7 +34,7 @@ class Member:
     host: Host
     """The machine."""
     role: str
-    """What it is for: it decides where its address lies, and which services it may run."""
+    """Its purpose, which decides where its address lies and which services it may run."""
     _: KW_ONLY
     address: str | None = None
     """Pins its internal address, within the ranges of its role."""
@@ -122,7 +122,7 @@ class InternalSubnet(pulumi.ComponentResource):
 
     @property
     def fleet(self) -> FleetFacts:
-        """What all members share."""
+        """The facts that all members share."""
         return next(iter(self.sites.values())).fleet
 
     def role(self, host: Host) -> Role:

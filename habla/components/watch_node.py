@@ -37,7 +37,7 @@ class HostWatchArgs:
     partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)
     """Mount point -> partition; they must be there, and must be large enough for the logs on them."""
     alerts: AlertsSpec = AlertsSpec()
-    """Who gets a notice, and when."""
+    """The receivers of notices, and when they get one."""
     snmp: SnmpSpec = SnmpSpec()
     """How the monitor asks, as the MonitoringNode has it."""
 

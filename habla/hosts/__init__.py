@@ -1,1 +1,1 @@
-"""What every host gets because of the services on it."""
+"""The parts that every host gets because of the services on it."""

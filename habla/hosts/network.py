@@ -25,7 +25,7 @@ _KEEP_RULES = "/etc/systemd/networkd.conf.d/habla.conf"
 
 
 def network_state(site: Site, packages: tuple[str, ...] = ()) -> HostState:
-    """What makes a host a member of the internal network.
+    """The state that makes a host a member of the internal network.
 
     packages: installed now, so that the components that follow one host at a time do not wait for downloads.
     """

@@ -1,4 +1,4 @@
-"""What services offer to the rest of a fleet: ports, routes, and how it is checked whether they work."""
+"""Offers of services to the rest of a fleet: ports, routes, health checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class XmppCheck:
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """Which requests go to a service: a virtual host, a path prefix, or both; neither means all the rest."""
+    """The requests that go to a service: by virtual host, path prefix, or both; neither means all the rest."""
 
     host: str = ""
     path: str = ""
@@ -45,7 +45,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a service offers to the rest of the fleet, on one TCP port.
+    """An offer of a service to the rest of the fleet, on one TCP port.
 
     port: 0 where there is nothing to connect to, and only the presence of the service matters.
     balancer: the HAProxy instance that fronts it, if one does.

@@ -1,4 +1,4 @@
-"""What a service says about itself. Everything that cuts across services is derived from it.
+"""The description that a service gives of itself. Everything that cuts across services is derived from it.
 
 Bind addresses, logrotate rules, HAProxy backends, names, port clashes and placement come from these values
 and are never written a second time.
@@ -92,7 +92,7 @@ class ServiceState(Parts):
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What the watcher of a host must know about the services on it.
+    """The facts about the services of a host that its watcher needs.
 
     data: directories that grow and hold no logs. stats_pages: HAProxy instance -> port of its statistics
     page, on the loopback address.
@@ -110,7 +110,7 @@ class HostFacts:
 
 @dataclass(frozen=True, order=True)
 class Owner:
-    """Who owns a name on a host, in the user's words. path: the setting to change; "" where there is none."""
+    """The owner of a name on a host, in the user's words. path: the setting to change; "" where there is none."""
 
     title: str
     path: str = ""
@@ -118,7 +118,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Forward:
-    """What a user of a lab reaches on the loopback address.
+    """A way for a user of a lab from the loopback address to a service.
 
     target: a port of the host's outside address, or ``ADDRESS:PORT``, or ``itself:ADDRESS:PORT``: see
     ``LabHost.forwards``. label: what people know it by. url: how they reach it, with ``{port}`` in it.
@@ -174,7 +174,7 @@ class Service(ABC):
         return Owner(f"the service {self.name}", self.section)
 
     def offers(self) -> tuple[Offer, ...]:
-        """What it offers to the rest of the fleet; the same on every host."""
+        """Its offers to the rest of the fleet; the same on every host."""
         return ()
 
     def reserved_names(self) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ class Service(ABC):
         return {}
 
     def forwards(self, site: Site) -> Mapping[str, Forward]:
-        """Name -> what a user of a lab reaches on the loopback address."""
+        """Name -> a way for users of a lab from the loopback address."""
         return {}
 
     def data_paths(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class Service(ABC):
         return ()
 
     def data_name(self, site: Site) -> str:
-        """What that data is of, when the same directories can hold different data: a database, say."""
+        """The name of that data, when the same directories can hold different data: a database, say."""
         return self.name
 
     def shared_address(self) -> str:
@@ -214,16 +214,16 @@ class Service(ABC):
         return ""
 
     def fleet_faults(self, sites: Mapping[str, Site]) -> Iterable[Fault]:
-        """What is wrong with it in the fleet as a whole. sites: all hosts."""
+        """Its faults in the fleet as a whole. sites: all hosts."""
         return ()
 
     def notes(self, endpoints: Endpoints) -> Iterable[str]:
-        """What is allowed, but worth saying."""
+        """Remarks on settings that are allowed, but may not be meant."""
         return ()
 
     @abstractmethod
     def state(self, site: Site) -> ServiceState:
-        """What it is on one host. Pure. Raises Faults."""
+        """Its state on one host. Pure. Raises Faults."""
 
 
 class HostPart(Service):

@@ -28,7 +28,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Who offers what in the fleet, in the order of offer and host name."""
+    """All offers of the fleet, in the order of offer and host name."""
 
     all: tuple[Endpoint, ...] = ()
 
@@ -79,7 +79,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetFacts:
-    """What is the same for all hosts of a fleet. One value for a whole plan, so it is computed once.
+    """The facts that all hosts of a fleet share. One value for a whole plan, so it is computed once.
 
     environment: the name of the stack, for messages. interface: the hosts' in the internal network. hosts:
     all hosts with their internal addresses. devices: the same for a monitor. archives: the archives of

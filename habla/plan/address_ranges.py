@@ -44,7 +44,7 @@ class AddressRange:
 def role_ranges(
     network: IPv4Network, roles: Mapping[str, Role], *, given: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[AddressRange, ...]]:
-    """Which addresses each role owns: what is given, as text, else the role's own offsets in a /24.
+    """The addresses that each role owns: the given ranges, as text, or else the role's offsets in a /24.
 
     Raises AddressError with every text that is no range.
     """

@@ -25,7 +25,7 @@ class NodePlan:
 
 
 def offered(sites: Mapping[str, Site], services: Mapping[str, Sequence[Service]]) -> Endpoints:
-    """What services offer on their hosts. services: host -> its services."""
+    """The offers of services on their hosts. services: host -> its services."""
     return Endpoints.of(
         Endpoint(offer, host, address=sites[host].address)
         for host, placed in services.items()

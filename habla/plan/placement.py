@@ -1,4 +1,4 @@
-"""Which services may run on which host: the rules, applied before any host is touched. Pure."""
+"""The rules of placement, applied before any host is touched. Pure."""
 
 from __future__ import annotations
 

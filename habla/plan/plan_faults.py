@@ -1,4 +1,4 @@
-"""What is wrong with a plan as a whole, and what is allowed but worth saying."""
+"""Faults of a plan as a whole, and remarks on settings that may not be meant."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
 
 
 def fleet_notes(settings: Settings) -> Iterator[str]:
-    """What is allowed, but worth saying, besides the notes of services."""
+    """Remarks on settings that are allowed, but may not be meant; besides those of services."""
     bare = sorted(name for name in settings.hosts if not settings.partitions_of(name))
     if bare:
         yield f"no partitions are declared for {', '.join(bare)}: habla cannot tell whether their logs fit"

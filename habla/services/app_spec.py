@@ -34,7 +34,7 @@ class RouteSpec(Spec):
 
 
 class LimitsSpec(Spec):
-    """What a program may use at most: memory, processes and threads, share of one CPU in %, open files."""
+    """The most that a program may use: memory, processes and threads, share of one CPU in %, open files."""
 
     memory_mb: Annotated[int, Field(ge=16)] = 512
     tasks: Annotated[int, Field(ge=1)] = 256

@@ -124,7 +124,7 @@ def _unicast(address: IPv4Address, peers: Collection[IPv4Address]) -> Iterator[s
 
 
 def vrrp_faults(spec: VrrpSpec, sites: Mapping[str, Site]) -> Iterator[Fault]:
-    """What is wrong with a shared address. sites: all hosts of the fleet."""
+    """Faults of a shared address. sites: all hosts of the fleet."""
     fleet = next(iter(sites.values())).fleet
     network, fronts = fleet.network, {end.host for end in fleet.endpoints.named(FRONT)}
     path, shared = "load_balancer.vrrp", spec.address.ip

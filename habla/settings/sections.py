@@ -29,7 +29,7 @@ def section_names() -> tuple[str, ...]:
 
 
 class HostsServices(Spec):
-    """What the section ``services`` says of every host: how snmpd is asked."""
+    """The part of the section ``services`` that concerns every host: how snmpd is asked."""
 
     snmp: SnmpSpec = SnmpSpec()
 

@@ -176,7 +176,7 @@ class Cacti(Service):
 
 
 def _wanted(fleet: FleetFacts) -> str:
-    """What the sync makes true; names the secrets."""
+    """The input of the sync, which makes Cacti so; it names the secrets."""
     own = fleet.snmp
     snmp: dict[str, Any] = {"version": own.version, "port": own.port}
     if own.version == "3":
