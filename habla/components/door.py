@@ -1,4 +1,4 @@
-"""Checks of the arguments of a user's own program, by the rules of a stack, before a resource is registered."""
+"""Checks of the arguments of a user's own program, by the rules of a stack, before any resource."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class XmppCheck:
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """The requests that go to a service: by virtual host, path prefix, or both; neither means all the rest."""
+    """The requests for a service: by virtual host, path prefix, or both; neither means all the rest."""
 
     host: str = ""
     path: str = ""

@@ -110,7 +110,7 @@ class HostFacts:
 
 @dataclass(frozen=True, order=True)
 class Owner:
-    """The owner of a name on a host, in the user's words. path: the setting to change; "" where there is none."""
+    """The owner of a name on a host, in the user's words. path: the setting to change, or ""."""
 
     title: str
     path: str = ""
