@@ -21,7 +21,7 @@ from habla.model.programs import ProgramArchive, package_texts
 from habla.model.service import Service
 from habla.services import catalog
 
-__all__ = ["AGENT_PATH", "SENT", "Bundle", "agent_bundle", "install_command"]
+__all__ = ["AGENT_PATH", "SENT", "Bundle", "agent_bundle", "cached_file", "install_command"]
 
 AGENT_PATH = "/usr/local/lib/habla/agent.pyz"
 # Where the file arrives, in the home directory of the user who logs in.
@@ -65,15 +65,22 @@ class Bundle:
 
     def path(self) -> Path:
         """Where it is on this machine, for the engine to read."""
-        digest = hashlib.sha256(self.content).hexdigest()
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "habla" / "agent"
-        path = cache / f"{digest[:16]}.pyz"
-        if not path.is_file() or path.read_bytes() != self.content:
-            cache.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f".{path.name}.{os.getpid()}")
-            new.write_bytes(self.content)
-            new.replace(path)
-        return path
+        return cached_file(f"agent-{hashlib.sha256(self.content).hexdigest()[:16]}.pyz", self.content)
+
+
+def cached_file(name: str, content: bytes) -> Path:
+    """A file of this machine that the engine reads at its own time: made once, and left there.
+
+    name: has a digest of the content in it.
+    """
+    directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "habla" / "sent"
+    path = directory / name
+    if not path.is_file() or path.stat().st_size != len(content):
+        directory.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{name}.{os.getpid()}")
+        new.write_bytes(content)
+        new.replace(path)
+    return path
 
 
 @functools.cache

@@ -9,13 +9,13 @@ from pathlib import Path
 import pulumi
 from pulumi_command import remote
 
-from habla.components.archive_delivery import deliver_archives
+from habla.components.archive_delivery import sent_archives
 from habla.components.command import applied_state, split_options
 from habla.components.door import claim, component_owner, outside_stand_in
 from habla.components.host import Host
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError, SettingsError, raise_faults
-from habla.model.names import archives_resource, state_resource
+from habla.model.names import state_resource
 from habla.model.service import HostFacts, Service
 from habla.model.site import Endpoints, FleetFacts
 from habla.onhost.document import HostState
@@ -131,16 +131,9 @@ class Node(pulumi.ComponentResource):
             child, former = _child_names(name, host, hosts=planned.on)
             # One host after the other, so that a change never takes all of them down.
             before = [planned.subnet.joined(host), *last]
-            if planned.contents:
-                before.append(
-                    deliver_archives(
-                        archives_resource(child),
-                        host,
-                        archives=planned.contents,
-                        opts=children,
-                        depends_on=before,
-                    )
-                )
+            before += sent_archives(
+                child, host, archives=planned.contents, opts=children, depends_on=list(before)
+            )
             # When one of these is no longer asked for, Pulumi removes it after this component has left it.
             names = (child, *former)
             before += [

@@ -26,7 +26,7 @@ __all__ = [
     "ServiceName",
     "agent_file_resource",
     "agent_resource",
-    "archives_resource",
+    "archive_resource",
     "is_haproxy_name",
     "joined_resource",
     "lab_network_resource",
@@ -107,6 +107,6 @@ def state_resource(node: str, part: str = "state") -> str:
     return f"{node}-{part}"
 
 
-def archives_resource(node: str) -> str:
-    """The command that hands a host the archives of a component."""
-    return f"{node}-archives"
+def archive_resource(node: str, sha256: str) -> str:
+    """An archive of a component, sent to a host."""
+    return f"{node}-archive-{sha256[:8]}"

@@ -18,9 +18,8 @@ from habla.onhost.document import Archive
 
 __all__ = ["MAX_BYTES", "ArchiveFiles", "pack"]
 
-# It travels as base64 on the standard input of one command and is kept in the Pulumi state. Enough for a
-# release of HAProxy (2.6: 4 MB, 3.x: 5 MB), which hosts without a way to the internet cannot fetch.
-MAX_BYTES = 6 * 1024 * 1024
+# It is packed in memory here, and sent over each host's SSH connection.
+MAX_BYTES = 256 * 1024 * 1024
 _NOT_PACKED = {"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 

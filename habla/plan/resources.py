@@ -12,7 +12,7 @@ from habla.model.names import (
     SUBNET,
     agent_file_resource,
     agent_resource,
-    archives_resource,
+    archive_resource,
     joined_resource,
     lab_network_resource,
     machine_resource,
@@ -45,8 +45,12 @@ def resource_claims(settings: Settings, host: HostPlan) -> Iterator[Claim]:
         node = node_resource(host.name, component)
         names += [node, state_resource(node)]
         names += [state_resource(node, ahead.component) for ahead in part.ahead]
-        if any(service.archives() for service in part.services):
-            names.append(archives_resource(node))
+        names += [
+            archive_resource(node, host.site.fleet.archives[spec].sha256)
+            for service in part.services
+            for spec in service.archives().values()
+            if spec.path is not None and spec in host.site.fleet.archives
+        ]
     yield from (Claim("resource", name, owner=owner) for name in names)
 
 

@@ -15,7 +15,7 @@ from habla import ExistingHost, Host, HostArgs, InternalSubnet, InternalSubnetAr
 from habla.components import LoadBalancerPairArgs, Member
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec, ReleaseSpec
 
-ARCHIVES, STATE = "balancer-archives", "balancer-state"
+STATE = "balancer-state"
 
 
 class Machines(Mocks):
@@ -70,8 +70,9 @@ def test_a_release_is_there_before_the_balancer_and_goes_after_it(declared: Depe
     """Its archive, the release, the balancer: so the engine makes them, and removes them the other way."""
     (release,) = (name for name in declared.before if name.startswith("balancer-haproxy-"))
     assert release.startswith("balancer-haproxy-2-6-12-")
-    assert ARCHIVES in declared.before[release]
-    assert {ARCHIVES, release} <= declared.before[STATE]
+    (archive,) = (name for name in declared.before if name.startswith("balancer-archive-"))
+    assert archive in declared.before[release]
+    assert {archive, release} <= declared.before[STATE]
     assert STATE not in declared.before[release]
 
 
@@ -86,4 +87,5 @@ def test_a_release_is_a_component_of_its_own(declared: Dependencies) -> None:
     assert inputs["update"].endswith(f"agent.pyz apply {owner}")
     assert f"delete {state['component']} {owner}" in inputs["delete"]
     (archive,) = state["archives"].values()
-    assert list(json.loads(declared.inputs[ARCHIVES]["stdin"])["archives"]) == [archive["sha256"]]
+    sent = declared.inputs[f"balancer-archive-{archive['sha256'][:8]}"]
+    assert sent["remotePath"] == f".habla-archive-{archive['sha256']}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -158,10 +156,11 @@ def _tar(*members: tuple[str, bytes | str]) -> bytes:
     return buffer.getvalue()
 
 
-def _store(host: AgentHost, content: bytes, sha256: str = "") -> tuple[str, Done]:
+def _send(host: AgentHost, content: bytes, sha256: str = "") -> str:
+    """Send an archive as a component does; its digest."""
     sha256 = sha256 or hashlib.sha256(content).hexdigest()
-    raw = {"format": 1, "archives": {sha256: base64.b64encode(content).decode()}}
-    return sha256, host.agent("store", stdin=json.dumps(raw))
+    host.send_file(f".habla-archive-{sha256}", content)
+    return sha256
 
 
 def _site(sha256: str, component: str = "site", path: str = "/srv/site") -> HostState:
@@ -170,14 +169,13 @@ def _site(sha256: str, component: str = "site", path: str = "/srv/site") -> Host
 
 def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
     """A new archive replaces the old one in one step; what is damaged is unpacked again; nothing is left."""
-    first, done = _store(host, _tar(("index", b"one"), ("below/file", b"x"), ("below/link", "../index")))
-    assert done.report["stored"] == [first]
+    first = _send(host, _tar(("index", b"one"), ("below/file", b"x"), ("below/link", "../index")))
     assert host.apply(_site(first)).changed == {"archives": ["/srv/site"]}
     assert (
         host.run("cat /srv/site/below/link /srv/site/below/file; readlink /srv/site")
         == f"onex/srv/site.d/{first}"
     )
-    second, _ = _store(host, _tar(("index", b"two")))
+    second = _send(host, _tar(("index", b"two")))
     # Readers never find nothing there. The reader stops by itself after a minute, which is an error.
     look = "while [ ! -e /tmp/stop ]; do cat /srv/site/index || echo gone; echo; sleep 0.001; done"
     reader = host.start(f"(timeout 60 sh -c '{look}' || echo late) | sort -u")
@@ -191,7 +189,7 @@ def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
     host.run("rm /srv/site; ln -s /etc /srv/site")
     assert host.apply(_site(second)).changed == {"archives": ["/srv/site"]}
     # Another component's delivery takes nothing from this one.
-    third, _ = _store(host, _tar(("index", b"three")))
+    third = _send(host, _tar(("index", b"three")))
     host.run("rm -r /srv/site.d")
     assert host.apply(_site(second)).status == 0 and host.apply(_site(third, "more", "/srv/more")).status == 0
     # An archive that is dropped from a component goes with its versions; a directory beside a file does not.
@@ -222,18 +220,20 @@ def test_archive_is_switched_repaired_and_cleared_away(host: AgentHost) -> None:
 )
 def test_bad_archive_is_refused_and_leaves_nothing(host: AgentHost, content: bytes, words: str) -> None:
     """An archive with anything but files below itself, or a broken one, changes nothing."""
-    sha256, _ = _store(host, content)
+    sha256 = _send(host, content)
     done = host.apply(_site(sha256, "bad", "/srv/bad"))
     assert done.status == 1 and "step stage" in done.stderr and words in done.stderr, done
     assert host.run("find /srv -name 'bad*' -o -name 'outside*'; ls /outside 2>/dev/null; true") == ""
 
 
 def test_archive_with_another_digest_is_refused(host: AgentHost) -> None:
-    """What is not what its digest says is not kept; what was not delivered is named."""
-    sha256, done = _store(host, b"other", "0" * 64)
-    assert done.status == 1 and "not 000" in done.stderr
+    """A damaged file is named and not kept; then the next run says that the archive was not delivered."""
+    sha256 = _send(host, b"other", "0" * 64)
+    done = host.apply(_site(sha256, "bad", "/srv/bad"))
+    assert done.status == 1 and "its sha256 is" in done.stderr and "not 000" in done.stderr
     done = host.apply(_site(sha256, "bad", "/srv/bad"))
     assert done.status == 1 and "was not delivered to this host" in done.stderr
+    assert host.run("ls -a | grep habla-archive; true") == ""
 
 
 @pytest.mark.parametrize("full", ["/etc/small", "/var/lib/habla"])

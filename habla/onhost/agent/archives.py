@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import hashlib
 import io
@@ -16,39 +14,43 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, List, Optional, Set
+from typing import Optional, Set, Union
 
 from ..document import Archive
 from ..failure import Failure
 from .diff import link_target
-from .places import ARCHIVES, records, write
+from .files import settle
+from .places import ARCHIVES, STAGED, records
 
 _TIMEOUT = 60.0
+# Where an archive arrives, before its digest, in the home directory of the user who logs in.
+SENT = ".habla-archive-"
 # Seconds that a delivered archive waits for the apply that asks for it.
 _KEPT = 86400.0
 
 
-def store(raw: Any) -> List[str]:
-    """Keep archives, given as ``{"archives": {SHA256: BASE64}}``; those that were not here yet.
+def receive(sha256: str) -> None:
+    """Keep an archive that was sent to the home directory of the user who logs in, if there is one.
 
-    Raises Failure when one is not what its digest says.
+    Raises Failure when it is not what its digest says.
     """
-    stored = []
-    delivered = raw.get("archives", {})
-    for sha256, text in sorted(delivered.items()):
-        try:
-            content = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise Failure("store", sha256, reason=str(error)) from None
-        _verify(content, sha256, subject=sha256)
-        path = ARCHIVES / sha256
-        if path.exists() and path.read_bytes() == content:
-            os.utime(str(path))
-        else:
-            write(path, content)
-            stored.append(sha256)
-    _prune({*delivered, *_in_use()})
-    return stored
+    sent = Path(SENT + sha256)
+    if not sent.is_file():
+        return
+    found = _file_digest(sent)
+    if found != sha256:
+        sent.unlink()
+        raise Failure("stage", str(sent), reason="its sha256 is {}, not {}".format(found, sha256))
+    kept = ARCHIVES / sha256
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    new = kept.with_name(kept.name + STAGED)
+    # Perhaps to another file system, and never half of it under its name.
+    shutil.copyfile(str(sent), str(new))
+    new.chmod(0o600)
+    settle([new])
+    new.replace(kept)
+    sent.unlink()
+    _prune({sha256, *_in_use()})
 
 
 def _in_use() -> Set[str]:
@@ -71,10 +73,11 @@ def unpack(path: str, archive: Archive) -> None:
     target = Path(link_target(path, archive.sha256))
     if target.is_dir():
         return
+    receive(archive.sha256)
     stored = ARCHIVES / archive.sha256
     own = _own(archive.sha256)
     if stored.exists():
-        content = stored.read_bytes()
+        content: Union[Path, bytes] = stored
     elif own is not None:
         content = own
     elif archive.url:
@@ -89,7 +92,7 @@ def unpack(path: str, archive: Archive) -> None:
         shutil.rmtree(str(new))
     new.mkdir(parents=True)
     try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        with _opened(content) as tar:
             for member in tar.getmembers():
                 _extract(tar, member, below=new)
         # Many small files: one call for all of them, and before the name says that they are there.
@@ -164,10 +167,25 @@ def _is_below(path: Path, below: Path) -> bool:
     return os.path.realpath(str(path)).startswith(os.path.realpath(str(below)) + "/")
 
 
-def _verify(content: bytes, sha256: str, *, subject: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
+def _opened(content: Union[Path, bytes]) -> tarfile.TarFile:
+    if isinstance(content, bytes):
+        return tarfile.open(fileobj=io.BytesIO(content))
+    return tarfile.open(str(content))
+
+
+def _file_digest(path: Path) -> str:
+    """The sha256 of a file, which may be large."""
+    total = hashlib.sha256()
+    with path.open("rb") as handle:
+        for part in iter(lambda: handle.read(1 << 20), b""):
+            total.update(part)
+    return total.hexdigest()
+
+
+def _verify(content: Union[Path, bytes], sha256: str, *, subject: str) -> None:
+    found = _file_digest(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise Failure("store", subject, reason="its sha256 is {}, not {}".format(found, sha256))
+        raise Failure("stage", subject, reason="its sha256 is {}, not {}".format(found, sha256))
 
 
 def _fetch(url: str) -> bytes:

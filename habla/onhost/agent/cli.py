@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional
 from ..document import FORMAT, escaped
 from ..failure import Failure, hide, readable
 from ..reading import from_json
-from . import archives, ownership, places, system
+from . import ownership, places, system
 from .deletion import delete
 from .diff import compare
 from .rollback import roll_back
@@ -51,7 +51,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
     apply_parser.add_argument("--new", action="store_true", help="that resource has just been made")
     verbs.add_parser("diff", help="say what apply would change, and change nothing")
     verbs.add_parser("secrets", help="keep the secrets on standard input; apply again what asks for them")
-    verbs.add_parser("store", help="keep the archives on standard input")
     recover_parser = verbs.add_parser("recover", help="put the old state back after a broken run")
     recover_parser.add_argument("--boot", action="store_true", help="the units do not run yet")
     delete_parser = verbs.add_parser("delete", help="undo a component")
@@ -99,8 +98,6 @@ def _verb(options: Any) -> Dict[str, Any]:
         report = Transaction(_read(), places.secrets(), owner=options.owner, new=options.new).run()
     elif options.verb == "secrets":
         report = deliver(_read())
-    elif options.verb == "store":
-        report = {"stored": archives.store(_read())}
     elif options.verb == "delete":
         report = delete(options.component, options.owner, purge=options.purge)
     elif options.verb == "uninstall":

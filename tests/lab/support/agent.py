@@ -254,8 +254,12 @@ class AgentHost:
     def install(self) -> None:
         """Install the agent as a Host does."""
         bundle = agent_bundle()
-        self.run(f"base64 -d >{SENT}", base64.b64encode(bundle.content).decode())
+        self.send_file(SENT, bundle.content)
         self.run(_as_root(install_command(), self.user), bundle.manifest)
+
+    def send_file(self, path: str, content: bytes) -> None:
+        """Put a file into the home directory of the user."""
+        self.run(f"base64 -d >{path}", base64.b64encode(content).decode())
 
     def agent(self, *words: str, stdin: str = "") -> Done:
         """Run the agent as a component does."""
