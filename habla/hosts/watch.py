@@ -109,9 +109,10 @@ class Watch(HostPart):
             archives={_MODULES: _PACKAGE.archive},
             units={timer: Unit(restart_on=(_TIMER,))},
             actions={
-                # At once, and it must work: else a deployment would leave a watcher that cannot run.
+                # At once, and it must work: else a deployment would leave a watcher that cannot run. Not
+                # "start": that would wait for a run that the timer has begun, perhaps of the old program.
                 _NAME: Action(
-                    ("systemctl", "start", service),
+                    ("systemctl", "restart", service),
                     inputs=(PROGRAM, _MODULES, _CONFIG, _SERVICE),
                     timeout=150,
                 )
