@@ -22,8 +22,8 @@ class Recorder(pulumi.runtime.Mocks):
             self.commands.add(args.name)
         return f"{args.name}-id", {"stdout": "{}", **args.inputs}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
+        return {}, None
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def machine(address: str) -> ExistingHost:
     return ExistingHost(address=address, host_key="ssh-ed25519 AAAA", private_key="a key")
 
 
-@pulumi.runtime.test
+@pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK does not type it
 def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recorder) -> Any:
     """HAProxy's backend comes from the node that runs Jabber; nobody wrote its address."""
     service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
@@ -46,7 +46,7 @@ def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recor
     return service.balancer.report
 
 
-@pulumi.runtime.test
+@pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK does not type it
 def test_every_host_gets_one_command_per_component(recorder: Recorder) -> Any:
     """The agent, secrets where there are any, the network, each component: nothing per file."""
     service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
