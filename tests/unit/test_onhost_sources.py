@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from habla.cli import balancers
+from habla.components import agent_bundle
+from habla.hosts import watch
+
 _ONHOST = Path(__file__).parents[2] / "habla" / "onhost"
 _SOURCES = sorted(_ONHOST.rglob("*.py"))
 
@@ -55,3 +59,10 @@ def test_source_uses_nothing_newer_than_python_3_9() -> None:
     command = [sys.executable, "-m", "ruff", "check", "--target-version=py39", "--isolated", "--select=E9,F"]
     done = subprocess.run([*command, str(_ONHOST)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("text", [agent_bundle._INSTALL, watch._LAUNCHER, balancers._ASK])
+def test_a_program_in_a_string_is_python_3_9_too(text: str) -> None:
+    """What installs the agent, what starts the watcher, and what asks HAProxy's statistics page."""
+    tree = ast.parse(text, feature_version=(3, 9))
+    assert _imports(tree, 1) <= {*sys.stdlib_module_names, "habla_watch"}
