@@ -145,6 +145,8 @@ def test_failed_boot_leaves_no_orphan_and_is_repaired(lab: Lab) -> None:
 def test_create_cut_short_is_taken_up(fresh_lab: Lab) -> None:
     """When client and supervisor are killed in the middle of host-create, the next one finishes the work."""
     fresh_lab.create()
+    # Asked for first: while the question is put, a host can finish.
+    supervisor = fresh_lab.ask("status")["supervisor"]
     client = subprocess.Popen(
         [sys.executable, "-m", "habla.lab", "host-create", "--dir", str(fresh_lab.directory)],
         stdin=subprocess.PIPE,
@@ -156,7 +158,7 @@ def test_create_cut_short_is_taken_up(fresh_lab: Lab) -> None:
     client.stdin.write('{"name": "half1"}')
     client.stdin.close()
     wait_for(lambda: any("machine=half1" in command for command in fresh_lab.processes().values()))
-    os.kill(fresh_lab.ask("status")["supervisor"], signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
     assert client.wait(20) == 1
     wait_for(lambda: not fresh_lab.processes())
     fresh_lab.host("half1")

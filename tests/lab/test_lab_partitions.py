@@ -300,6 +300,8 @@ def test_many_hosts_at_once_and_nothing_left(parted: Lab, fresh_lab: Lab) -> Non
 def test_create_cut_short_is_taken_up_with_partitions(fresh_lab: Lab) -> None:
     """When the supervisor is killed while it makes partitions, none is left half-made for the next try."""
     fresh_lab.create()
+    # Asked for first: while the question is put, a host can finish.
+    supervisor = fresh_lab.ask("status")["supervisor"]
     client = subprocess.Popen(
         [sys.executable, "-m", "habla.lab", "host-create", "--dir", str(fresh_lab.directory)],
         stdin=subprocess.PIPE,
@@ -311,7 +313,7 @@ def test_create_cut_short_is_taken_up_with_partitions(fresh_lab: Lab) -> None:
     client.stdin.write('{"name": "half1", "partitions": {"/": "1G", "/var": "256M"}}')
     client.stdin.close()
     wait_for(lambda: list(fresh_lab.directory.glob("hosts/half1/partitions/.*")))
-    os.kill(fresh_lab.ask("status")["supervisor"], signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
     assert client.wait(20) == 1
     wait_for(lambda: not fresh_lab.processes() and not _devices(fresh_lab))
     fresh_lab.host("half1", partitions={"/": "1G", "/var": "256M"})
