@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import REPOSITORY, Lab
+from hosts import Lab
 
 from habla.onhost.document import Action, File, HostState
+from stacks import PULUMI, Up, run_pulumi
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
-_PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 _SECONDS = 180
 _PROGRAM = """\
 import json
@@ -41,19 +39,6 @@ for name, found in given["hosts"].items():
         opts=pulumi.ResourceOptions(parent=host), depends_on=[host.ready],
     )
 """
-
-
-@dataclass
-class Up:
-    """How a run of the CLI ended."""
-
-    ok: bool
-    output: str
-
-    @property
-    def diagnostics(self) -> str:
-        """The part that the CLI prints last, and a person reads first."""
-        return self.output[self.output.index("Diagnostics:") :]
 
 
 @dataclass
@@ -80,24 +65,9 @@ class Program:
     def run(self, *words: str, environment: Mapping[str, str] | None = None) -> Up:
         """``pulumi``, with what ``hosts`` says now."""
         (self.directory / "given.json").write_text(json.dumps({"hosts": self.hosts}))
-        inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
-        done = subprocess.run(
-            [str(_PULUMI), "--non-interactive", *words, "--stack", "test"],
-            cwd=self.directory,
-            env={
-                **inherited,
-                "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                **(environment or {}),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
+        return run_pulumi(
+            self.directory, [*words, "--stack", "test"], environment=environment, seconds=_SECONDS
         )
-        return Up(done.returncode == 0, done.stdout)
 
     def up(self, **environment: str) -> Up:
         """As ``make up`` does it."""
@@ -116,7 +86,7 @@ def state(name: str, text: str = "x", packages: tuple[str, ...] = ()) -> HostSta
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Four hosts."""
-    if not _PULUMI.exists():
+    if not PULUMI.exists():
         pytest.skip("no pulumi CLI: make toolchain")
     lab = Lab(tmp_path_factory.mktemp("engine") / "lab")
     try:
@@ -135,14 +105,7 @@ def program(tmp_path: Path) -> Program:
     (tmp_path / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
     (tmp_path / "__main__.py").write_text(_PROGRAM)
     found = Program(tmp_path)
-    environment = {"PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}", "PULUMI_CONFIG_PASSPHRASE": "test"}
-    subprocess.run(
-        [str(_PULUMI), "--non-interactive", "stack", "init", "test"],
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        check=True,
-        capture_output=True,
-    )
+    assert run_pulumi(tmp_path, ["stack", "init", "test"]).ok
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from habla.plan.archive_files import ArchiveFiles
 from habla.settings.loading import load_settings
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
-_SECONDS = 300
 _PROGRAM = """\
 import json
 from pathlib import Path
@@ -51,6 +50,35 @@ class Up:
         return self.ok and not any(
             word in line for line in lines for word in (" created", " updated", " deleted")
         )
+
+    @property
+    def diagnostics(self) -> str:
+        """The part that the CLI prints last, and a person reads first."""
+        return self.output[self.output.index("Diagnostics:") :]
+
+
+def run_pulumi(
+    directory: Path, words: Sequence[str], *, environment: Mapping[str, str] | None = None, seconds: int = 300
+) -> Up:
+    """``pulumi`` in a program's directory: its state is in ``state`` there, and no SSH agent is inherited."""
+    inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+    done = subprocess.run(
+        [str(PULUMI), "--non-interactive", *words],
+        cwd=directory,
+        env={
+            **inherited,
+            "PULUMI_BACKEND_URL": f"file://{directory / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            **(environment or {}),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    return Up(done.returncode == 0, done.stdout)
 
 
 @dataclass
@@ -94,23 +122,7 @@ class Stack:
         (self.directory / "given.json").write_text(
             json.dumps({"settings": self._raw(), "secrets": {"ssh/key": key}})
         )
-        inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
-        done = subprocess.run(
-            [str(PULUMI), "--non-interactive", *words],
-            cwd=self.directory,
-            env={
-                **inherited,
-                "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        return Up(done.returncode == 0, done.stdout)
+        return run_pulumi(self.directory, words)
 
     def components(self, machine: str) -> dict[str, Any]:
         """Component -> the document that the agent of a machine has applied last."""
