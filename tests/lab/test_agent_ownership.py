@@ -101,7 +101,7 @@ def test_files_and_units_pass_to_another_component_without_a_gap(host: AgentHost
     after = host.look(_FILES, _UNITS)
     assert (after.pages, after.files, after.units) == (before.pages, before.files, before.units)
     assert delete(host, "stable", "habla/lab/stable")["deleted"]
-    # What stood there before habla is kept over both owners.
+    # The file from before habla is kept, whichever component owns the path.
     assert host.run(f"sha256sum <{HAPROXY}") == original
     assert [unit[1] for unit in host.look((), _UNITS).units.values()] == ["inactive", "inactive"]
 

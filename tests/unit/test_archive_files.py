@@ -32,7 +32,7 @@ def test_an_archive_that_is_too_large_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_several_directories_become_one_archive(tmp_path: Path) -> None:
-    """What programs share is packed with each of them; two files that want one place are refused."""
+    """Shared files are packed with each program; two files for one place are refused."""
     for name in ("program", "common"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.py").write_text(name)
