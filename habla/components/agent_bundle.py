@@ -17,43 +17,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from habla.hosts.watch import Watch
-from habla.model.programs import ProgramArchive, package_texts
+from habla.model.programs import ProgramArchive, package_texts, program_texts
 from habla.model.service import Service
+from habla.onhost.agent.installation import SENT
+from habla.onhost.brought import named, text_digest
+from habla.onhost.document import HostState, canonical
 from habla.services import catalog
 
-__all__ = ["AGENT_PATH", "SENT", "Bundle", "agent_bundle", "cached_file", "install_command"]
+__all__ = [
+    "AGENT_PATH",
+    "SENT",
+    "Bundle",
+    "agent_bundle",
+    "cached_file",
+    "install_command",
+    "short_document",
+]
 
 AGENT_PATH = "/usr/local/lib/habla/agent.pyz"
-# Where the file arrives, in the home directory of the user who logs in.
-SENT = ".habla-agent.pyz"
 _MAIN = "import sys\n\nfrom onhost.agent.cli import main\n\nsys.exit(main())\n"
-# Python on the host: the file that was sent is put in place in one step, and only after it has run once.
-_INSTALL = """\
-import hashlib, json, os, shutil, subprocess, sys
-path, sent = sys.argv[1:3]
-wanted = json.load(sys.stdin)["sha256"]
-def digest(place):
-    return hashlib.sha256(open(place, "rb").read()).hexdigest() if os.path.exists(place) else ""
-source = next((place for place in (sent, path) if digest(place) == wanted), "")
-if not source:
-    sys.exit("habla: the agent that was sent to ~/%s is not there any more: send it again with "
-             "pulumi up --replace 'URN of the CopyToRemote of this host'" % sent)
-new = path + f".{os.getpid()}"
-os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-shutil.copyfile(source, new)
-os.chmod(new, 0o644)
-subprocess.run([sys.executable, new, "install", path, *sys.argv[3:]], check=True)
-os.replace(new, path)
-"""
-_REFUSE = """\
-for tool in python3 systemctl apt-get; do
-    command -v $tool >/dev/null || missing="$missing $tool"
-done
-if [ -n "$missing" ]; then
-    echo "habla: a host is a Debian with systemd and Python 3; this one lacks:$missing" >&2
-    exit 1
-fi
-"""
+# The file that was sent installs itself. Without it, the installed one may be the right one already.
+_INSTALL = f"""\
+command -v python3 >/dev/null || {{ echo "habla: this host lacks python3" >&2; exit 1; }}
+a={SENT}; test -e $a || a={AGENT_PATH}
+exec python3 $a install --to={AGENT_PATH} "$@\""""
 
 
 @dataclass(frozen=True)
@@ -90,6 +77,9 @@ def agent_bundle() -> Bundle:
     for directory, package in (("onhost", "habla.onhost"), ("onhost/agent", "habla.onhost.agent")):
         files |= {f"{directory}/{name}": text.encode() for name, text in package_texts(package).items()}
     modules = {name: content for name, content in files.items() if name.startswith("onhost/")}
+    for name, text in program_texts().items():
+        files[f"programs/{text_digest(text)}.txt"] = text.encode()
+        modules[f"programs/{name}"] = text.encode()
     for program in _programs():
         files[f"programs/{program.archive.sha256}.tar"] = program.content
         texts = package_texts(program.package)
@@ -104,6 +94,16 @@ def agent_bundle() -> Bundle:
     return Bundle(buffer.getvalue(), json.dumps(manifest, sort_keys=True))
 
 
+def short_document(state: HostState) -> str:
+    """The state as a host is handed it: canonical JSON that names the agent's programs by digest."""
+    return canonical(named(state.document(), _brought_digests().__contains__))
+
+
+@functools.cache
+def _brought_digests() -> frozenset[str]:
+    return frozenset(text_digest(text) for text in program_texts().values())
+
+
 def _programs() -> list[ProgramArchive]:
     """The programs of all services, and of the watcher on every host."""
     services: tuple[type[Service], ...] = (*catalog.SERVICES, Watch)
@@ -115,5 +115,4 @@ def install_command(*options: str) -> str:
 
     options: of the agent's verb ``install``.
     """
-    script = _REFUSE + f'install=$1; shift; exec python3 -c "$install" {AGENT_PATH} {SENT} "$@"'
-    return shlex.join(["sh", "-c", script, "sh", _INSTALL, *options])
+    return shlex.join(["sh", "-c", _INSTALL, "sh", *options])

@@ -21,7 +21,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import remote
 
-from habla.components.agent_bundle import AGENT_PATH
+from habla.components.agent_bundle import AGENT_PATH, short_document
 from habla.errors import Fault, SettingsError
 from habla.onhost.document import HostState
 
@@ -107,7 +107,7 @@ def applied_state(
 
     outside: the address in the state that stands for the public one, and the public one.
     """
-    document: pulumi.Input[str] = state.canonical()
+    document: pulumi.Input[str] = short_document(state)
     if outside is not None:
         document = outside[1].apply(lambda address: _with_address(state, outside[0], address=address))
     owner = owner_of(name)
@@ -137,7 +137,7 @@ def _with_address(state: HostState, stand_in: str, *, address: str) -> str:
         rule = "an IPv4 address, such as 198.51.100.10"
         fault = Fault("outside_address", "not an address", value=str(address), rule=rule, fix="correct it")
         raise SettingsError([fault]) from error
-    return state.canonical().replace(stand_in, address)
+    return short_document(state).replace(stand_in, address)
 
 
 def host_command(

@@ -12,7 +12,7 @@ from importlib import resources
 
 from habla.onhost.document import Archive
 
-__all__ = ["ProgramArchive", "package_texts", "program_text"]
+__all__ = ["ProgramArchive", "package_texts", "program_text", "program_texts"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,15 @@ class ProgramArchive:
         return Archive(hashlib.sha256(self.content).hexdigest())
 
 
-@functools.cache
+def program_texts() -> Mapping[str, str]:
+    """File name -> source, of all programs that are one module each."""
+    texts = package_texts("habla.onhost.programs")
+    return {name: text for name, text in texts.items() if name != "__init__.py"}
+
+
 def program_text(module: str) -> str:
     """The source of a program that is one module."""
-    return resources.files("habla.onhost.programs").joinpath(f"{module}.py").read_text("utf-8")
+    return program_texts()[f"{module}.py"]
 
 
 @functools.cache

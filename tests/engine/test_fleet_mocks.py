@@ -10,6 +10,7 @@ import pulumi
 import pytest
 from mocks import Recorder
 
+from habla.components.agent_bundle import short_document
 from habla.components.fleet import deploy_fleet
 from habla.plan import FleetPlan, missing_secrets
 from habla.plan.stack_files import load_plan
@@ -62,7 +63,7 @@ def test_every_component_of_the_plan_becomes_one_command_with_its_state(
         for component, state in host.states.items():
             name = f"internal-{host.name}" if component == "network" else f"{host.name}-{component}-state"
             assert recorder.types[name] == "command:remote:Command"
-            assert recorder.inputs[name]["stdin"] == state.canonical()
+            assert recorder.inputs[name]["stdin"] == short_document(state)
 
 
 def test_no_secret_is_in_any_input_that_is_not_secret(recorder: Recorder) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mocks import Recorder
 
 from habla import Fleet, FleetArgs
+from habla.components.agent_bundle import short_document
 from habla.errors import Faults
 from habla.plan.stack_files import load_plan
 
@@ -52,7 +53,7 @@ def test_a_fleet_of_settings_has_the_states_of_its_plan(recorder: Recorder) -> N
     for host in made[0].plan.hosts.values():
         for component, part in host.parts.items():
             stdin = recorder.inputs[f"{host.name}-{component}-state"]["stdin"]
-            assert stdin == part.state.canonical()
+            assert stdin == short_document(part.state)
 
 
 @pulumi.runtime.test

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from habla.cli import balancers
-from habla.components import agent_bundle
 from habla.hosts import watch
 
 _ONHOST = Path(__file__).parents[2] / "habla" / "onhost"
@@ -61,7 +60,7 @@ def test_source_uses_nothing_newer_than_python_3_9() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("text", [agent_bundle._INSTALL, watch._LAUNCHER, balancers._ASK])
+@pytest.mark.parametrize("text", [watch._LAUNCHER, balancers._ASK])
 def test_a_program_in_a_string_is_python_3_9_too(text: str) -> None:
     """What installs the agent, what starts the watcher, and what asks HAProxy's statistics page."""
     tree = ast.parse(text, feature_version=(3, 9))

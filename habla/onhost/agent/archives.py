@@ -8,16 +8,15 @@ import io
 import lzma
 import os
 import shutil
-import sys
 import tarfile
 import time
-import zipfile
 import zlib
 from pathlib import Path
-from typing import Optional, Set, Union
+from typing import Set, Union
 
 from ..document import Archive
 from ..failure import Failure
+from .bundle import brought_along
 from .diff import link_target
 from .files import settle
 from .places import ARCHIVES, STAGED, records
@@ -75,7 +74,7 @@ def unpack(path: str, archive: Archive) -> None:
         return
     receive(archive.sha256)
     stored = ARCHIVES / archive.sha256
-    own = _own(archive.sha256)
+    own = brought_along(archive.sha256 + ".tar")
     if stored.exists():
         content: Union[Path, bytes] = stored
     elif own is not None:
@@ -105,17 +104,6 @@ def unpack(path: str, archive: Archive) -> None:
         with contextlib.suppress(OSError):
             # Goes only when nothing is in it, that is, when this was the first version and no good.
             target.parent.rmdir()
-
-
-def _own(sha256: str) -> Optional[bytes]:
-    """A program that the agent's own file brings along."""
-    if not zipfile.is_zipfile(sys.argv[0]):
-        return None
-    with zipfile.ZipFile(sys.argv[0]) as bundle:
-        try:
-            return bundle.read("programs/{}.tar".format(sha256))
-        except KeyError:
-            return None
 
 
 def drop_others(path: str, keep: str) -> None:

@@ -6,40 +6,23 @@ Exit status: 0 done, 1 a step failed and the old state is back, 2 wrong usage, 3
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
 import socket
 import sys
-from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from ..brought import completed
 from ..document import FORMAT, escaped
 from ..failure import Failure, hide, readable
 from ..reading import from_json
-from . import ownership, places, system
+from . import places, system
+from .bundle import brought_text
 from .deletion import delete
 from .diff import compare
+from .installation import install, uninstall
 from .rollback import roll_back
 from .transaction import Transaction
-
-_UNIT_TEXT = """\
-[Unit]
-Description=habla: put the old state back after a deployment that a power cut ended
-DefaultDependencies=no
-After=local-fs.target systemd-tmpfiles-setup.service
-Before=network-pre.target sysinit.target
-ConditionPathExists={journal}
-
-[Service]
-Type=oneshot
-TimeoutStartSec=120
-ExecStart=/usr/bin/python3 {agent} recover --boot
-
-[Install]
-WantedBy=sysinit.target
-"""
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -57,8 +40,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     delete_parser.add_argument("component")
     delete_parser.add_argument("--owner", default="", help="the resource that is deleted")
     delete_parser.add_argument("--purge", action="store_true", help="its data directories too")
-    install_parser = verbs.add_parser("install", help="let the boot of this host recover")
-    install_parser.add_argument("agent", help="the path of this program")
+    install_parser = verbs.add_parser("install", help="put this program in place; let the boot recover")
+    install_parser.add_argument("--to", required=True, help="the path at which it is used")
     install_parser.add_argument("--owner", default="", help="the resource of the stack that installs it")
     install_parser.add_argument("--new", action="store_true", help="that resource has just been made")
     uninstall_parser = verbs.add_parser("uninstall", help="forget everything but data and packages")
@@ -91,7 +74,7 @@ def _verb(options: Any) -> Dict[str, Any]:
     hide(escaped(places.secrets()))
     system.remove_policy()
     if options.verb == "install":
-        return install(options.agent, options.owner, new=options.new)
+        return install(_json(), options.to, owner=options.owner, new=options.new)
     recovered = roll_back(boot=getattr(options, "boot", False))
     report: Dict[str, Any] = {}
     if options.verb == "apply":
@@ -108,13 +91,20 @@ def _verb(options: Any) -> Dict[str, Any]:
 
 
 def _read() -> Any:
+    raw = _json()
+    if raw.get("format") != FORMAT:
+        reason = f"this agent reads format {FORMAT}, not {raw.get('format')}"
+        raise Failure("read", "standard input", reason=reason)
+    return completed(raw, brought_text)
+
+
+def _json() -> Dict[str, Any]:
     try:
         raw = json.loads(sys.stdin.read())
     except ValueError as error:
         raise Failure("read", "standard input", reason=f"not JSON: {error}") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-        raise Failure("read", "standard input", reason=f"this agent reads format {FORMAT}, not {found}")
+    if not isinstance(raw, dict):
+        raise Failure("read", "standard input", reason=f"a mapping is needed, not {type(raw).__name__}")
     return raw
 
 
@@ -151,54 +141,3 @@ def deliver(raw: Any) -> Dict[str, Any]:
         elif wanted and Transaction(record["document"], secrets).run()["changed"]:
             applied.append(component)
     return {"secrets": sorted(secrets), "changed": changed, "applied": applied, "waiting": waiting}
-
-
-def install(agent: str, owner: str = "", *, new: bool = False) -> Dict[str, Any]:
-    """Let systemd recover at boot. The program itself is already at ``agent``.
-
-    owner, new: as for an apply; the agent belongs to a resource too.
-    """
-    claim = ownership.claimed(places.read_json(places.OWNER) or {}, owner, new=new)
-    if claim:
-        places.make_state()
-        places.write_json(places.OWNER, claim)
-    text = _UNIT_TEXT.format(journal=places.JOURNAL, agent=agent).encode()
-    if not places.RECOVER_UNIT.exists() or places.RECOVER_UNIT.read_bytes() != text:
-        places.write(places.RECOVER_UNIT, text, mode=0o644)
-        system.systemctl("install", "daemon-reload", units=[])
-    if not system.unit_states([places.RECOVER_UNIT.name])[places.RECOVER_UNIT.name].enabled:
-        system.systemctl("install", "enable", units=[places.RECOVER_UNIT.name])
-    return {"agent": agent, "python": sys.version.split()[0]}
-
-
-def uninstall(owner: str = "") -> Dict[str, Any]:
-    """Remove the agent and all that it kept. Refuses while a component is still there.
-
-    owner: the resource that is deleted. Nothing happens when the agent belongs to another one by now.
-    """
-    record = places.read_json(places.OWNER) or {}
-    reason = ownership.refusal(record, owner)
-    if reason:
-        record.pop("replaced", None)
-        places.write_json(places.OWNER, record)
-        return {"uninstalled": False, "reason": reason}
-    left = sorted(places.records())
-    if left:
-        raise Failure(
-            "uninstall", ", ".join(left), reason="components are still on this host: delete them first"
-        )
-    if places.RECOVER_UNIT.exists():
-        system.systemctl("uninstall", "disable", units=[places.RECOVER_UNIT.name])
-        places.RECOVER_UNIT.unlink()
-        system.systemctl("uninstall", "daemon-reload", units=[])
-    places.SECRETS.unlink(missing_ok=True)
-    shutil.rmtree(str(places.STATE), ignore_errors=True)
-    # The file that was sent, in the home directory of the user who logs in.
-    Path(".habla-agent.pyz").unlink(missing_ok=True)
-    program = Path(sys.argv[0])
-    if program.suffix == ".pyz":
-        program.unlink(missing_ok=True)
-    for directory in (places.SECRETS.parent, program.parent):
-        with contextlib.suppress(OSError):
-            directory.rmdir()
-    return {"uninstalled": True}
