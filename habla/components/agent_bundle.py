@@ -89,7 +89,7 @@ def agent_bundle() -> Bundle:
         for name, content in sorted(files.items()):
             # Without a time and compression, which differ between machines.
             bundle.writestr(zipfile.ZipInfo(name), content)
-    found = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in modules.items()}
+    found = {name: hashlib.sha256(content).hexdigest()[:6] for name, content in modules.items()}
     manifest = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "files": found}
     return Bundle(buffer.getvalue(), json.dumps(manifest, sort_keys=True))
 

@@ -7,13 +7,15 @@ No ``triggers`` (they replace, and the old delete would erase what the new creat
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
 import os
 import re
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -38,6 +40,8 @@ __all__ = [
 
 # Seconds on the host before a command is ended; the engine cannot end it, a cancelled update waits for it.
 _DEADLINE = 1200
+# Six of them are within the SDK.
+_CALLS = 7
 _DIAL_ERRORS = 4
 _DIAL_SECONDS = 10
 # These fields identify a machine: behind a forwarder, several machines have one address.
@@ -158,17 +162,18 @@ def host_command(
     options = pulumi.ResourceOptions.merge(opts, _of_machine(connection))
     options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=list(depends_on)))
     _warn_of_stale_agent()
-    return remote.Command(
-        name,
-        connection=replace_limits(connection.args),
-        create=_as_root(create, connection.user),
-        update=_as_root(update or create, connection.user),
-        delete=_as_root(delete, connection.user) if delete else None,
-        stdin=stdin,
-        logging=remote.Logging.NONE,
-        add_previous_output_in_env=False,
-        opts=options,
-    )
+    with _short_call_stack():
+        return remote.Command(
+            name,
+            connection=replace_limits(connection.args),
+            create=_as_root(create, connection.user),
+            update=_as_root(update or create, connection.user),
+            delete=_as_root(delete, connection.user) if delete else None,
+            stdin=stdin,
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=options,
+        )
 
 
 def sent_file(
@@ -178,13 +183,33 @@ def sent_file(
 
     to: where, from the home directory of the user who logs in.
     """
-    return remote.CopyToRemote(
-        name,
-        connection=replace_limits(connection.args),
-        source=pulumi.FileAsset(str(path)),
-        remote_path=to,
-        opts=pulumi.ResourceOptions.merge(opts, _of_machine(connection)),
-    )
+    with _short_call_stack():
+        return remote.CopyToRemote(
+            name,
+            connection=replace_limits(connection.args),
+            source=pulumi.FileAsset(str(path)),
+            remote_path=to,
+            opts=pulumi.ResourceOptions.merge(opts, _of_machine(connection)),
+        )
+
+
+@contextlib.contextmanager
+def _short_call_stack() -> Iterator[None]:
+    """Register a resource with the innermost calls only.
+
+    The engine keeps the calls that lead to each resource in the state: about 20, most of them of Python's event
+    loop, which is 3 KB that are written at every step. Those of a component stay whole, for they name the line
+    of the user's program.
+    """
+    before = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = _CALLS
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
 
 
 def _of_machine(connection: Connection) -> pulumi.ResourceOptions:

@@ -149,7 +149,8 @@ class Node(pulumi.ComponentResource):
         first = planned.hosts[0].name
         self.state, self.report = self.states[first], reports[first]
         self.reports = pulumi.Output.all(**reports)
-        self.register_outputs({"report": self.report, "reports": self.reports})
+        # Reports are outputs of the commands already, and the state need not hold them twice.
+        self.register_outputs({})
 
 
 def _missing_secrets(planned: PlannedNode) -> Iterator[Fault]:
