@@ -10,6 +10,7 @@ import pulumi
 
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
+from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.model.names import BALANCER
 from habla.services.haproxy import Haproxy, HaproxySpec
@@ -17,6 +18,7 @@ from habla.services.haproxy import Haproxy, HaproxySpec
 __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class LoadBalancerPairArgs:
     """The pair of HAProxy instances."""

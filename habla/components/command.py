@@ -197,9 +197,9 @@ def sent_file(
 def _short_call_stack() -> Iterator[None]:
     """Register a resource with the innermost calls only.
 
-    The engine keeps the calls that lead to each resource in the state: about 20, most of them of Python's event
-    loop, which is 3 KB that are written at every step. Those of a component stay whole, for they name the line
-    of the user's program.
+    The engine keeps the calls that lead to each resource in the state. There are about 20, most of them in
+    Python's event loop, which makes 3 KB that are written at every step. Those of a component stay whole,
+    because they name the line of the user's program.
     """
     before = getattr(sys, "tracebacklimit", None)
     sys.tracebacklimit = _CALLS

@@ -22,6 +22,7 @@ from habla.components.command import (
     split_options,
 )
 from habla.components.door import name_faults, plain, ssh_faults
+from habla.components.schema import Component, in_schema
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.names import (
     agent_file_resource,
@@ -34,6 +35,7 @@ from habla.model.names import (
 __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class ExistingHost:
     """A machine that is there. Every field except ``user`` may be an output of another resource."""
@@ -55,6 +57,7 @@ class ExistingHost:
     """A machine to jump over."""
 
 
+@in_schema
 @dataclass(frozen=True)
 class LabArgs:
     """A lab."""
@@ -65,7 +68,7 @@ class LabArgs:
     """The Debian packages that its hosts may install."""
 
 
-class Lab(pulumi.ComponentResource):
+class Lab(Component):
     """The lab on this machine: base image, package pool, networks; its hosts live in it."""
 
     directory: Path
@@ -88,6 +91,7 @@ class Lab(pulumi.ComponentResource):
         self.register_outputs({"private_key": self.private_key})
 
 
+@in_schema
 @dataclass(frozen=True)
 class LabHost:
     """A machine that the lab makes."""
@@ -104,6 +108,7 @@ class LabHost:
     """File systems of its own: mount point -> size such as ``512M``; without any its ``/`` is an overlay."""
 
 
+@in_schema
 @dataclass(frozen=True)
 class HostArgs:
     """A host and what it is given."""
@@ -121,7 +126,7 @@ class HostArgs:
     """HAProxy sends it nothing new."""
 
 
-class Host(pulumi.ComponentResource):
+class Host(Component):
     """A host that is ready for components: reachable, with the agent and its secrets.
 
     name: its short DNS name, which is also its name in the fleet. address, port: where SSH answers.

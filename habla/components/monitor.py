@@ -9,6 +9,7 @@ import pulumi
 
 from habla.components.node import PlannedNode, after, offered_by, planned_node
 from habla.components.nodes import ServiceNode, ServiceNodeArgs, own_services
+from habla.components.schema import in_schema
 from habla.hosts.watch_settings import watched
 from habla.model.names import MONITOR
 from habla.model.service import HostFacts
@@ -19,6 +20,7 @@ from habla.services.cacti import Cacti, CactiSpec
 __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class MonitoringNodeArgs(ServiceNodeArgs):
     """Cacti, besides programs. Where one of the nodes in ``uses`` is HAProxy, its sessions are shown."""

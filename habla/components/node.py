@@ -13,6 +13,7 @@ from habla.components.archive_delivery import sent_archives
 from habla.components.command import applied_state, split_options
 from habla.components.door import claim, component_owner, outside_stand_in
 from habla.components.host import Host
+from habla.components.schema import Component
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError, SettingsError, raise_faults
 from habla.model.names import state_resource
@@ -98,7 +99,7 @@ def planned_node(
     return PlannedNode(on, subnet, plan=plan, contents=files.contents(services))
 
 
-class Node(pulumi.ComponentResource):
+class Node(Component):
     """Services on one host, as one component of it; or the same services on several.
 
     endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.

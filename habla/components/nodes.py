@@ -11,6 +11,7 @@ import pulumi
 from habla.components.door import name_faults
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
+from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.errors import SettingsError, raise_faults
 from habla.model.names import CACHE_DB
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 
+@in_schema
 @dataclass(frozen=True)
 class CacheDbNodeArgs:
     """The daemons of a front host. One whose settings are None is left out."""
@@ -77,6 +79,7 @@ def _planned_cache(args: CacheDbNodeArgs) -> PlannedNode:
     return planned_node(CACHE_DB, args.on, subnet=args.subnet, services=services)
 
 
+@in_schema
 @dataclass(frozen=True)
 class ServiceNodeArgs:
     """Programs of the user's own, and static images."""
@@ -96,6 +99,7 @@ class ServiceNodeArgs:
     """Paths of archives are relative to it."""
 
 
+@in_schema
 @dataclass(frozen=True)
 class StableServiceNodeArgs(ServiceNodeArgs):
     """Jabber besides programs and static images."""

@@ -11,6 +11,7 @@ import pulumi
 from habla.components.command import applied_state, split_options
 from habla.components.door import claim, component_owner, outside_stand_in, plain
 from habla.components.host import Host
+from habla.components.schema import Component, in_schema
 from habla.errors import AddressError, Fault, PlacementError, raise_faults
 from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec
@@ -27,6 +28,7 @@ from habla.services.catalog import default_roles
 __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class Member:
     """A host of the network."""
@@ -42,6 +44,7 @@ class Member:
     """Debian packages that are installed with the network, ahead of components."""
 
 
+@in_schema
 @dataclass(frozen=True)
 class InternalSubnetArgs:
     """An internal network and its hosts."""
@@ -81,7 +84,7 @@ class SubnetPlan:
     roles: Mapping[str, Role]
 
 
-class InternalSubnet(pulumi.ComponentResource):
+class InternalSubnet(Component):
     """Gives each member its internal address, name and /etc/hosts. AddressError comes before any resource.
 
     plan: who has which address; plain values, known at preview. addresses: the same as an output. sites: the

@@ -9,6 +9,7 @@ import pulumi
 
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, hosts_of, offered_by
+from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, SettingsError, collected, raise_faults
 from habla.hosts.watch_settings import proved_budgets
@@ -23,6 +24,7 @@ from habla.plan.registry import clashes
 __all__ = ["HostWatch", "HostWatchArgs"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class HostWatchArgs:
     """The watcher of one host or of several."""

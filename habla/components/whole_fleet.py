@@ -11,6 +11,7 @@ import pulumi
 
 from habla.components.fleet import deploy_fleet, fleet_outputs
 from habla.components.host import Host
+from habla.components.schema import Component, in_schema
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.plan import FleetPlan, make_plan
 from habla.plan.archive_files import ArchiveFiles
@@ -21,6 +22,7 @@ from habla.settings import load_settings
 __all__ = ["Fleet", "FleetArgs"]
 
 
+@in_schema
 @dataclass(frozen=True)
 class FleetArgs:
     """The settings of a fleet, and what does not belong into settings."""
@@ -34,7 +36,7 @@ class FleetArgs:
     """Paths of archives and of a lab are relative to it."""
 
 
-class Fleet(pulumi.ComponentResource):
+class Fleet(Component):
     """All hosts and components of a fleet, from the settings that a stack has.
 
     Faults come before any resource is registered.
