@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from habla.services.mysql import MysqlSpec
     from habla.services.static import StaticSpec
 
+    __version__: str
+
 __all__ = [
     "Action",
     "AlertsSpec",
