@@ -9,7 +9,6 @@ from typing import Any
 
 import asyncssh
 
-from standin import values
 from standin.connection import connected
 from standin.output import CommandError, Operation
 
@@ -40,24 +39,8 @@ async def _copy(sftp: asyncssh.SFTPClient, source: Mapping[str, Any], *, target:
                 " when using a text asset, remotePath must be a file path"
             )
         await _write(sftp, str(source["text"]).encode(), target=target)
-    elif "path" in source:
-        await _copy_path(sftp, str(source["path"]), target=target)
-    elif "assets" in source:
-        await _require_directory(sftp, target)
-        await _copy_members(sftp, source["assets"], target=target)
     else:
-        raise CommandError(
-            "an asset or archive given by its address is not served by the stand-in plugin; give a path"
-        )
-
-
-async def _copy_members(sftp: asyncssh.SFTPClient, members: Mapping[str, Any], *, target: str) -> None:
-    for name, member in sorted(members.items()):
-        place = posixpath.join(target, name)
-        if values.is_archive(member) and "path" in member:
-            await _copy_tree(sftp, Path(member["path"]), target=place)
-        else:
-            await _copy(sftp, member, target=place)
+        await _copy_path(sftp, str(source["path"]), target=target)
 
 
 async def _copy_path(sftp: asyncssh.SFTPClient, given: str, *, target: str) -> None:

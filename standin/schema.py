@@ -102,16 +102,25 @@ def check(token: str, inputs: Values) -> tuple[Values, list[Failure]]:
     for name in _NOT_SERVED:
         if name in checked:
             failures.append((name, f"{name} is not served by the stand-in for the Command plugin"))
-    if "source" in checked and not _is_source(checked["source"]):
-        failures.append(("source", "either an asset or an archive must be given"))
+    if "source" in checked:
+        failures += _source_faults(values.revealed(checked["source"]))
     if "connection" in checked:
         checked["connection"] = _checked_connection(checked["connection"], failures)
     return checked, failures
 
 
-def _is_source(value: Any) -> bool:
-    source = values.revealed(value)
-    return source == UNKNOWN or values.is_asset(source) or values.is_archive(source)
+def _source_faults(source: Any) -> Iterator[Failure]:
+    """The official plugin sends files of this machine and texts, and nothing that it would have to fetch."""
+    if source == UNKNOWN:
+        return
+    if values.is_asset(source):
+        if "path" not in source and "text" not in source:
+            yield "asset", "asset must be a path-based file asset or a text asset"
+    elif values.is_archive(source):
+        if "path" not in source:
+            yield "archive", "archive must be a path to a file or directory"
+    else:
+        yield "source", "either an asset or an archive must be given"
 
 
 def _check_fields(

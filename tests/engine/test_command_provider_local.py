@@ -188,13 +188,19 @@ def test_copy_directory(remote_stack: Stack, tmp_path: Path, slash: str, place: 
     assert (target / place).read_text() == "content"
 
 
-def test_copy_text_and_map(remote_stack: Stack, tmp_path: Path) -> None:
-    """A text asset becomes a file, a map of assets a directory; a text cannot replace a directory."""
+def test_copy_text(remote_stack: Stack, tmp_path: Path) -> None:
+    """A text asset becomes a file, and cannot replace a directory."""
     assert remote_stack.up(_copy("StringAsset('a text')", tmp_path / "text")).ok
     assert (tmp_path / "text").read_text() == "a text"
-    archive = "AssetArchive({'sub/one': pulumi.StringAsset('1')})"
-    assert remote_stack.up(_copy(archive, tmp_path / "map")).ok
-    assert (tmp_path / "map" / "sub" / "one").read_text() == "1"
-    result = remote_stack.up(_copy("StringAsset('b')", tmp_path / "map"))
+    (tmp_path / "directory").mkdir()
+    result = remote_stack.up(_copy("StringAsset('b')", tmp_path / "directory"))
     assert not result.ok
     assert "is a directory" in result.output
+
+
+def test_copy_refuses_a_map_of_assets(remote_stack: Stack, tmp_path: Path) -> None:
+    """The plugin sends archives that are a directory or a file, and says so."""
+    archive = "AssetArchive({'one': pulumi.StringAsset('1')})"
+    result = remote_stack.up(_copy(archive, tmp_path / "target"))
+    assert not result.ok and not (tmp_path / "target").exists()
+    assert "archive must be a path to a file or directory" in result.output
