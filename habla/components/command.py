@@ -1,7 +1,6 @@
 """The one place where a ``remote.Command`` is built: every default that experience with it asks for.
 
-No ``triggers`` (they replace, and the old delete would erase what the new create made), no ``environment``
-(sshd refuses names), no logging (a long line stalls the provider), bounded dialling (it retries every error),
+No ``environment`` (sshd refuses names), no logging (a long line stalls the provider), bounded dialling (it retries every error),
 ``update`` always given, and credentials that may rotate without re-running everything.
 """
 
@@ -44,8 +43,6 @@ _DEADLINE = 1200
 _CALLS = 7
 _DIAL_ERRORS = 4
 _DIAL_SECONDS = 10
-# These fields identify a machine: behind a forwarder, several machines have one address.
-_MACHINE = ["connection.host", "connection.port"]
 _ROTATING = (
     "privateKey",
     "privateKeyPassword",
@@ -61,12 +58,15 @@ class Connection:
     """How commands reach a host. user: other than ``root``, it may ``sudo -n``.
 
     deleted_with: the resource with which the whole host goes, so that nothing on it needs to be undone.
+    machine: tells machines apart. It has the port, because several machines may have one address behind a
+    forwarder. It is "" for a machine of a lab, which goes as a whole.
     """
 
     args: remote.ConnectionArgs
     user: str
     _: KW_ONLY
     deleted_with: pulumi.Resource | None = None
+    machine: pulumi.Input[str] = ""
     unreachable: bool = False
 
 
@@ -172,6 +172,7 @@ def host_command(
             stdin=stdin,
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
+            triggers=_triggers(connection),
             opts=options,
         )
 
@@ -189,6 +190,7 @@ def sent_file(
             connection=replace_limits(connection.args),
             source=pulumi.FileAsset(str(path)),
             remote_path=to,
+            triggers=_triggers(connection),
             opts=pulumi.ResourceOptions.merge(opts, _of_machine(connection)),
         )
 
@@ -220,10 +222,17 @@ def _of_machine(connection: Connection) -> pulumi.ResourceOptions:
         ignore_changes=["*"] if connection.unreachable else rotating,
         # Removing a dead host from the stack then forgets it instead of failing to reach it.
         retain_on_delete=True if connection.unreachable else None,
-        # On another machine everything is made anew, and undone on the old one. A lab's machine goes as a
-        # whole, and its address is not known at preview.
-        replace_on_changes=_MACHINE if connection.deleted_with is None else None,
     )
+
+
+def _triggers(connection: Connection) -> list[pulumi.Input[str]] | None:
+    """On another machine everything is made anew, and undone on the old one.
+
+    ``replace_on_changes`` cannot say so, because the official plugin reports a change of the connection as a
+    whole. The engine creates the new resource before it deletes the old one. The undo of the old one does
+    nothing on the machine of the new one, because the agent knows the owner of a component.
+    """
+    return [connection.machine] if connection.machine != "" else None
 
 
 def replace_limits(args: remote.ConnectionArgs) -> remote.ConnectionArgs:

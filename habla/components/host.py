@@ -206,6 +206,7 @@ class Host(Component):
                 proxy=driver.proxy,
             ),
             driver.user,
+            machine=pulumi.Output.concat(self.address, ":", self.port.apply(lambda port: str(int(port)))),
             unreachable=unreachable,
         )
 

@@ -86,7 +86,7 @@ def test_each_host_is_given_only_the_secrets_it_needs(recorder: Recorder) -> Non
 
 
 def test_every_command_has_the_defaults_of_the_wrapper(recorder: Recorder) -> None:
-    """Every remote command has an update, no logging, no triggers and no environment."""
+    """Every remote command has an update, no logging, no triggers in a lab, and no environment."""
     commands = [
         recorder.inputs[name] for name, kind in recorder.types.items() if kind == "command:remote:Command"
     ]
