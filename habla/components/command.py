@@ -1,7 +1,7 @@
 """The one place where a ``remote.Command`` is built: every default that experience with it asks for.
 
-No ``environment`` (sshd refuses names), no logging (a long line stalls the provider), bounded dialling (it retries every error),
-``update`` always given, and credentials that may rotate without re-running everything.
+No ``environment`` (sshd refuses names), no logging (a long line stalls the provider), bounded dialling (it
+retries every error), ``update`` always given, and credentials that may rotate without re-running everything.
 """
 
 from __future__ import annotations
