@@ -11,6 +11,8 @@ from fleet import OLD_ARCHIVE, STABLE, Fleet
 from hosts import wait_for
 from pace import Pace
 
+from habla.model.programs import program_texts
+
 pytestmark = pytest.mark.lab
 
 # Who ejabberd takes a client for: 1.3 cannot hand on the address.
@@ -163,3 +165,16 @@ def test_login_over_http(jabber: Jabber, pair: tuple[str, str], via: str) -> Non
     jabber.talk(one, user)
     jabber.talk(user, one)
     assert jabber.sessions()[user]["address"] == CLIENT
+
+
+def test_the_state_is_small_and_has_no_program_in_it(fleet: Fleet) -> None:
+    """The engine writes the whole state at every step: programs are digests in it, a host is below 110 KB."""
+    deployment = json.loads(fleet.pulumi("stack", "export", "--stack", "lab"))["deployment"]
+    inputs = [resource.get("inputs", {}).get("stdin") for resource in deployment["resources"]]
+    documents = [json.loads(text) for text in inputs if isinstance(text, str)]
+    files = {path: file for document in documents for path, file in document.get("files", {}).items()}
+    assert "program" in files["/usr/local/lib/habla/drain-responder"]
+    assert not {file.get("text") for file in files.values() if isinstance(file, dict)} & {
+        *program_texts().values()
+    }
+    assert len(json.dumps(deployment, separators=(",", ":"))) < 110_000 * len(fleet.lab.hosts)
