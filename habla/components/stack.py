@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from habla.plan import make_plan, missing_secrets
 from habla.plan.archive_files import ArchiveFiles
 from habla.plan.stack_files import read_data, read_held, write_data, write_held
 from habla.settings.loading import load_settings
-from habla.settings.stackfile import PROJECT
+from habla.settings.stackfile import PROJECT, section_value
 
 __all__ = ["deploy_stack"]
 
@@ -51,10 +50,7 @@ def _config() -> tuple[dict[str, Any], dict[str, str]]:
     for key, text in values.items():
         if key.startswith(f"{PROJECT}:"):
             section = key.removeprefix(f"{PROJECT}:")
-            try:
-                raw[section] = json.loads(text)
-            except ValueError:
-                raw[section] = text
+            raw[section] = section_value(text)
     secrets = raw.get("secrets") or {}
     if not isinstance(secrets, dict):
         return raw, {}

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from habla.errors import AddressError, Fault, SettingsError
+from habla.errors import AddressError, Fault, SettingsError, raise_faults
 from habla.plan import FleetPlan, make_plan
 from habla.plan.archive_files import ArchiveFiles
 from habla.plan.data_places import DataPlace
 from habla.settings import data_places_path, held_addresses_path, read_stack
+from habla.settings.yaml_reader import read_mapping
 
 __all__ = ["find_root", "load_plan", "read_data", "read_held", "write_data", "write_held"]
 
@@ -46,17 +47,20 @@ def load_plan(root: Path, environment: str) -> FleetPlan:
 
 
 def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:
-    """host -> the address it holds; empty before the first deployment. Raises AddressError."""
+    """host -> the address it holds; empty before the first deployment. Raises Faults."""
     path = held_addresses_path(root, environment)
     if not path.is_file():
         return {}
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8")) or {}
-        return {str(name): IPv4Address(value) for name, value in raw.items()}
-    except (yaml.YAMLError, AddressValueError, AttributeError) as error:
-        rule = "HOST: ADDRESS, one a line"
-        fault = Fault(str(path), "cannot be read", value=str(error), rule=rule, fix="restore the file")
-        raise AddressError([fault]) from error
+    held, faults = {}, []
+    for name, value in read_mapping(path).items():
+        try:
+            held[name] = IPv4Address(str(value))
+        except AddressValueError:
+            rule = "the file has HOST: ADDRESS, one a line"
+            fix = "restore the file from version control"
+            faults.append(Fault(f"{path}: {name}", "not an address", value=str(value), rule=rule, fix=fix))
+    raise_faults(AddressError, faults)
+    return held
 
 
 def write_held(root: Path, environment: str, *, addresses: Mapping[str, IPv4Address]) -> bool:
@@ -66,21 +70,20 @@ def write_held(root: Path, environment: str, *, addresses: Mapping[str, IPv4Addr
 
 
 def read_data(root: Path, environment: str) -> dict[str, DataPlace]:
-    """Service -> where its data is; empty before the first deployment. Raises SettingsError."""
+    """Service -> where its data is; empty before the first deployment. Raises Faults."""
     path = data_places_path(root, environment)
     if not path.is_file():
         return {}
     try:
-        raw = yaml.safe_load(path.read_text("utf-8")) or {}
         return {
             str(service): DataPlace(
                 str(place["name"]),
                 tuple(map(str, place["paths"])),
                 {str(host): str(machine) for host, machine in place["hosts"].items()},
             )
-            for service, place in raw.items()
+            for service, place in read_mapping(path).items()
         }
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         rule = "SERVICE: {name: …, paths: […], hosts: {…}}, as `pulumi up` writes it"
         fault = Fault(str(path), "cannot be read", value=str(error), rule=rule, fix="restore the file")
         raise SettingsError([fault]) from error

@@ -191,10 +191,15 @@ def _connection_faults(
 def _one(model: type[T], path: str, *, value: Any, faults: list[Fault]) -> T | None:
     try:
         # By way of JSON, for there strict mode takes a string for an address and a list for a tuple.
-        return TypeAdapter(model).validate_json(json.dumps({} if value is None else value, default=str))
+        text = json.dumps({} if value is None else value, default=str, allow_nan=False)
+        return TypeAdapter(model).validate_json(text)
     except ValidationError as error:
         faults.extend(_faults(path, error, model=model))
-        return None
+    except (TypeError, ValueError, RecursionError) as error:
+        # A program of a user may give anything.
+        rule = "settings are texts, numbers, lists, and mappings of texts to these"
+        faults.append(Fault(path, "not plain values", value=str(error), rule=rule, fix="correct it"))
+    return None
 
 
 def _many(model: type[T], path: str, *, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.settings.loading import load_settings
 from habla.settings.models import Settings
+from habla.settings.yaml_reader import read_mapping
 
-__all__ = ["PROJECT", "data_places_path", "held_addresses_path", "read_stack", "stack_path"]
+__all__ = ["PROJECT", "data_places_path", "held_addresses_path", "read_stack", "section_value", "stack_path"]
 
 PROJECT = "habla"
 
@@ -63,14 +63,27 @@ def read_stack(root: Path, environment: str) -> Settings:
     return load_settings(environment, raw)
 
 
-def _config(path: Path) -> dict[str, Any]:
+def section_value(text: str) -> Any:
+    """The value of a section that arrives as text, as Pulumi hands them over: JSON, or the text itself."""
     try:
-        document = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            [Fault(str(path), "not YAML", rule=str(error), fix="correct the file")]
-        ) from error
-    return (document or {}).get("config") or {}
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The part ``config`` of a stack or project file, as Pulumi reads it."""
+    config = read_mapping(path).get("config")
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        rule = "config is a mapping of habla:SECTION to its settings"
+        shown = type(config).__name__
+        fault = Fault(
+            f"{path}: config", "not a mapping", value=shown, rule=rule, fix="write habla:SECTION: …"
+        )
+        raise SettingsError([fault])
+    return {key: section_value(value) if isinstance(value, str) else value for key, value in config.items()}
 
 
 def _project_value(value: Any) -> Any:
@@ -92,18 +105,3 @@ def _encrypted(path: str, value: Any) -> list[str]:
     if isinstance(value, list):
         return [found for index, item in enumerate(value) for found in _encrypted(f"{path}[{index}]", item)]
     return []
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's own rule, which PyYAML does not keep: no key twice. Else one of two hosts vanishes silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
