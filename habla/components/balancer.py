@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pulumi
 
+from habla.components.component_schema import in_schema
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
-from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.model.names import BALANCER
 from habla.services.haproxy import Haproxy, HaproxySpec

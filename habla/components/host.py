@@ -21,8 +21,8 @@ from habla.components.command import (
     sent_file,
     split_options,
 )
+from habla.components.component_schema import Component, in_schema
 from habla.components.door import name_faults, plain, ssh_faults
-from habla.components.schema import Component, in_schema
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.names import (
     agent_file_resource,

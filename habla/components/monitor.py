@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 
 import pulumi
 
+from habla.components.component_schema import in_schema
 from habla.components.node import PlannedNode, after, offered_by, planned_node
 from habla.components.nodes import ServiceNode, ServiceNodeArgs, own_services
-from habla.components.schema import in_schema
 from habla.hosts.watch_settings import watched
 from habla.model.names import MONITOR
 from habla.model.service import HostFacts

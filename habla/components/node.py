@@ -11,9 +11,9 @@ from pulumi_command import remote
 
 from habla.components.archive_delivery import sent_archives
 from habla.components.command import applied_state, split_options
+from habla.components.component_schema import Component
 from habla.components.door import claim, component_owner, outside_stand_in
 from habla.components.host import Host
-from habla.components.schema import Component
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, PlacementError, SettingsError, raise_faults
 from habla.model.names import state_resource

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pulumi
 
+from habla.components.component_schema import in_schema
 from habla.components.door import name_faults
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, offered_by, planned_node
-from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.errors import SettingsError, raise_faults
 from habla.model.names import CACHE_DB

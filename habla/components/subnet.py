@@ -9,9 +9,9 @@ from ipaddress import IPv4Address, IPv4Network
 import pulumi
 
 from habla.components.command import applied_state, split_options
+from habla.components.component_schema import Component, in_schema
 from habla.components.door import claim, component_owner, outside_stand_in, plain
 from habla.components.host import Host
-from habla.components.schema import Component, in_schema
 from habla.errors import AddressError, Fault, PlacementError, raise_faults
 from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec

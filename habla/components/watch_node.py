@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 import pulumi
 
+from habla.components.component_schema import in_schema
 from habla.components.host import Host
 from habla.components.node import Node, PlannedNode, after, hosts_of, offered_by
-from habla.components.schema import in_schema
 from habla.components.subnet import InternalSubnet
 from habla.errors import Fault, SettingsError, collected, raise_faults
 from habla.hosts.watch_settings import proved_budgets

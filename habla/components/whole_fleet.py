@@ -9,9 +9,9 @@ from typing import Any
 
 import pulumi
 
+from habla.components.component_schema import Component, in_schema
 from habla.components.fleet import deploy_fleet, fleet_outputs
 from habla.components.host import Host
-from habla.components.schema import Component, in_schema
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.plan import FleetPlan, make_plan
 from habla.plan.archive_files import ArchiveFiles

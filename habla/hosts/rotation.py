@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 
 from habla.model.disk import LogsSpec, size_bytes
+from habla.model.quoting import log_glob
 from habla.model.service import Log
 from habla.onhost.document import File
 
@@ -52,7 +53,7 @@ def rotation_rules(logs: Iterable[Log], spec: LogsSpec) -> dict[str, File]:
     rules: dict[str, list[str]] = defaultdict(list)
     for log in sorted(_changed(logs, spec), key=lambda log: (log.rule, log.path)):
         rules[log.rule] += [
-            f"{log.path} {{",
+            f"{log_glob(log.path)} {{",
             f"    size {log.size}",
             f"    rotate {log.keep}",
             "    compress",

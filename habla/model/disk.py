@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from habla.model.names import AbsolutePath, DnsName, SecretName
-from habla.model.spec import Line, LogSize, LogSpec, PortNumber, Spec
+from habla.model.names import DnsName, SecretName
+from habla.model.spec import LogSpec, PortNumber, Spec
+from habla.model.text_types import AbsolutePath, Line, LogSize, MailAddress, matching
 
 __all__ = [
     "AlertsSpec",
@@ -23,9 +24,16 @@ __all__ = [
     "size_bytes",
 ]
 
-MountPoint = Annotated[AbsolutePath, Field(max_length=200)]
-MailAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")]
-RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+MountPoint = Annotated[
+    AbsolutePath,
+    matching(
+        r"[^,:=]*", "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters", most=200
+    ),
+]
+# logrotate leaves out file names with a dot in some places (its taboo list), so none is taken.
+RuleName = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "letters, digits, _ and -, up to 64 characters")
+]
 Percent = Annotated[int, Field(ge=1, le=99)]
 _UNITS = {"k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 

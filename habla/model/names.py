@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import StringConstraints
+from habla.model.text_types import matching
 
 __all__ = [
     "BALANCER",
@@ -18,7 +18,6 @@ __all__ = [
     "NETWORK",
     "SUBNET",
     "WATCH",
-    "AbsolutePath",
     "DnsName",
     "HostName",
     "RoleName",
@@ -47,14 +46,42 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HAPROXY_NAME = re.compile(r"[A-Za-z0-9.:_-]+")
 
 # A host is known by one lower-case DNS label: it becomes a hostname, an Erlang node and a HAProxy server.
-HostName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$")]
-DnsName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(?:\.{_LABEL})*$", max_length=253)]
+HostName = Annotated[
+    str,
+    matching(_LABEL, "lower-case letters, digits and hyphens, up to 63 characters, no hyphen at either end"),
+]
+DnsName = Annotated[
+    str,
+    matching(
+        rf"{_LABEL}(?:\.{_LABEL})*",
+        "a DNS name: lower-case letters, digits, hyphens and dots, up to 253 characters, 63 between two dots",
+        most=253,
+    ),
+]
 # A role is also the name of a component on its hosts, so it begins with a letter.
-RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
-# A service becomes a systemd unit, a Unix user (32 characters at most) and a HAProxy backend.
-ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*(?:/[a-z0-9._-]+)*$")]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
+RoleName = Annotated[
+    str,
+    matching(
+        r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
+        "lower-case letters, digits and hyphens, up to 63 characters, beginning with a letter",
+    ),
+]
+# A service becomes a systemd unit, a HAProxy backend and the Unix user habla-NAME, of 32 characters at most.
+ServiceName = Annotated[
+    str,
+    matching(
+        r"[a-z](?:[a-z0-9-]{0,24}[a-z0-9])?",
+        "lower-case letters, digits and hyphens, up to 26 characters, beginning with a letter",
+    ),
+]
+SecretName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9._-]+)*",
+        "lower-case letters, digits and . _ - between slashes, such as mysql/habla",
+        most=200,
+    ),
+]
 
 
 def is_haproxy_name(name: str) -> bool:

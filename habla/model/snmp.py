@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from habla.model.names import SecretName
 from habla.model.spec import PortNumber, Spec
+from habla.model.text_types import matching
 
 __all__ = ["SnmpSpec", "extend_name", "sessions_oid"]
+
+
+# USM takes 32 characters (RFC 3414).
+SnmpUser = Annotated[
+    str,
+    matching(r"[a-z][a-z0-9_]{0,31}", "lower-case letters, digits and _, up to 32, beginning with a letter"),
+]
 
 
 class SnmpSpec(Spec):
@@ -21,7 +27,7 @@ class SnmpSpec(Spec):
 
     version: Literal["3", "2c"] = "3"
     port: PortNumber = 161
-    user: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "habla"
+    user: SnmpUser = "habla"
     auth: SecretName = "snmp/auth"
     privacy: SecretName = "snmp/privacy"
     community: SecretName = "snmp/community"

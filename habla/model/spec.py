@@ -10,14 +10,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from habla.model.names import AbsolutePath
+from habla.model.text_types import LogPath, LogSize, Sha256, Url
 
 __all__ = [
     "ArchiveSpec",
-    "Identifier",
-    "Interface",
-    "Line",
-    "LogSize",
     "LogSpec",
     "Many",
     "PortNumber",
@@ -25,12 +21,6 @@ __all__ = [
 ]
 
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
-LogSize = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kMG]$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")]
-# One line, no control characters: it becomes a line of a unit or of an environment file.
-Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
-
 T = TypeVar("T")
 
 
@@ -45,7 +35,7 @@ Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 class Spec(BaseModel):
     """Base of all settings."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class ArchiveSpec(Spec):
@@ -56,8 +46,8 @@ class ArchiveSpec(Spec):
 
     path: str | None = None
     include: tuple[str, ...] = ()
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    url: Url | None = None
+    sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ArchiveSpec:
@@ -76,7 +66,7 @@ class LogSpec(Spec):
     rate: how much one of them grows in a minute at most. files: how many files the glob stands for.
     """
 
-    path: AbsolutePath
+    path: LogPath
     size: LogSize = "1M"
     keep: Annotated[int, Field(ge=1, le=100)] = 3
     rate: LogSize | None = None

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.quoting import environment_value, systemd_word
 from habla.model.service import Log, Owner, Port, Service, ServiceState, Stability
 from habla.model.site import Site
 from habla.model.spec import ArchiveSpec
@@ -151,7 +152,7 @@ class App(Service):
 
     def _unit(self, environment_path: str) -> str:
         limits = self.spec.limits
-        command = " ".join(_quoted(word.replace("{app}", self._directory)) for word in self.spec.command)
+        command = " ".join(systemd_word(word.replace("{app}", self._directory)) for word in self.spec.command)
         lines = [
             "[Unit]",
             f"Description=habla: {self.name}",
@@ -191,7 +192,7 @@ class App(Service):
             path = f"{self._path}.environment.{name}"
             values[name] = _REFERENCE.sub(partial(_resolve, site, path=path, faults=faults), value)
         raise_faults(SettingsError, faults)
-        lines = {name: _quoted_value(value) for name, value in values.items()}
+        lines = {name: environment_value(value) for name, value in values.items()}
         lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
         return "".join(f"{name}={value}\n" for name, value in sorted(lines.items()))
 
@@ -220,18 +221,3 @@ def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]
 def _known(site: Site) -> str:
     names: Iterable[str] = sorted({end.offer.name for end in site.fleet.endpoints.all if end.offer.port})
     return ", ".join(names) or "no service"
-
-
-def _quoted(word: str) -> str:
-    """A word of ExecStart: quoted where systemd would split it, its own specifiers taken literally."""
-    word = word.replace("%", "%%").replace("$", "$$")
-    if word and not re.search(r"[\s\"'\\;]", word):
-        return word
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _quoted_value(value: str) -> str:
-    """A value of an EnvironmentFile: systemd takes the escapes of a shell's double quotes."""
-    if re.fullmatch(r"[A-Za-z0-9_./:,@+-]*", value):
-        return value
-    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from habla.model.names import DnsName, SecretName, ServiceName
-from habla.model.spec import ArchiveSpec, Identifier, Line, LogSpec, Many, PortNumber, Spec
+from habla.model.names import DnsName, SecretName
+from habla.model.spec import ArchiveSpec, LogSpec, Many, PortNumber, Spec
+from habla.model.text_types import DebianPackage, EnvironmentName, Line, RequestPath, RoutePath, UserName
 
 __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
 
@@ -15,7 +16,7 @@ __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
 class HealthSpec(Spec):
     """An HTTP GET of ``path`` must answer with status ``expect``, within ``deadline`` seconds of a start."""
 
-    path: Annotated[str, Field(pattern=r"^/\S*$")]
+    path: RequestPath
     expect: Annotated[int, Field(ge=100, le=599)] = 200
     deadline: Annotated[int, Field(ge=1, le=600)] = 30
 
@@ -24,7 +25,7 @@ class RouteSpec(Spec):
     """Requests for this virtual host, this path prefix, or both."""
 
     host: DnsName | None = None
-    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")] | None = None
+    path: RoutePath | None = None
 
     @model_validator(mode="after")
     def _something(self) -> RouteSpec:
@@ -56,11 +57,11 @@ class AppSpec(Spec):
     command: Annotated[Many[Line], Field(min_length=1)]
     stability: Literal["stable", "volatile"] = "stable"
     archive: ArchiveSpec | None = None
-    packages: Many[str] = ()
-    user: ServiceName | None = None
+    packages: Many[DebianPackage] = ()
+    user: UserName | None = None
     port: PortNumber | None = None
-    environment: dict[Identifier, Line] = Field(default_factory=dict)
-    secrets: dict[Identifier, SecretName] = Field(default_factory=dict)
+    environment: dict[EnvironmentName, Line] = Field(default_factory=dict)
+    secrets: dict[EnvironmentName, SecretName] = Field(default_factory=dict)
     health: HealthSpec | None = None
     routes: tuple[RouteSpec, ...] = ()
     default: bool = False

@@ -11,7 +11,8 @@ from habla.model.names import CACHE_DB, SecretName
 from habla.model.offer import Offer
 from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Site
-from habla.model.spec import Identifier, PortNumber, Spec
+from habla.model.spec import PortNumber, Spec
+from habla.model.text_types import Identifier
 from habla.onhost.document import Action, Check, File, Health, Unit, secret
 
 __all__ = ["Mysql", "MysqlSpec"]

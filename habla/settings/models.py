@@ -12,7 +12,8 @@ from pydantic import Field
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.snmp import SnmpSpec
-from habla.model.spec import Interface, PortNumber, Spec
+from habla.model.spec import PortNumber, Spec
+from habla.model.text_types import Interface, UserName, matching
 from habla.services.app_spec import AppSpec
 
 __all__ = [
@@ -26,8 +27,17 @@ __all__ = [
 ]
 
 # Range texts are parsed by addressing, which reports them with the rest of the plan's faults.
-RangeText = Annotated[str, Field(pattern=r"^[0-9./]+(\s*-\s*[0-9.]+)?$")]
-HostKey = Annotated[str, Field(pattern=r"^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$")]
+RangeText = Annotated[
+    str, matching(r"[0-9./]{1,18}(\s*-\s*[0-9.]{1,15})?", "FIRST-LAST or a network such as 192.168.2.128/25")
+]
+HostKey = Annotated[
+    str,
+    matching(
+        r"(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?",
+        "a public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address",
+        most=4000,
+    ),
+]
 
 
 class NetworkSettings(Spec):
@@ -52,7 +62,7 @@ class BastionSettings(Spec):
 
     address: DnsName
     port: PortNumber = 22
-    user: str = "root"
+    user: UserName = "root"
     host_key: HostKey
 
 
@@ -64,7 +74,7 @@ class SshSettings(Spec):
 
     address: DnsName | None = None
     port: PortNumber | None = None
-    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]*$")] | None = None
+    user: UserName | None = None
     host_key: HostKey | None = None
     private_key: SecretName | None = None
     bastion: BastionSettings | None = None

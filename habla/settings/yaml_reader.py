@@ -52,7 +52,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.problem, error.context) if part)
         fix = next((fix for sign, fix in _FIXES.items() if sign in words), "correct the line")
-        raise SettingsError([_fault(path, mark, "not YAML", rule=words, fix=fix)]) from error
+        raise SettingsError([_fault(path, mark, what="not YAML", rule=words, fix=fix)]) from error
     except yaml.reader.ReaderError as error:
         before = text[: int(error.position)]
         place = f"{path}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
@@ -72,7 +72,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
         rule = "the file is a mapping, KEY: VALUE"
         reader.faults.append(
-            _fault(path, node.start_mark, "not a mapping", rule=rule, fix="write KEY: VALUE")
+            _fault(path, node.start_mark, what="not a mapping", rule=rule, fix="write KEY: VALUE")
         )
     raise_faults(SettingsError, reader.faults)
     assert isinstance(value, dict)
@@ -100,11 +100,11 @@ def _text(path: Path) -> str:
 class _Loader(yaml.SafeLoader):
     """Only composes nodes; ``_Values`` decides the meaning of a scalar without quotes and tag."""
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        """The tag of a node."""
-        if kind is yaml.ScalarNode and implicit[0]:
+    def resolve(self, kind: Any, value: Any, *implicit: Any) -> str:
+        """The tag of a node. implicit: whether YAML's rules give it one, if it is without quotes."""
+        if kind is yaml.ScalarNode and implicit[0][0]:
             return _MERGE if value == "<<" else _PLAIN
-        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        return str(super().resolve(kind, value, *implicit))  # type: ignore[no-untyped-call]
 
 
 class _Values:
@@ -232,14 +232,15 @@ class _Values:
         if type(value) not in _TYPES[kind]:
             self._add(node, "not what its tag says", value=text, rule=f"the tag says {kind}")
             return None
-        return float(value) if kind == "float" else value
+        return value
 
-    def _float(self, node: yaml.ScalarNode, text: str) -> float | None:
+    def _float(self, node: yaml.ScalarNode, text: str) -> int | float | None:
         value = float(text.replace("_", ""))
         if abs(value) == float("inf"):
             self._add(node, "not a number", value=text, rule="numbers are finite", fix=_QUOTE)
             return None
-        return value
+        # Pulumi hands settings over as JSON, where 8000.0 becomes 8000.
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
     def _checked(self, node: yaml.Node, text: str) -> str | None:
         bad = next((char for char in text if char == "\0" or "\ud800" <= char <= "\udfff"), None)
@@ -255,7 +256,7 @@ class _Values:
     def _add(
         self, node: yaml.Node, what: str, *, value: str = "", rule: str, fix: str = "correct it"
     ) -> None:
-        self.faults.append(_fault(self._path, node.start_mark, what, value=value, rule=rule, fix=fix))
+        self.faults.append(_fault(self._path, node.start_mark, what=what, value=value, rule=rule, fix=fix))
 
 
 def _is_odd_number(text: str) -> bool:
@@ -266,6 +267,6 @@ def _shown(char: str) -> str:
     return f"U+{ord(char):04X}"
 
 
-def _fault(path: Path, mark: Any, what: str, *, value: str = "", rule: str, fix: str) -> Fault:
+def _fault(path: Path, mark: Any, *, what: str, value: str = "", rule: str, fix: str) -> Fault:
     place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
     return Fault(place, what, value=value, rule=rule, fix=fix)

@@ -5,13 +5,15 @@ Times are HAProxy's own: a number with ``ms``, ``s``, ``m``, ``h`` or ``d``.
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Interface
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from habla.model.names import AbsolutePath, DnsName, SecretName
-from habla.model.spec import ArchiveSpec, Interface, PortNumber, Spec
+from habla.model.names import DnsName, SecretName
+from habla.model.spec import ArchiveSpec, PortNumber, Spec
+from habla.model.text_types import AbsolutePath, Interface, Sha256, Url, matching, up_to_bytes
 
 __all__ = [
     "DISTRIBUTION",
@@ -33,13 +35,44 @@ DialectName = Literal["1.3.14", "2.x"]
 InstanceName = Literal["www", "jabber"]
 INSTANCES: tuple[InstanceName, ...] = ("www", "jabber")
 _STATS_PORTS = {"www": 8404, "jabber": 8405}
-Version = Annotated[str, Field(pattern=r"^(distribution|[0-9]+(\.[0-9]+){1,3})$")]
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|m|h|d)$")]
+Version = Annotated[
+    str, matching(r"distribution|[0-9]+(\.[0-9]+){1,3}", "a version such as 2.6.12, or distribution", most=32)
+]
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+# HAProxy counts milliseconds in 32 bits with a sign (2.6 refuses more, PARSE_TIME_OVER; 1.3 wraps around).
+_LONGEST = 2**31 - 1
+
+
+def _duration(value: str) -> str:
+    found = re.fullmatch(r"([1-9][0-9]{0,9})(ms|s|m|h|d)", value, re.ASCII)
+    if found is None:
+        raise ValueError("a whole number with ms, s, m, h or d, such as 30s")
+    if int(found[1]) * _UNITS[found[2]] > _LONGEST:
+        raise ValueError("at most 24d, or 2147483647ms: HAProxy counts milliseconds with 31 bits")
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+# Two descriptors each, and the kernel's fs.nr_open is 1,048,576 unless somebody raised it.
+Connections = Annotated[int, Field(ge=1, le=250_000)]
+# With the head of the answer it must fit HAProxy's buffer of 16,384 bytes (2.6 takes pages of 16,117).
+Page = Annotated[str, up_to_bytes(16_000, "a page has at most 16,000 bytes in UTF-8")]
 # One line of a config. A tab or blank in front is not needed.
-RawLine = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
-CookieName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-CookieDomain = Annotated[str, Field(pattern=r"^\.?[a-z0-9-]+(\.[a-z0-9-]+)+$")]
-CookiePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$")]
+RawLine = Annotated[str, matching(r"[^\x00-\x1f\x7f]+", "one line without control characters", most=2000)]
+CookieName = Annotated[
+    str, matching(r"[A-Za-z0-9_.-]{1,64}", "letters, digits and . _ -, up to 64 characters")
+]
+CookieDomain = Annotated[
+    str,
+    matching(
+        r"\.?[a-z0-9-]+(\.[a-z0-9-]+)+",
+        "a domain of lower-case letters, digits, hyphens and dots, with or without a dot in front",
+        most=254,
+    ),
+]
+CookiePath = Annotated[
+    str, matching(r"/[A-Za-z0-9._~/-]*", "begins with /; letters, digits and . _ ~ / -", most=500)
+]
 
 
 class ReleaseSpec(Spec):
@@ -50,8 +83,8 @@ class ReleaseSpec(Spec):
     """
 
     path: str | None = None
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    url: Url | None = None
+    sha256: Sha256 | None = None
     binary: AbsolutePath | None = None
 
     @model_validator(mode="after")
@@ -115,7 +148,7 @@ class HaproxyInstanceSpec(Spec):
 
     dialect: DialectName | None = None
     version: Version | None = None
-    maxconn: Annotated[int, Field(ge=1)] | None = None
+    maxconn: Connections | None = None
     stats_port: PortNumber | None = None
     timeouts: TimeoutsSpec = TimeoutsSpec()
     tls: TlsSpec | None = None
@@ -149,7 +182,7 @@ class HaproxySpec(Spec):
     hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] = ("www.hab.la",)
     redirects: tuple[DnsName, ...] = ("hab.la",)
     cookies: CookiesSpec = CookiesSpec()
-    maintenance: Annotated[str, Field(max_length=7000)] | None = None
+    maintenance: Page | None = None
     www: HaproxyInstanceSpec = HaproxyInstanceSpec()
     jabber: HaproxyInstanceSpec = HaproxyInstanceSpec()
     vrrp: VrrpSpec | None = None
