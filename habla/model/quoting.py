@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["environment_value", "log_glob", "systemd_word", "yaml_text"]
+__all__ = ["environment_value", "log_glob", "sql_text", "systemd_word", "yaml_text"]
 
 
 def systemd_word(word: str) -> str:
@@ -29,6 +29,11 @@ def environment_value(value: str) -> str:
 def yaml_text(value: str) -> str:
     """A text in YAML's double quotes, whose escapes include those of JSON."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def sql_text(value: str) -> str:
+    """What stands between the single quotes of a text of SQL."""
+    return re.sub(r"([\\'])", r"\\\1", value)
 
 
 def log_glob(path: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from habla.model.text_types import LogPath, LogSize, Sha256, Url
 
 __all__ = [
+    "MAX_MB",
     "ArchiveSpec",
     "LogSpec",
     "Many",
@@ -20,6 +21,8 @@ __all__ = [
     "Spec",
 ]
 
+# 16 TiB. Larger numbers overflow in one daemon or another, which then runs without the limit.
+MAX_MB = 16 * 1024 * 1024
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 T = TypeVar("T")
 

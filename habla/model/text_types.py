@@ -18,6 +18,7 @@ __all__ = [
     "EnvironmentName",
     "Identifier",
     "Interface",
+    "Jid",
     "Line",
     "LogPath",
     "LogSize",
@@ -74,6 +75,15 @@ EnvironmentName = Annotated[
     str,
     matching(
         r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and _, up to 255, not beginning with a digit", most=255
+    ),
+]
+# RFC 7622: a localpart without the characters that it forbids, which XEP-0106 writes as \\27 and the like.
+Jid = Annotated[
+    str,
+    matching(
+        rf"(?:(?![\"&'/:<>@\s]){_NO_CONTROL})+@[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?",
+        "a Jabber address, NAME@DOMAIN, without blanks and \" & ' / : < > in the name",
+        most=1023,
     ),
 ]
 # The kernel's IFNAMSIZ is 16, with the byte that ends the text.

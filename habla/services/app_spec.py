@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from habla.model.names import DnsName, SecretName
-from habla.model.spec import ArchiveSpec, LogSpec, Many, PortNumber, Spec
+from habla.model.spec import MAX_MB, ArchiveSpec, LogSpec, Many, PortNumber, Spec
 from habla.model.text_types import DebianPackage, EnvironmentName, Line, RequestPath, RoutePath, UserName
 
 __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
@@ -34,13 +34,14 @@ class RouteSpec(Spec):
         return self
 
 
+# tasks: the kernel's PID_MAX_LIMIT. open_files: its fs.nr_open, unless somebody raised that.
 class LimitsSpec(Spec):
     """The most that a program may use: memory, processes and threads, share of one CPU in %, open files."""
 
-    memory_mb: Annotated[int, Field(ge=16)] = 512
-    tasks: Annotated[int, Field(ge=1)] = 256
-    cpu_percent: Annotated[int, Field(ge=1)] | None = None
-    open_files: Annotated[int, Field(ge=64)] = 4096
+    memory_mb: Annotated[int, Field(ge=16, le=MAX_MB)] = 512
+    tasks: Annotated[int, Field(ge=1, le=4_194_304)] = 256
+    cpu_percent: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    open_files: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
 
 
 class AppSpec(Spec):
@@ -65,7 +66,7 @@ class AppSpec(Spec):
     health: HealthSpec | None = None
     routes: tuple[RouteSpec, ...] = ()
     default: bool = False
-    maxconn: Annotated[int, Field(ge=0)] = 0
+    maxconn: Annotated[int, Field(ge=0, le=250_000)] = 0
     logs: tuple[LogSpec, ...] = ()
     limits: LimitsSpec = LimitsSpec()
 

@@ -11,7 +11,7 @@ from habla.model.names import CACHE_DB
 from habla.model.offer import Offer
 from habla.model.service import Port, Service, ServiceState
 from habla.model.site import Site
-from habla.model.spec import PortNumber, Spec
+from habla.model.spec import MAX_MB, PortNumber, Spec
 from habla.onhost.document import File, Health, Unit
 
 __all__ = ["Memcached", "MemcachedSpec"]
@@ -23,8 +23,8 @@ class MemcachedSpec(Spec):
     """memcached, on the internal address only."""
 
     port: PortNumber = 11211
-    memory_mb: Annotated[int, Field(ge=1)] = 64
-    max_connections: Annotated[int, Field(ge=1)] = 1024
+    memory_mb: Annotated[int, Field(ge=1, le=MAX_MB)] = 64
+    max_connections: Annotated[int, Field(ge=1, le=250_000)] = 1024
 
 
 @dataclass(frozen=True)

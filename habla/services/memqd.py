@@ -25,7 +25,8 @@ class MemqdSpec(Spec):
 
     engine: Literal["beanstalkd"] = "beanstalkd"
     port: PortNumber = 11300
-    max_job_bytes: Annotated[int, Field(ge=1)] = 65535
+    # The most is beanstalkd's JOB_DATA_SIZE_LIMIT_MAX.
+    max_job_bytes: Annotated[int, Field(ge=1, le=1_073_741_824)] = 65535
 
 
 @dataclass(frozen=True)

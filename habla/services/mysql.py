@@ -9,9 +9,10 @@ from pydantic import Field
 
 from habla.model.names import CACHE_DB, SecretName
 from habla.model.offer import Offer
+from habla.model.quoting import sql_text
 from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Site
-from habla.model.spec import PortNumber, Spec
+from habla.model.spec import MAX_MB, PortNumber, Spec
 from habla.model.text_types import Identifier
 from habla.onhost.document import Action, Check, File, Health, Unit, secret
 
@@ -34,8 +35,8 @@ class MysqlSpec(Spec):
     database: Identifier = "habla"
     user: Identifier = "habla"
     password: SecretName = "mysql/habla"
-    buffer_pool_mb: Annotated[int, Field(ge=5)] = 128
-    max_connections: Annotated[int, Field(ge=10)] = 151
+    buffer_pool_mb: Annotated[int, Field(ge=5, le=MAX_MB)] = 128
+    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 151
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,34 @@ class Mysql(Service):
         return "\n".join(lines) + "\n"
 
     def _grants(self, site: Site) -> str:
+        """SQL that may run any number of times, and removes the accounts and grants of earlier settings."""
         where = f"{site.fleet.network.network_address}/{site.fleet.network.netmask}"
-        user = f"'{self.spec.user}'@'{where}'"
-        lines = [
-            f"CREATE DATABASE IF NOT EXISTS `{self.spec.database}`;",
-            f"CREATE USER IF NOT EXISTS {user};",
-            f"ALTER USER {user} IDENTIFIED BY '{secret(self.spec.password, 'sql')}';",
-            f"GRANT ALL PRIVILEGES ON `{self.spec.database}`.* TO {user};",
-        ]
-        return "\n".join(lines) + "\n"
+        name, database = self.spec.user, self.spec.database
+        # In a GRANT, _ stands for any character.
+        pattern = database.replace("_", "\\_")
+        account = f"'{name}'@'{where}'"
+        return f"""\
+CREATE DATABASE IF NOT EXISTS `{database}`;
+CREATE USER IF NOT EXISTS {account};
+ALTER USER {account} IDENTIFIED BY '{secret(self.spec.password, "sql")}';
+GRANT ALL PRIVILEGES ON `{pattern}`.* TO {account};
+SET @user = '{name}', @host = '{where}', @pattern = '{sql_text(pattern)}';
+CREATE TABLE IF NOT EXISTS mysql.habla_accounts
+    (User VARCHAR(128) NOT NULL, Host VARCHAR(255) NOT NULL, PRIMARY KEY (User, Host));
+-- Accounts from before there was this table.
+INSERT IGNORE INTO mysql.habla_accounts
+    SELECT User, Host FROM mysql.user WHERE User = @user AND Host LIKE '%/%';
+INSERT IGNORE INTO mysql.habla_accounts VALUES (@user, @host);
+DELIMITER //
+BEGIN NOT ATOMIC
+    FOR old IN (SELECT User, Host FROM mysql.habla_accounts WHERE User <> @user OR Host <> @host) DO
+        EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS ', QUOTE(old.User), '@', QUOTE(old.Host));
+        DELETE FROM mysql.habla_accounts WHERE User = old.User AND Host = old.Host;
+    END FOR;
+    FOR old IN (SELECT Db FROM mysql.db WHERE User = @user AND Host = @host AND Db <> @pattern) DO
+        EXECUTE IMMEDIATE CONCAT(
+            'REVOKE ALL PRIVILEGES ON `', old.Db, '`.* FROM ', QUOTE(@user), '@', QUOTE(@host));
+    END FOR;
+END //
+DELIMITER ;
+"""

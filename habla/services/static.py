@@ -28,7 +28,7 @@ class StaticSpec(Spec):
     host: DnsName = "static.hab.la"
     port: PortNumber = 8080
     content: ArchiveSpec | None = None
-    max_age: Annotated[int, Field(ge=0)] = 3600
+    max_age: Annotated[int, Field(ge=0, le=2**31)] = 3600
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 """Keeps the ejabberd node of this host ready and in the cluster of its peers.
 
 prepare [CERTIFICATE DOMAIN]    before each start: put another node's database aside, sign a certificate
-heal HOST PORT [PEER ...]       after it and by timer: join, mend a split, drop nodes that left the fleet
+check CONFIG                    let ejabberd's own reader look at a config
+heal HOST PORT [PEER ...]       after a start and by timer: join, mend a split, drop nodes that left the fleet
 
 Written to each host that runs ejabberd; Python 3.9 and its standard library only.
 """
@@ -10,11 +11,13 @@ Written to each host that runs ejabberd; Python 3.9 and its standard library onl
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,6 +37,8 @@ def main() -> int:
     prepare_parser = verbs.add_parser("prepare")
     prepare_parser.add_argument("certificate", nargs="?")
     prepare_parser.add_argument("domain", nargs="?")
+    check_parser = verbs.add_parser("check")
+    check_parser.add_argument("config")
     heal_parser = verbs.add_parser("heal")
     heal_parser.add_argument("host")
     heal_parser.add_argument("port", type=int)
@@ -42,6 +47,8 @@ def main() -> int:
     if arguments.verb == "prepare":
         prepare(arguments.certificate, arguments.domain)
         return 0
+    if arguments.verb == "check":
+        return check(arguments.config)
     return heal(arguments.host, arguments.port, sorted(arguments.peers))
 
 
@@ -62,8 +69,59 @@ def prepare(certificate: str | None, domain: str | None) -> None:
                     path.rename(aside / path.name)
         CLUSTER_MARK.unlink(missing_ok=True)
         NODE_MARK.write_text(node + "\n")
-    if certificate and domain and not Path(certificate).exists():
+    if certificate and domain and not certifies(Path(certificate), domain):
         sign(Path(certificate), domain)
+
+
+def check(config: str) -> int:
+    """0 when ejabberd takes the config; its own words on standard error when it does not."""
+    program = shutil.which("erl")
+    if program is None:
+        sys.exit("there is no erl, which reads the config")
+    code = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin"))
+    if not code:
+        sys.exit("there is no /usr/lib/*/ejabberd-*/ebin, which reads the config")
+    with tempfile.TemporaryDirectory() as directory:
+        # By another ending ejabberd takes it for a config of Erlang terms.
+        copied = shutil.copyfile(config, Path(directory) / "ejabberd.yml")
+        result = subprocess.run(
+            [program, "-noinput", "-pa", str(code[-1]), "-eval", _READ],
+            env={**os.environ, "EJABBERD_CONFIG_PATH": str(copied), "ERL_CRASH_DUMP": "/dev/null"},
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    if result.returncode:
+        print(result.stdout.strip() or first_line(result), file=sys.stderr)
+    return 1 if result.returncode else 0
+
+
+# Reads and checks the config as a start does, without a node and without a database.
+_READ = """
+logger:set_primary_config(level, none),
+application:load(ejabberd),
+Result = (catch begin
+    [{ok, _} = application:ensure_all_started(Name) || Name <- [ssl, fast_yaml, fast_tls, stringprep, xmpp]],
+    ejabberd_config:load()
+end),
+case Result of
+    ok -> halt(0);
+    {error, _, _} -> io:format("~ts~n", [ejabberd_config:format_error(Result)]), halt(1);
+    _ -> io:format("~p~n", [Result]), halt(1)
+end.
+"""
+
+
+def certifies(certificate: Path, domain: str) -> bool:
+    """Whether the certificate is for the domain, and is so for 30 days at least."""
+    if not certificate.exists():
+        return False
+    command = ["openssl", "x509", "-noout", "-in", str(certificate)]
+    lasts = subprocess.run([*command, "-checkend", "2592000"], capture_output=True, text=True, check=False)
+    fits = subprocess.run([*command, "-checkhost", domain], capture_output=True, text=True, check=False)
+    return lasts.returncode == 0 and "does match certificate" in fits.stdout
 
 
 def sign(certificate: Path, domain: str) -> None:
@@ -72,7 +130,9 @@ def sign(certificate: Path, domain: str) -> None:
     new.touch(mode=0o600)
     key = certificate.with_suffix(".key")
     key.touch(mode=0o600)
-    words = f"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN={domain} -addext"
+    # A common name has at most 64 characters (RFC 5280, ub-common-name); clients look at the other names.
+    subject = f"/CN={domain}" if len(domain) <= 64 else "/CN=habla"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj {subject} -addext"
     names = f"subjectAltName=DNS:{domain},DNS:*.{domain}"
     subprocess.run(
         [*words.split(), names, "-keyout", str(key), "-out", str(new)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from habla.model.quoting import yaml_text
 from habla.model.site import Site
 from habla.services.jabber.jabber_spec import JabberSpec
 
@@ -11,7 +12,7 @@ __all__ = ["ejabberd_config"]
 def ejabberd_config(spec: JabberSpec, site: Site, *, certificate: str) -> str:
     """The text of ejabberd.yml. certificate: the path of the file with key and chain."""
     proxied = "true" if spec.proxy_protocol else "false"
-    admins = "".join(f'        - "{admin}"\n' for admin in spec.admins)
+    admins = "".join(f"        - {yaml_text(admin)}\n" for admin in spec.admins)
     return f"""\
 hosts:
   - {site.fleet.domain}

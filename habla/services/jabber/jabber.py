@@ -16,7 +16,7 @@ from habla.model.offer import Balancer, HttpCheck, Offer, XmppCheck
 from habla.model.programs import program_text
 from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Endpoints, Site
-from habla.onhost.document import Action, Directory, File, Health, Unit, secret
+from habla.onhost.document import Action, Check, Directory, File, Health, Unit, secret
 from habla.services.jabber.ejabberd_config import ejabberd_config
 from habla.services.jabber.jabber_spec import JabberSpec
 
@@ -117,6 +117,10 @@ class Jabber(Service):
                     reload_on=(_CONFIG, *([] if own_certificate else [_CERTIFICATE])),
                 ),
                 f"{_HEAL}.timer": Unit(restart_on=(f"/etc/systemd/system/{_HEAL}.timer",)),
+            },
+            # ejabberd's own reader of its config; the tool may be as new as the config.
+            checks={
+                "ejabberd": Check(("python3", f"{{{_TOOL}}}", "check", f"{{{_CONFIG}}}"), (_CONFIG, _TOOL))
             },
             actions={
                 "jabber-cluster": Action(

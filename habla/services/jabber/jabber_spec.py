@@ -8,6 +8,7 @@ from pydantic import Field
 
 from habla.model.names import SecretName
 from habla.model.spec import PortNumber, Spec
+from habla.model.text_types import Jid
 
 __all__ = ["JabberSpec"]
 
@@ -31,5 +32,5 @@ class JabberSpec(Spec):
     cookie: SecretName = "jabber/cookie"
     net_ticktime: Annotated[int, Field(ge=4, le=120)] = 8
     proxy_protocol: bool = True
-    admins: tuple[str, ...] = ()
-    max_sessions_per_user: Annotated[int, Field(ge=1)] = 10
+    admins: tuple[Jid, ...] = ()
+    max_sessions_per_user: Annotated[int, Field(ge=1, le=10_000)] = 10
