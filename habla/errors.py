@@ -6,9 +6,10 @@ This module imports nothing of habla: every other room may import it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 __all__ = [
     "AddressError",
@@ -22,6 +23,11 @@ __all__ = [
     "collected",
     "raise_faults",
 ]
+
+
+# The path of a fault of one host, and how many hosts with the same fault are named.
+_HOST_PATH = re.compile(r"hosts\.([^.]+)(.*)")
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, order=True)
@@ -66,9 +72,26 @@ class Faults(HablaError, ValueError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(set(faults)))
-        count = len(self.faults)
-        head = f"{count} fault{'s' if count != 1 else ''}:"
-        super().__init__("\n".join([head, *(str(fault) for fault in self.faults)]))
+        shown = _together(self.faults)
+        head = f"{len(shown)} fault{'s' if len(shown) != 1 else ''}:"
+        super().__init__("\n".join([head, *(str(fault) for fault in shown)]))
+
+
+def _together(faults: tuple[Fault, ...]) -> list[Fault]:
+    """The faults as people read them: one that many hosts have alike is one, with their names."""
+    groups: dict[Fault, list[Fault]] = {}
+    for fault in faults:
+        found = _HOST_PATH.fullmatch(fault.path)
+        groups.setdefault(replace(fault, path=f"hosts.*{found[2]}") if found else fault, []).append(fault)
+    shown: list[Fault] = []
+    for common, members in groups.items():
+        if len(members) <= _MOST_NAMED:
+            shown += members
+            continue
+        hosts = ", ".join(fault.path.split(".")[1] for fault in members[:_MOST_NAMED])
+        names = f"{{{hosts} and {len(members) - _MOST_NAMED} more}}"
+        shown.append(replace(common, path=common.path.replace("*", names, 1)))
+    return shown
 
 
 class SettingsError(Faults):

@@ -35,11 +35,12 @@ class Drain(HostPart):
 
     def state(self, site: Site) -> ServiceState:
         """A small daemon on the internal address."""
+        domain = site.fleet.domain
         config = {
             "address": str(site.address),
             "port": DRAIN_PORT,
             "flags": [BY_SETTING, BY_HAND],
-            "services": {offer.name: _check(offer, site) for offer in self.offered},
+            "services": {offer.name: _check(offer.of_domain(domain), site) for offer in self.offered},
         }
         unit_path = f"/etc/systemd/system/{_UNIT}"
         return ServiceState(

@@ -5,12 +5,15 @@ Rotation is by size, so a bound exists; see ``worst_case`` for what it is made o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 
+from habla.errors import Fault
 from habla.model.disk import LogsSpec, size_bytes
+from habla.model.globs import overlap
 from habla.model.quoting import log_glob
 from habla.model.service import Log
 from habla.onhost.document import File
@@ -22,6 +25,7 @@ __all__ = [
     "Bound",
     "bounds",
     "rotation_rules",
+    "rule_clashes",
     "timer_text",
     "worst_case",
 ]
@@ -65,6 +69,21 @@ def rotation_rules(logs: Iterable[Log], spec: LogsSpec) -> dict[str, File]:
             "}",
         ]
     return {f"{RULES}{rule}": File("\n".join(lines) + "\n") for rule, lines in rules.items()}
+
+
+def rule_clashes(logs: Iterable[Log]) -> Iterator[Fault]:
+    """Logs that two rules would rotate. logrotate then leaves out all of the second rule's file.
+
+    logs: of one host.
+    """
+    for log, other in itertools.combinations(sorted(set(logs), key=lambda log: (log.setting, log.rule)), 2):
+        if overlap(log.path, other.path):
+            first, second = (other, log) if other.setting else (log, other)
+            at = f" ({second.setting})" if second.setting else ""
+            rule = f"a log belongs to one rule; {second.path} of the rule {second.rule}{at} matches it too"
+            fix = "name other files in one of them; logs.rules changes size and keep of a service's own rule"
+            where = first.setting or f"logs.rules.{first.rule}"
+            yield Fault(where, "a log in two rules", value=first.path, rule=rule, fix=fix)
 
 
 def _how(log: Log) -> Sequence[str]:

@@ -60,9 +60,17 @@ class SystemLogs(HostPart):
                     for rule, path, create in _FILES
                 ),
                 *(
-                    Log(log.path, log.size, keep=log.keep, rule=rule, rate=log.rate or "", files=log.files)
+                    Log(
+                        log.path,
+                        log.size,
+                        keep=log.keep,
+                        rule=rule,
+                        rate=log.rate or "",
+                        files=log.files,
+                        setting=f"logs.extra.{rule}[{index}]",
+                    )
                     for rule, logs in sorted(spec.extra.items())
-                    for log in logs
+                    for index, log in enumerate(logs)
                 ),
             ),
         )

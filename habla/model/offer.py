@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
 __all__ = ["DRAIN_PORT", "Balancer", "HttpCheck", "Offer", "Route", "XmppCheck"]
@@ -54,7 +54,8 @@ class Offer:
     proxy_protocol: whether the service expects the PROXY protocol from HAProxy.
     alive_path: the path of a page that changes as long as the service works. The service is then a monitor:
         watchers ask for that page, and every host lets it ask for SNMP.
-    label: what people know it by; ``{domain}`` is the fleet's. url: how they reach it on a ``{port}`` of the
+    label: what people know it by. In it, and in the hosts of routes and checks, ``{domain}`` stands for the
+        fleet's domain. url: how they reach it on a ``{port}`` of the
         loopback address.
     """
 
@@ -70,3 +71,15 @@ class Offer:
     alive_path: str = ""
     label: str = ""
     url: str = ""
+
+    def of_domain(self, domain: str) -> Offer:
+        """The offer in a fleet of this domain: its name in the place of ``{domain}``."""
+        check = self.check
+        if isinstance(check, HttpCheck):
+            check = replace(check, host=check.host.format(domain=domain))
+        return replace(
+            self,
+            routes=tuple(Route(route.host.format(domain=domain), route.path) for route in self.routes),
+            check=check,
+            label=self.label.format(domain=domain),
+        )

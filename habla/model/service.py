@@ -64,7 +64,7 @@ class Log:
     as logrotate takes them, where the daemon does not make it. With neither the file is copied and truncated.
     rule: the rule's name in /etc/logrotate.d; the name of the package's own rule replaces that rule.
     rate: how much one file grows in a minute at most; empty: as the stack's settings say.
-    files: how many files the glob matches at most.
+    files: how many files the glob matches at most. setting: where the user says this, if he does.
     """
 
     path: str
@@ -76,6 +76,7 @@ class Log:
     create: str = ""
     rate: str = ""
     files: int = 1
+    setting: str = ""
 
 
 @dataclass(frozen=True)

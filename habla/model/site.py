@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
@@ -57,10 +57,6 @@ class Endpoints:
         """All endpoints of the offer ``name``, by host name."""
         return self.by_offer.get(name, ())
 
-    def behind(self, balancer: Balancer) -> dict[str, tuple[Endpoint, ...]]:
-        """Offer -> its endpoints, of all offers that an HAProxy instance fronts, by name."""
-        return {name: ends for name, ends in self.by_offer.items() if ends[0].offer.balancer == balancer}
-
 
 @dataclass(frozen=True)
 class Device:
@@ -106,6 +102,14 @@ class FleetFacts:
             f"{address}\t{name}" for name, address in sorted(self.hosts.items(), key=lambda item: item[1])
         ]
         return "\n".join(lines) + "\n"
+
+    def behind(self, balancer: Balancer) -> dict[str, tuple[Endpoint, ...]]:
+        """Offer -> its endpoints, of all offers that an HAProxy instance fronts, by name."""
+        return {
+            name: tuple(replace(end, offer=end.offer.of_domain(self.domain)) for end in ends)
+            for name, ends in self.endpoints.by_offer.items()
+            if ends[0].offer.balancer == balancer
+        }
 
     @cached_property
     def guardian(self) -> str:

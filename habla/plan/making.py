@@ -20,7 +20,7 @@ from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan, plan_host
 from habla.plan.node_plan import offered
 from habla.plan.placement import placement_faults
-from habla.plan.plan_faults import fleet_notes, rule_faults
+from habla.plan.plan_faults import fleet_notes, outside_faults, rule_faults, unserved_faults
 from habla.plan.registry import Claim, clashes
 from habla.plan.resources import common_resource_claims, resource_claims
 from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
@@ -70,15 +70,16 @@ def make_plan(
     }
     fleet_claims = _fleet_claims(settings, services, hosts=hosts)
     faults += clashes([fleet_claims, *(host.claims for host in hosts.values())])
+    faults += outside_faults(settings)
+    faults += unserved_faults(settings, placed)
     if not faults:
         # Only then are all rules known.
         faults += rule_faults(settings, hosts)
     raise_faults(PlacementError, faults)
     fleet = next(iter(sites.values())).fleet
     notes = [note for service in in_use for note in service.notes(fleet.endpoints)]
-    return FleetPlan(
-        settings, addresses, hosts=hosts, fleet=fleet, data=places, notes=(*notes, *fleet_notes(settings))
-    )
+    notes += fleet_notes(settings, placed)
+    return FleetPlan(settings, addresses, hosts=hosts, fleet=fleet, data=places, notes=tuple(notes))
 
 
 def _services(settings: Settings) -> tuple[dict[str, Service], dict[str, App]]:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from habla.errors import Fault
+from habla.model.service import Service
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
 from habla.settings.models import Settings
 
-__all__ = ["fleet_notes", "missing_secrets", "needed_secrets", "rule_faults"]
+__all__ = [
+    "fleet_notes",
+    "missing_secrets",
+    "needed_secrets",
+    "outside_faults",
+    "rule_faults",
+    "unserved_faults",
+]
 
 
 def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[Fault]:
@@ -27,6 +35,40 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
                 rule="it changes a rule that is",
                 fix=fix,
             )
+
+
+def outside_faults(settings: Settings) -> Iterator[Fault]:
+    """Public addresses that two hosts have, or that lie in the internal network."""
+    users: dict[str, list[str]] = {}
+    for name, host in sorted(settings.hosts.items()):
+        if host.outside_address is not None:
+            users.setdefault(str(host.outside_address), []).append(name)
+    for address, names in users.items():
+        if len(names) > 1:
+            what = f"{', '.join(names[:-1])} and {names[-1]} have the same one"
+            rule = "a public address belongs to one host; load_balancer.vrrp has one for several"
+            fix = "correct the address of all but one of them"
+            yield Fault(f"hosts.{names[0]}.outside_address", what, value=address, rule=rule, fix=fix)
+    for name, host in settings.hosts.items():
+        if host.outside_address is not None and host.outside_address in settings.network.cidr:
+            rule = f"the public address of a host is not in the internal network {settings.network.cidr}"
+            fix = "give the public address, or change network.cidr"
+            value = str(host.outside_address)
+            yield Fault(
+                f"hosts.{name}.outside_address", "an internal address", value=value, rule=rule, fix=fix
+            )
+
+
+def unserved_faults(settings: Settings, placed: Mapping[str, Iterable[Service]]) -> Iterator[Fault]:
+    """The website without a server, although HAProxy runs: every visitor would get 503."""
+    running = {service.name: service for services in placed.values() for service in services}
+    if not any(service.balances for service in running.values()):
+        return
+    for name, app in settings.apps.items():
+        if app.default and name not in running:
+            rule = "HAProxy sends the visitors of the website to it, and without a server they all get 503"
+            fix = f"add a host of the role {' or '.join(app.roles)}, or remove default: true"
+            yield Fault(f"apps.{name}", "no host runs it", value=", ".join(app.roles), rule=rule, fix=fix)
 
 
 def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:
@@ -59,8 +101,12 @@ def missing_secrets(plan: FleetPlan) -> list[Fault]:
     ]
 
 
-def fleet_notes(settings: Settings) -> Iterator[str]:
+def fleet_notes(settings: Settings, placed: Mapping[str, Iterable[Service]]) -> Iterator[str]:
     """Remarks on settings that are allowed, but may not be meant; besides those of services."""
+    running = {service.name for services in placed.values() for service in services}
+    unused = sorted(name for name in settings.apps if name not in running)
+    if unused:
+        yield f"no host runs {', '.join(unused)}: an environment may leave an app out, but is it meant?"
     bare = sorted(name for name in settings.hosts if not settings.partitions_of(name))
     if bare:
         yield f"no partitions are declared for {', '.join(bare)}: habla cannot tell whether their logs fit"

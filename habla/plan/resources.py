@@ -41,17 +41,19 @@ def resource_claims(settings: Settings, host: HostPlan) -> Iterator[Claim]:
         names.append(secrets_resource(host.name))
     if settings.hosts[host.name].ssh is None:
         names.append(machine_resource(host.name))
+    yield from (Claim("resource", name, owner=owner) for name in names)
     for component, part in host.parts.items():
         node = node_resource(host.name, component)
-        names += [node, state_resource(node)]
+        names = [node, state_resource(node)]
         names += [state_resource(node, ahead.component) for ahead in part.ahead]
-        names += [
+        archives = {
             archive_resource(node, host.site.fleet.archives[spec].sha256)
             for service in part.services
             for spec in service.archives().values()
             if spec.path is not None and spec in host.site.fleet.archives
-        ]
-    yield from (Claim("resource", name, owner=owner) for name in names)
+        }
+        part_owner = Owner(f"the component {component} of the host {host.name}", owner.path)
+        yield from (Claim("resource", name, owner=part_owner) for name in (*names, *sorted(archives)))
 
 
 def common_resource_claims(settings: Settings) -> Iterator[Claim]:

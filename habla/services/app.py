@@ -54,7 +54,7 @@ class App(Service):
         if self.spec.health:
             host = next((route.host for route in self.spec.routes if route.host), "")
             check = HttpCheck(self.spec.health.path, self.spec.health.expect, host=host)
-        routes = tuple(Route(route.host or "", route.path or "") for route in self.spec.routes)
+        routes = tuple(Route(route.host or "", _prefix(route.path)) for route in self.spec.routes)
         if self.spec.default:
             routes = (*routes, Route())
         return (
@@ -101,8 +101,16 @@ class App(Service):
             )
         logs = [Log(f"{self._log_directory}/{_OUTPUT}", rule=self._prefixed)]
         logs += [
-            Log(log.path, log.size, keep=log.keep, rule=self._prefixed, rate=log.rate or "", files=log.files)
-            for log in self.spec.logs
+            Log(
+                log.path,
+                log.size,
+                keep=log.keep,
+                rule=self._prefixed,
+                rate=log.rate or "",
+                files=log.files,
+                setting=f"{self._path}.logs[{index}]",
+            )
+            for index, log in enumerate(self.spec.logs)
         ]
         return ServiceState(
             packages=self.spec.packages,
@@ -195,6 +203,11 @@ class App(Service):
         lines = {name: environment_value(value) for name, value in values.items()}
         lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
         return "".join(f"{name}={value}\n" for name, value in sorted(lines.items()))
+
+
+def _prefix(path: str | None) -> str:
+    """/rpc/ and /rpc are one route."""
+    return "" if path is None else path.rstrip("/") or "/"
 
 
 def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]) -> str:

@@ -23,9 +23,9 @@ _HEALTH = "/.well-known/habla-static"
 
 
 class StaticSpec(Spec):
-    """nginx for static images. ``host`` is the virtual host that HAProxy sends to it."""
+    """nginx for static images. host: its virtual host behind HAProxy; ``static.DOMAIN`` by default."""
 
-    host: DnsName = "static.hab.la"
+    host: DnsName | None = None
     port: PortNumber = 8080
     content: ArchiveSpec | None = None
     max_age: Annotated[int, Field(ge=0, le=2**31)] = 3600
@@ -46,12 +46,9 @@ class Static(Service):
 
     def offers(self) -> tuple[Offer, ...]:
         """HTTP for its virtual host, through the www instance."""
-        check = HttpCheck(_HEALTH, host=self.spec.host)
-        return (
-            Offer(
-                "static", self.spec.port, balancer=Balancer.WWW, routes=(Route(self.spec.host),), check=check
-            ),
-        )
+        host = self.spec.host or "static.{domain}"
+        check = HttpCheck(_HEALTH, host=host)
+        return (Offer("static", self.spec.port, balancer=Balancer.WWW, routes=(Route(host),), check=check),)
 
     def archives(self) -> Mapping[str, ArchiveSpec]:
         """Its content."""
@@ -72,7 +69,7 @@ class Static(Service):
                     address=str(site.address),
                     port=self.spec.port,
                     path=_HEALTH,
-                    host=self.spec.host,
+                    host=self._host(site),
                 )
             },
             logs=(
@@ -87,6 +84,9 @@ class Static(Service):
             ),
             ports=(Port(self.spec.port),),
         )
+
+    def _host(self, site: Site) -> str:
+        return self.spec.host or f"static.{site.fleet.domain}"
 
     def _config(self, site: Site) -> str:
         return f"""\
@@ -115,7 +115,7 @@ http {{
 
     server {{
         listen {site.address}:{self.spec.port} default_server;
-        server_name {self.spec.host};
+        server_name {self._host(site)};
         root {_CONTENT};
 
         location = {_HEALTH} {{

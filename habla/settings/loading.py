@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
 from habla.model.spec import Spec
 from habla.services.app_spec import AppSpec
-from habla.services.catalog import daemons, default_roles, kinds
+from habla.services.catalog import daemons
+from habla.settings.fault_words import not_one_of, unknown_key, validation_faults
+from habla.settings.fleet_faults import fleet_faults
 from habla.settings.models import (
     HostSettings,
     LabSettings,
@@ -45,7 +46,7 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     faults: list[Fault] = []
     for section in raw:
         if section not in section_names():
-            faults.append(_unknown(section, section_names()))
+            faults.append(unknown_key(section, section_names()))
     domain = raw.get("domain", "hab.la")
     network = _one(NetworkSettings, "network", value=raw.get("network", {}), faults=faults)
     services = _one(services_model(), SERVICES, value=raw.get(SERVICES, {}), faults=faults)
@@ -69,13 +70,13 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     try:
         _DOMAIN.validate_python(domain)
     except ValidationError as error:
-        faults.extend(_faults("domain", error, model=None))
+        faults.extend(validation_faults("domain", error, model=None))
     if not raw.get("hosts"):
         fix = "add at least one host under habla:hosts"
         faults.append(
             Fault("hosts", "the fleet is empty", rule="a stack describes at least one host", fix=fix)
         )
-    faults.extend(_fleet_faults(hosts, roles, apps=apps, ssh=ssh, lab=lab))
+    faults.extend(fleet_faults(hosts, roles, apps=apps, ssh=ssh, lab=lab))
     raise_faults(SettingsError, faults)
     valid = {name: model for name, model in sections.items() if model is not None}
     if not (network and services and ssh and logs and alerts):  # pragma: no cover
@@ -112,80 +113,8 @@ def _start_empty(value: Any, apps: Mapping[str, AppSpec], *, faults: list[Fault]
     for index, name in enumerate(value):
         if name not in known:
             path = f"start_empty[{index}]"
-            faults.append(_not_one_of(path, "unknown service", value=name, known=known))
+            faults.append(not_one_of(path, "unknown service", value=name, known=known))
     return tuple(value)
-
-
-def _fleet_faults(
-    hosts: Mapping[str, HostSettings],
-    roles: Mapping[str, RoleSettings],
-    *,
-    apps: Mapping[str, AppSpec],
-    ssh: SshSettings | None,
-    lab: LabSettings | None,
-) -> list[Fault]:
-    """What each section cannot see alone. Sections that are wrong in themselves are left out by then."""
-    known = sorted({*default_roles(), *roles})
-    runnable = (*daemons(), *apps)
-    faults = []
-    for name, change in roles.items():
-        for key, chosen in (("services", change.services), ("defaults", change.defaults)):
-            for index, kind in enumerate(chosen or ()):
-                if kind not in kinds():
-                    path = f"roles.{name}.{key}[{index}]"
-                    faults.append(_not_one_of(path, "unknown kind of service", value=kind, known=kinds()))
-    for name, host in hosts.items():
-        if host.role not in known:
-            faults.append(_not_one_of(f"hosts.{name}.role", "unknown role", value=host.role, known=known))
-        for index, service in enumerate(host.services or ()):
-            if service not in runnable:
-                path = f"hosts.{name}.services[{index}]"
-                faults.append(_not_one_of(path, "unknown service", value=service, known=runnable))
-        faults.extend(_connection_faults(name, host, ssh=ssh, lab=lab))
-    for name, app in apps.items():
-        for index, role in enumerate(app.roles):
-            if role not in known:
-                faults.append(
-                    _not_one_of(f"apps.{name}.roles[{index}]", "unknown role", value=role, known=known)
-                )
-        if app.balanced and app.health is None:
-            rule = "what HAProxy sends requests to must say how it is checked"
-            fix = "add health: {path: /…}"
-            faults.append(Fault(f"apps.{name}.health", "missing", rule=rule, fix=fix))
-        if (app.balanced or app.health) and app.port is None:
-            rule = "a program that answers requests says on which port"
-            faults.append(Fault(f"apps.{name}.port", "missing", rule=rule, fix="add port: NUMBER"))
-    return faults
-
-
-def _connection_faults(
-    name: str, host: HostSettings, *, ssh: SshSettings | None, lab: LabSettings | None
-) -> list[Fault]:
-    if host.ssh is None and lab is not None:
-        return []
-    path = f"hosts.{name}.ssh"
-    faults = []
-    if host.ssh is None or host.ssh.address is None:
-        fix = "add ssh: {address: …, host_key: …}, or a habla:lab section to make the hosts on this machine"
-        faults.append(
-            Fault(
-                f"{path}.address",
-                "missing",
-                rule="a host outside the lab is reached by SSH",
-                fix=fix,
-            )
-        )
-    if host.ssh is None or host.ssh.host_key is None:
-        fix = "add its public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
-        faults.append(
-            Fault(f"{path}.host_key", "missing", rule="outside the lab host keys are pinned", fix=fix)
-        )
-    if ssh is not None and ssh.address is not None:
-        rule = "an address belongs to one host"
-        faults.append(
-            Fault("ssh.address", "not for all hosts", value=ssh.address, rule=rule, fix="move it to the host")
-        )
-    return faults
 
 
 def _one(model: type[T], path: str, *, value: Any, faults: list[Fault]) -> T | None:
@@ -194,7 +123,7 @@ def _one(model: type[T], path: str, *, value: Any, faults: list[Fault]) -> T | N
         text = json.dumps({} if value is None else value, default=str, allow_nan=False)
         return TypeAdapter(model).validate_json(text)
     except ValidationError as error:
-        faults.extend(_faults(path, error, model=model))
+        faults.extend(validation_faults(path, error, model=model))
     except (TypeError, ValueError, RecursionError) as error:
         # A program of a user may give anything.
         rule = "settings are texts, numbers, lists, and mappings of texts to these"
@@ -237,45 +166,3 @@ def _named(value: Any, path: str, *, names: Any, faults: list[Fault]) -> dict[st
                 )
             )
     return {str(name): item for name, item in value.items()}
-
-
-def _faults(path: str, error: ValidationError, *, model: Any) -> list[Fault]:
-    faults = []
-    for detail in error.errors(include_url=False):
-        where = path
-        for part in detail["loc"]:
-            where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        message = detail["msg"].removeprefix("Value error, ")
-        value = detail["input"]
-        shown = "" if isinstance(value, (dict, list)) else str(value)
-        if detail["type"] == "extra_forbidden":
-            faults.append(_unknown(where, _keys(model, detail["loc"][:-1])))
-        elif detail["type"] == "missing":
-            faults.append(Fault(where, "missing", rule="this key is required", fix="add it"))
-        else:
-            faults.append(Fault(where, "not valid", value=shown, rule=message, fix="correct the value"))
-    return faults
-
-
-def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The known keys of the model at ``loc`` below ``model``."""
-    for part in loc:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
-    return tuple(getattr(model, "model_fields", ()))
-
-
-def _unknown(path: str, known: tuple[str, ...]) -> Fault:
-    key = path.rpartition(".")[2]
-    close = difflib.get_close_matches(key, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "remove it"
-    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
-
-
-def _not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
-    close = difflib.get_close_matches(value, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "choose one of these"
-    return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)

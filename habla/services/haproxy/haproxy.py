@@ -25,6 +25,7 @@ from habla.services.haproxy.topology import (
     jabber_instance,
     www_instance,
 )
+from habla.services.haproxy.website import website
 from habla.services.keepalived import FRONT, Keepalived, vrrp_faults
 
 __all__ = ["Haproxy"]
@@ -85,16 +86,16 @@ class Haproxy(Service):
         endpoints, shared = site.fleet.endpoints, self.shared_address()
         if shared and site.host != endpoints.named(FRONT)[0].host:
             return {}
-        www, jabber = endpoints.behind(Balancer.WWW), endpoints.behind(Balancer.JABBER)
+        www, jabber = site.fleet.behind(Balancer.WWW), site.fleet.behind(Balancer.JABBER)
         others = sorted({route.host for ends in www.values() for route in ends[0].offer.routes} - {""})
         known = {name: (ends[0].offer.label, ends[0].offer.url) for name, ends in jabber.items()}
         also = f"  (another host: curl -H 'Host: {others[0]}' …)" if others else ""
-        known["www"] = f"http://{self.spec.hosts[0]}/", f"http://127.0.0.1:{{port}}/{also}"
+        name = website(self.spec, site.fleet.domain).hosts[0]
+        known["www"] = f"http://{name}/", f"http://127.0.0.1:{{port}}/{also}"
         found = {}
         for name, port in self.public_ports(site).items():
             label, url = known.get(name, ("", ""))
             target = f"{shared}:{port}" if shared else port
-            label = label.format(domain=site.fleet.domain)
             found[name] = Forward(target, label or name, url or "127.0.0.1:{port}")
         return found
 

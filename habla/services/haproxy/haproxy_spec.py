@@ -127,13 +127,14 @@ class TlsSpec(Spec):
 class CookiesSpec(Spec):
     """Which cookies browsers get: only ever for ``domain``, whatever a backend says.
 
+    domain: the website's name by default. stale_domains: that domain and the one above it by default.
     names: the cookies of which old ones may be around, set for ``stale_domains`` or for the host alone, with
     one of ``paths``. Whenever a backend sets one of them, the old ones are expired in the same answer.
     """
 
-    domain: DnsName = "www.hab.la"
+    domain: DnsName | None = None
     names: tuple[CookieName, ...] = ()
-    stale_domains: tuple[CookieDomain, ...] = (".hab.la", ".www.hab.la")
+    stale_domains: tuple[CookieDomain, ...] | None = None
     paths: Annotated[tuple[CookiePath, ...], Field(min_length=1)] = ("/",)
 
 
@@ -172,15 +173,16 @@ class HaproxySpec(Spec):
 
     dialect: the configuration language, which follows the version that runs. version: 1.3.14.10 for dialect
     1.3.14, the distribution's for 2.x; any other is one of ``releases``.
-    hosts: the virtual hosts of the website, the first is its name. redirects: those that are sent there.
+    hosts: the virtual hosts of the website, the first is its name; ``www.DOMAIN`` by default.
+    redirects: those that are sent there; ``DOMAIN`` by default.
     maintenance: the page (HTML) that is shown while no server is left.
     """
 
     dialect: DialectName = "1.3.14"
     version: Version | None = None
     releases: dict[Version, ReleaseSpec] = Field(default_factory=dict)
-    hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] = ("www.hab.la",)
-    redirects: tuple[DnsName, ...] = ("hab.la",)
+    hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] | None = None
+    redirects: tuple[DnsName, ...] | None = None
     cookies: CookiesSpec = CookiesSpec()
     maintenance: Page | None = None
     www: HaproxyInstanceSpec = HaproxyInstanceSpec()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
-from itertools import pairwise
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
-from habla.model.offer import DRAIN_PORT, Balancer, HttpCheck, Route, XmppCheck
+from habla.model.offer import DRAIN_PORT, Balancer, HttpCheck, XmppCheck
 from habla.model.site import Endpoint, Site
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec
 from habla.services.haproxy.model import (
@@ -24,12 +23,13 @@ from habla.services.haproxy.model import (
     Server,
     UseBackend,
 )
+from habla.services.haproxy.website import Website, route_faults, website, website_faults
 
 __all__ = ["CERTIFICATE", "UNAVAILABLE", "bind_address", "jabber_instance", "www_instance"]
 
 CERTIFICATE = "/etc/haproxy/www.pem"
 UNAVAILABLE = "/etc/haproxy/unavailable.http"
-_WWW_PORT = 80
+_WWW_PORT, _HTTPS_PORT = 80, 443
 # A Jabber connection lives for as long as the user is at work; keepalives find the dead ones.
 _PERSISTENT = "24h"
 _STATIC = "static"
@@ -49,21 +49,21 @@ def bind_address(spec: HaproxySpec, site: Site) -> IPv4Address:
 def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     """WWW connections: one backend per service, chosen by virtual host and path, longest path first."""
     own = spec.www
-    offers = site.fleet.endpoints.behind(Balancer.WWW)
+    offers, names = site.fleet.behind(Balancer.WWW), website(spec, site.fleet.domain)
     routes = sorted(
         ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
         key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
     )
-    raise_faults(SettingsError, _route_faults(routes))
+    raise_faults(SettingsError, [*website_faults(names), *route_faults(names, routes)])
     acls: dict[str, tuple[Acl, ...]] = {}
     rules = []
     default = ""
-    redirects, elsewhere = _redirects(spec, site, offers=offers, acls=acls)
+    redirects, elsewhere = _redirects(spec, site, names=names, offers=offers, acls=acls)
     for route, name in routes:
         if not route.path and not route.host:
             default = name
             continue
-        conditions = [_host_acl((route.host,) if route.host else spec.hosts, acls)]
+        conditions = [_host_acl((route.host,) if route.host else names.hosts, acls)]
         if route.path:
             conditions.append(_path_acl(route.path, acls))
         rules.append(UseBackend(name, tuple(conditions)))
@@ -83,12 +83,12 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
         redirects=redirects,
         https=own.tls.port if own.tls and own.tls.redirect else 0,
         cookies=CookiePolicy(
-            cookies.domain, cookies.names, stale_domains=cookies.stale_domains, paths=cookies.paths
+            names.cookie_domain, cookies.names, stale_domains=names.stale_domains, paths=cookies.paths
         ),
         timeout_client=own.timeouts.client or "60s",
         maxconn=maxconn,
     )
-    backends = tuple(_http_backend(name, ends, host=spec.hosts[0], own=own) for name, ends in offers.items())
+    backends = tuple(_http_backend(name, ends, host=names.hosts[0], own=own) for name, ends in offers.items())
     return Instance(
         "www",
         maxconn,
@@ -112,7 +112,7 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
         raise SettingsError([fault])
     maxconn = own.maxconn or 8000
     frontends, backends = [], []
-    for name, ends in site.fleet.endpoints.behind(Balancer.JABBER).items():
+    for name, ends in site.fleet.behind(Balancer.JABBER).items():
         offer = ends[0].offer
         mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
         frontends.append(
@@ -198,39 +198,42 @@ def _redirects(
     spec: HaproxySpec,
     site: Site,
     *,
+    names: Website,
     offers: dict[str, tuple[Endpoint, ...]],
     acls: dict[str, tuple[Acl, ...]],
 ) -> tuple[tuple[Redirect, ...], tuple[UseBackend, ...]]:
     """What sends other virtual hosts to the website's: HAProxy, or for 1.3.14 the static image servers."""
-    if not spec.redirects:
+    if not names.redirects:
         return (), ()
-    condition = _host_acl(spec.redirects, acls)
+    condition = _host_acl(names.redirects, acls)
     if Dialect(spec.dialect_of("www")) is Dialect.V2:
-        scheme = "https" if spec.www.tls else "http"
-        return (Redirect(f"{scheme}://{spec.hosts[0]}", (condition,)),), ()
-    raise_faults(DialectError, _redirect_faults(spec, site, offers=offers))
+        tls = spec.www.tls
+        port = f":{tls.port}" if tls and tls.port != _HTTPS_PORT else ""
+        scheme = "https" if tls else "http"
+        return (Redirect(f"{scheme}://{names.hosts[0]}{port}", (condition,)),), ()
+    raise_faults(DialectError, _redirect_faults(names, site, offers=offers))
     return (), (UseBackend(_STATIC, (condition,)),)
 
 
 def _redirect_faults(
-    spec: HaproxySpec, site: Site, *, offers: dict[str, tuple[Endpoint, ...]]
+    names: Website, site: Site, *, offers: dict[str, tuple[Endpoint, ...]]
 ) -> Iterator[Fault]:
     path = "load_balancer.redirects"
     fix = "set redirects to [], or load_balancer.www.dialect to 2.x"
-    rule = (
-        f"in dialect 1.3.14 the static image servers redirect, {site.fleet.domain} to www.{site.fleet.domain}"
-    )
+    domain = site.fleet.domain
+    rule = f"in dialect 1.3.14 the static image servers redirect, {domain} to www.{domain}"
     if _STATIC not in offers:
-        yield Fault(path, "no static image server", value=", ".join(spec.redirects), rule=rule, fix=fix)
-    for host in spec.redirects:
-        if host != site.fleet.domain or spec.hosts[0] != f"www.{site.fleet.domain}":
-            yield Fault(
-                path, f"no redirect to {spec.hosts[0]} in dialect 1.3.14", value=host, rule=rule, fix=fix
-            )
+        value = ", ".join(names.redirects)
+        yield Fault(path, "no static image server", value=value, rule=rule, fix=fix)
+    for host in names.redirects:
+        if host != domain or names.hosts[0] != f"www.{domain}":
+            what = f"no redirect to {names.hosts[0]} in dialect 1.3.14"
+            yield Fault(path, what, value=host, rule=rule, fix=fix)
 
 
 def _host_acl(hosts: tuple[str, ...], acls: dict[str, tuple[Acl, ...]]) -> str:
-    name = f"host_{hosts[0]}"
+    """The ACL for virtual hosts. Its name is that of the host, or of the first of several and no other's."""
+    name = f"host{'s' if len(hosts) > 1 else ''}_{hosts[0]}"
     # A client on another port than 80 says so in the header.
     with_port = tuple(f"{host}:" for host in hosts)
     acls[name] = (Acl(name, "hdr(host) -i", hosts), Acl(name, "hdr_beg(host) -i", with_port))
@@ -238,26 +241,9 @@ def _host_acl(hosts: tuple[str, ...], acls: dict[str, tuple[Acl, ...]]) -> str:
 
 
 def _path_acl(path: str, acls: dict[str, tuple[Acl, ...]]) -> str:
+    """The ACL for a path. Names have no ``/`` or ``~``, and paths no ``:``, so each path has its own."""
     bare = path.rstrip("/")
-    name = "path" + bare.replace("/", "_").replace("~", "-")
+    name = "path" + bare.replace("_", ":u").replace("~", ":t").replace("/", "_")
     # ``/rpc`` means /rpc and what lies below it, not /rpcs.
     acls[name] = (Acl(name, "path", (bare or "/",)), Acl(name, "path_beg", (f"{bare}/",)))
     return name
-
-
-def _route_faults(routes: list[tuple[Route, str]]) -> list[Fault]:
-    faults = []
-    for (route, name), (other, other_name) in pairwise(routes):
-        if route == other:
-            value = f"{route.host}{route.path}" or "default"
-            fix = "change one of them"
-            faults.append(
-                Fault(
-                    f"apps.{other_name}.routes",
-                    f"{name} has it too",
-                    value=value,
-                    rule="a route has one target",
-                    fix=fix,
-                )
-            )
-    return faults

@@ -1,0 +1,98 @@
+"""The names of the website: its virtual hosts, those that are sent to it, and the domain of its cookies.
+
+What the settings leave out follows from the fleet's domain and from what they say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from habla.errors import Fault
+from habla.model.offer import Route
+from habla.services.haproxy.haproxy_spec import HaproxySpec
+
+__all__ = ["Website", "route_faults", "website", "website_faults"]
+
+_PATH = "load_balancer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Website:
+    """hosts: its virtual hosts, the first is its name. redirects: those that are sent there.
+
+    cookie_domain: cookies are for this domain. stale_domains: old ones may be for these.
+    """
+
+    hosts: tuple[str, ...]
+    redirects: tuple[str, ...]
+    cookie_domain: str
+    stale_domains: tuple[str, ...]
+
+
+def website(spec: HaproxySpec, domain: str) -> Website:
+    """The website of a fleet. domain: the fleet's."""
+    hosts = spec.hosts or (f"www.{domain}",)
+    redirects = spec.redirects
+    if redirects is None:
+        redirects = () if domain in hosts else (domain,)
+    cookie = spec.cookies.domain or hosts[0]
+    stale = spec.cookies.stale_domains
+    if stale is None:
+        parent = hosts[0].partition(".")[2]
+        # A single label, such as la, is nobody's to set cookies for.
+        stale = (*([f".{parent}"] if "." in parent else []), f".{cookie}")
+    return Website(hosts=hosts, redirects=redirects, cookie_domain=cookie, stale_domains=stale)
+
+
+def website_faults(site: Website) -> Iterator[Fault]:
+    """Virtual hosts that are named twice, and cookies that every browser would refuse."""
+    for key, names in (("hosts", site.hosts), ("redirects", site.redirects)):
+        for name, count in Counter(names).items():
+            if count > 1:
+                rule = "a virtual host is listed once"
+                yield Fault(f"{_PATH}.{key}", "named twice", value=name, rule=rule, fix="remove one")
+    for name in sorted({*site.hosts} & {*site.redirects}):
+        rule = f"it is a virtual host of the website, so the redirect to {site.hosts[0]} would never end"
+        fix = f"remove it from {_PATH}.hosts or from {_PATH}.redirects"
+        yield Fault(f"{_PATH}.redirects", "sent to itself", value=name, rule=rule, fix=fix)
+    for name in site.hosts:
+        if name != site.cookie_domain and not name.endswith(f".{site.cookie_domain}"):
+            rule = f"browsers refuse a cookie that {name} sets for {site.cookie_domain}: nobody could log in"
+            fix = f"name {name}, or a domain that all of {_PATH}.hosts are in"
+            yield Fault(
+                f"{_PATH}.cookies.domain",
+                "not a domain of the website",
+                value=site.cookie_domain,
+                rule=rule,
+                fix=fix,
+            )
+
+
+def route_faults(site: Website, routes: list[tuple[Route, str]]) -> Iterator[Fault]:
+    """Routes with two targets, routes that nothing reaches, and routes that hide the website.
+
+    routes: (route, offer), in the order in which they are asked.
+    """
+    for (route, name), (other, other_name) in pairwise(routes):
+        if route == other:
+            value = f"{route.host}{route.path}" or "default"
+            rule, fix = "a route has one target", "change one of them"
+            yield Fault(_setting(other_name), f"{name} has it too", value=value, rule=rule, fix=fix)
+    default = next((name for route, name in routes if route == Route()), "")
+    for route, name in routes:
+        if route.host in site.redirects:
+            rule = f"requests for {route.host} are sent to {site.hosts[0]} before any route is looked at"
+            fix = f"remove {route.host} from {_PATH}.redirects, or give the route another host"
+            yield Fault(_setting(name), "a route that nothing reaches", value=route.host, rule=rule, fix=fix)
+        if route.host in site.hosts and not route.path and default not in ("", name):
+            rule = f"{route.host} is a virtual host of the website, so {default} would get no request for it"
+            fix = "give it a host of its own, or a path"
+            yield Fault(_setting(name), "takes the whole website", value=route.host, rule=rule, fix=fix)
+
+
+def _setting(offer: str) -> str:
+    """The setting that has the routes of an offer."""
+    return "services.static.host" if offer == "static" else f"apps.{offer}.routes"

@@ -1,0 +1,95 @@
+"""The words of a fault: what pydantic finds, as a person who writes YAML says it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from habla.errors import Fault
+
+__all__ = ["not_one_of", "unknown_key", "validation_faults"]
+
+# Kind of an error of pydantic -> the rule. Braces: of the error's context.
+_RULES = {
+    "bool_type": "true or false, without quotes",
+    "dict_type": "a mapping, KEY: VALUE",
+    "float_type": "a number, without quotes",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number, without quotes",
+    "int_type": "a whole number, without quotes",
+    "ip_v4_address": "an IPv4 address, such as 192.168.2.10",
+    "ip_v4_interface": "an IPv4 address with its prefix length, such as 203.0.113.20/24",
+    "ip_v4_network": "a network, such as 192.168.2.0/24, with all bits of the host zero",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list, [FIRST, SECOND]",
+    "literal_error": "one of {expected}",
+    "model_type": "a mapping, KEY: VALUE",
+    "model_attributes_type": "a mapping, KEY: VALUE",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "string_type": "a text; write numbers in quotes",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entries",
+    "tuple_type": "a list, [FIRST, SECOND]",
+}
+_MOST_SHOWN = 100
+
+
+def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[Fault]:
+    faults = []
+    for detail in error.errors(include_url=False):
+        where = path
+        for part in detail["loc"]:
+            where += f"[{part}]" if isinstance(part, int) else f".{part}"
+        value = detail["input"]
+        shown = "" if isinstance(value, (dict, list)) else _shown(value)
+        kind, context = detail["type"], detail.get("ctx", {})
+        if kind == "extra_forbidden":
+            faults.append(unknown_key(where, _keys(model, detail["loc"][:-1])))
+        elif kind == "missing":
+            faults.append(Fault(where, "missing", rule="this key is required", fix="add it"))
+        else:
+            rule = _RULES[kind].format(**context) if kind in _RULES else _plain(detail["msg"])
+            faults.append(Fault(where, "not valid", value=shown, rule=rule, fix="correct the value"))
+    return faults
+
+
+def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The known keys of the model at ``loc`` below ``model``."""
+    for part in loc:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return tuple(getattr(model, "model_fields", ()))
+
+
+def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
+    key = path.rpartition(".")[2]
+    close = difflib.get_close_matches(key, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "remove it"
+    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
+
+
+def not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
+    close = difflib.get_close_matches(value, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "choose one of these"
+    return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
+
+
+def _plain(message: str) -> str:
+    """A message that one of our own validators wrote, or pydantic."""
+    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML has it, on one line and not too long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    if not text.isprintable():
+        text = text.encode("unicode_escape").decode()
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"

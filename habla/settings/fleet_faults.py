@@ -1,0 +1,102 @@
+"""What each section of a stack cannot see alone: how the sections fit together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from habla.errors import Fault
+from habla.services.app_spec import AppSpec
+from habla.services.catalog import daemons, default_roles, kinds
+from habla.settings.fault_words import not_one_of
+from habla.settings.models import HostSettings, LabSettings, RoleSettings, SshSettings
+
+__all__ = ["fleet_faults"]
+
+
+def fleet_faults(
+    hosts: Mapping[str, HostSettings],
+    roles: Mapping[str, RoleSettings],
+    *,
+    apps: Mapping[str, AppSpec],
+    ssh: SshSettings | None,
+    lab: LabSettings | None,
+) -> list[Fault]:
+    """Faults of sections that are right in themselves; others are left out by then."""
+    known = sorted({*default_roles(), *roles})
+    runnable = (*daemons(), *apps)
+    faults = []
+    for name, change in roles.items():
+        for key, chosen in (("services", change.services), ("defaults", change.defaults)):
+            for index, kind in enumerate(chosen or ()):
+                if kind not in kinds():
+                    path = f"roles.{name}.{key}[{index}]"
+                    faults.append(not_one_of(path, "unknown kind of service", value=kind, known=kinds()))
+    for name, host in hosts.items():
+        if host.role not in known:
+            faults.append(not_one_of(f"hosts.{name}.role", "unknown role", value=host.role, known=known))
+        for index, service in enumerate(host.services or ()):
+            if service not in runnable:
+                path = f"hosts.{name}.services[{index}]"
+                faults.append(not_one_of(path, "unknown service", value=service, known=runnable))
+        faults.extend(_connection_faults(name, host, ssh=ssh, lab=lab))
+    faults.extend(_shared_machines(hosts, ssh))
+    for name, app in apps.items():
+        for index, role in enumerate(app.roles):
+            if role not in known:
+                faults.append(
+                    not_one_of(f"apps.{name}.roles[{index}]", "unknown role", value=role, known=known)
+                )
+        if app.balanced and app.health is None:
+            rule = "what HAProxy sends requests to must say how it is checked"
+            fix = "add health: {path: /…}"
+            faults.append(Fault(f"apps.{name}.health", "missing", rule=rule, fix=fix))
+        if (app.balanced or app.health) and app.port is None:
+            rule = "a program that answers requests says on which port"
+            faults.append(Fault(f"apps.{name}.port", "missing", rule=rule, fix="add port: NUMBER"))
+    return faults
+
+
+def _shared_machines(hosts: Mapping[str, HostSettings], ssh: SshSettings | None) -> Iterator[Fault]:
+    """Machines that two hosts have."""
+    default_port = (ssh and ssh.port) or 22
+    users: dict[str, list[str]] = defaultdict(list)
+    for name, host in sorted(hosts.items()):
+        if host.ssh is not None and host.ssh.address is not None:
+            users[f"{host.ssh.address} port {host.ssh.port or default_port}"].append(name)
+    for place, names in users.items():
+        if len(names) > 1:
+            what = f"{', '.join(names[:-1])} and {names[-1]} have the same one"
+            fix = "correct the address of all but one of them"
+            rule = "each host is a machine of its own"
+            yield Fault(f"hosts.{names[0]}.ssh.address", what, value=place, rule=rule, fix=fix)
+
+
+def _connection_faults(
+    name: str, host: HostSettings, *, ssh: SshSettings | None, lab: LabSettings | None
+) -> list[Fault]:
+    if host.ssh is None and lab is not None:
+        return []
+    path = f"hosts.{name}.ssh"
+    faults = []
+    if host.ssh is None or host.ssh.address is None:
+        fix = "add ssh: {address: …, host_key: …}, or a habla:lab section to make the hosts on this machine"
+        faults.append(
+            Fault(
+                f"{path}.address",
+                "missing",
+                rule="a host outside the lab is reached by SSH",
+                fix=fix,
+            )
+        )
+    if host.ssh is None or host.ssh.host_key is None:
+        fix = "add its public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
+        faults.append(
+            Fault(f"{path}.host_key", "missing", rule="outside the lab host keys are pinned", fix=fix)
+        )
+    if ssh is not None and ssh.address is not None:
+        rule = "an address belongs to one host"
+        faults.append(
+            Fault("ssh.address", "not for all hosts", value=ssh.address, rule=rule, fix="move it to the host")
+        )
+    return faults
