@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from habla.cli.exit_status import ExitStatus
 from habla.plan import plan_stack_addresses
 from habla.plan.stack_files import read_held, write_held
 from habla.settings import held_addresses_path, read_stack
@@ -26,4 +27,4 @@ def run(root: Path, options: argparse.Namespace) -> int:
             print(f"  {address!s:<15} {name}{'' if held.get(name) == address else '  (new)'}")
     if options.write and write_held(root, options.stack, addresses=plan.hosts):
         print(f"\nwritten to {held_addresses_path(root, options.stack)}", file=sys.stderr)
-    return 0
+    return ExitStatus.DONE

@@ -1,7 +1,7 @@
 """The command line of ``habla``: every verb with its options.
 
-This module imports only the standard library. Each verb imports its own module when it runs, so that
-``habla --help`` does not wait for the planner.
+This module imports only the standard library and the exit statuses. Each verb imports its own module when it
+runs, so that ``habla --help`` does not wait for the planner.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+
+from habla.cli.exit_status import HELP
 
 __all__ = ["Run", "parser"]
 
@@ -22,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         prog="habla",
         description="Shows what a stack deploys and how its hosts are. Reads stacks/Pulumi.ENV.yaml of the "
         "project in this directory or in one above it.",
-        epilog="exit status: 0 success, 1 failure, 2 wrong usage or settings",
+        epilog=HELP,
     )
     whole.add_argument("-C", "--directory", type=Path, default=Path(), help="look for the project from here")
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -65,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
         parents=[stack, login],
         help="print the state of the servers behind HAProxy",
         description="Asks the HAProxy instances of all front hosts over SSH and prints each server's state, "
-        "sessions, queue and last check. The exit status is 1 if an instance does not answer or a backend "
-        "has no server left.",
+        "sessions, queue and last check. The exit status is 1 if a backend has no server left, and 3 if an "
+        "instance does not answer.",
     )
     status.set_defaults(run=_status)
 
@@ -75,8 +77,8 @@ def parser() -> argparse.ArgumentParser:
         parents=[stack, login],
         help="find logs without a size limit on the hosts",
         description="Asks all hosts over SSH for files that grow, or are in a log directory, and that no "
-        "logrotate rule rotates by size. The exit status is 1 if there is such a file or a host cannot be "
-        "asked. Each host also looks for such files by itself and sends an alert (habla:alerts). "
+        "logrotate rule rotates by size. The exit status is 1 if there is such a file, and 3 if a host "
+        "cannot be asked. Each host also looks for such files by itself and sends an alert (habla:alerts). "
         "docs/disk.md explains what to do about them.",
     )
     logs.add_argument(

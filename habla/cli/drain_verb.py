@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
+from habla.cli.exit_status import ExitStatus
 from habla.cli.ssh import Shells, shells
 from habla.errors import Fault, HablaError, SettingsError
 from habla.model.drain_flags import BY_HAND, BY_SETTING
@@ -36,7 +37,7 @@ def drain(root: Path, options: argparse.Namespace) -> int:
         if _shares(plan, host):
             rotation.await_address_elsewhere()
         if not _balanced(plan, host):
-            return 0
+            return ExitStatus.DONE
         rotation.await_state(lambda server: server.drained, failure="still in rotation")
         print(f"{host} is drained: HAProxy sends it nothing new")
         return rotation.await_idle(options.wait)
@@ -48,14 +49,14 @@ def undrain(root: Path, options: argparse.Namespace) -> int:
     host = _drainable(plan, options.host)
     with shells(root, plan, identity=options.identity) as reached:
         if reached.run(host, f"rm -f {BY_HAND}; test ! -e {BY_SETTING} || echo yes").strip():
-            raise HablaError(
-                f"{host} stays drained because the settings of the stack say so: "
-                f"set hosts.{host}.drained to false and run pulumi up"
-            )
+            words = "stays drained because the settings of the stack say so"
+            fix = f"set hosts.{host}.drained to false and run pulumi up"
+            print(f"habla: {host} {words}: {fix}", file=sys.stderr)
+            return ExitStatus.FOUND
         rotation = _Rotation(plan, reached, host)
         rotation.await_state(lambda server: server.state.startswith("UP"), failure="not back in rotation")
     print(f"{host} is in rotation")
-    return 0
+    return ExitStatus.DONE
 
 
 def _drainable(plan: FleetPlan, host: str) -> str:
@@ -133,10 +134,10 @@ class _Rotation:
             words = ", ".join(f"{item.backend} {item.sessions}" for item in busy)
             if not busy:
                 print(f"{self.host} has no request or connection left")
-                return 0
+                return ExitStatus.DONE
             if time.monotonic() >= deadline:
                 print(f"{self.host} still has: {words}")
-                return 0 if seconds == 0 else 1
+                return ExitStatus.DONE if seconds == 0 else ExitStatus.FOUND
             if time.monotonic() - shown > 5:
                 shown = time.monotonic()
                 print(f"habla: waiting for {words}", file=sys.stderr)

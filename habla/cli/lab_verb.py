@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.cli.balancers import shared_addresses
+from habla.cli.exit_status import ExitStatus
 from habla.cli.ssh import shells
 from habla.errors import LabError
 from habla.lab.paths import LabPaths
@@ -24,7 +25,7 @@ def summary(root: Path, options: argparse.Namespace) -> int:
     plan, made = _lab(root, options.stack)
     for line in _table(plan, made):
         print(line)
-    return 0
+    return ExitStatus.DONE
 
 
 def ssh(root: Path, options: argparse.Namespace) -> int:

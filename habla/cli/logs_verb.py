@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from habla.cli.exit_status import ExitStatus
 from habla.cli.ssh import Shells, UnreachableError, shells
 from habla.cli.table import table
 from habla.hosts.budget import size_text
@@ -51,7 +52,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     plan = load_plan(root, options.stack)
     if options.bounds:
         print("\n".join(bounds_table(plan)))
-        return 0
+        return ExitStatus.DONE
     with shells(root, plan, identity=options.identity) as reached:
         answers = ask(reached, plan)
     if options.json:
@@ -62,7 +63,9 @@ def run(root: Path, options: argparse.Namespace) -> int:
     faults += crowded(plan, answers)
     for fault in faults:
         print(f"habla: {fault}", file=sys.stderr)
-    return 1 if faults or any(answer.uncovered for answer in answers) else 0
+    if any(answer.fault for answer in answers):
+        return ExitStatus.FAILED
+    return ExitStatus.FOUND if faults or any(answer.uncovered for answer in answers) else ExitStatus.DONE
 
 
 def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:

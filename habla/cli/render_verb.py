@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from habla.cli.exit_status import ExitStatus
 from habla.errors import Fault, SettingsError
 from habla.onhost.document import File
 from habla.plan import FleetPlan
@@ -50,4 +51,4 @@ def run(root: Path, options: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     if options.out is not None:
         print(f"{count} files of {len(plan.hosts) if not options.host else 1} hosts in {options.out}")
-    return 0
+    return ExitStatus.DONE

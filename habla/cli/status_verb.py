@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from habla.cli.balancers import Answer, ask, shared_addresses
+from habla.cli.exit_status import ExitStatus
 from habla.cli.ssh import shells
 from habla.cli.table import table
 from habla.plan.stack_files import load_plan
@@ -18,7 +19,7 @@ _HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue",
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
-    """Print the table and every fault. The exit status is 1 if there is a fault."""
+    """Print the table, the instances that do not answer, and the backends without a server."""
     plan = load_plan(root, options.stack)
     with shells(root, plan, identity=options.identity) as reached:
         answers = ask(reached, plan)
@@ -27,10 +28,12 @@ def run(root: Path, options: argparse.Namespace) -> int:
     for shared in shared_addresses(plan):
         holders = [answer.host for answer in answers if shared in answer.addresses]
         print(f"shared address {shared}: {', '.join(holders) or 'nobody'}")
-    faults = list(_faults(answers))
-    for fault in faults:
+    silent, unserved = list(_silent(answers)), list(_unserved(answers))
+    for fault in (*silent, *unserved):
         print(f"habla: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    if silent:
+        return ExitStatus.FAILED
+    return ExitStatus.FOUND if unserved else ExitStatus.DONE
 
 
 def servers_table(answers: Sequence[Answer]) -> list[str]:
@@ -52,10 +55,14 @@ def servers_table(answers: Sequence[Answer]) -> list[str]:
     return table(_HEAD, rows)
 
 
-def _faults(answers: Sequence[Answer]) -> Iterator[str]:
+def _silent(answers: Sequence[Answer]) -> Iterator[str]:
     for answer in answers:
         for instance, words in (answer.faults or {}).items():
             yield f"{answer.host}: {instance} {words}" if instance else words
+
+
+def _unserved(answers: Sequence[Answer]) -> Iterator[str]:
+    for answer in answers:
         backends: dict[tuple[str, str], bool] = {}
         for item in answer.servers:
             key = item.instance, item.backend

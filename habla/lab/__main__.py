@@ -1,6 +1,6 @@
 """``python -m habla.lab VERB --dir DIR``: reads a JSON document from stdin and prints one JSON line.
 
-Progress and errors go to stderr. The exit status is 0, 1 for an error, or 2 for wrong usage.
+Progress and errors go to stderr. The exit status is 0, 2 for wrong usage, or 3 for an error.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         result = _run(_parser().parse_args(arguments))
     except (LabError, OSError) as error:
         print(f"lab: error: {error}", file=sys.stderr)
-        return 1
+        return 3
     if result is not None:
         print(json.dumps(result, sort_keys=True))
     return 0

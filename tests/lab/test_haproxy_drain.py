@@ -121,14 +121,15 @@ def test_status_shows_both_instances(fleet: Fleet) -> None:
 
 
 def test_status_fails_when_a_backend_has_no_server(fleet: Fleet) -> None:
-    """An instance that is down, and a backend without servers, are said, with exit status 1."""
+    """An instance that is down, and a backend without servers, are said, with their exit statuses."""
     try:
         fleet.ssh("web1", "systemctl stop habla-web")
-        fleet.ssh("front1", "systemctl stop haproxy@jabber")
         words = "backend web of www has no server left"
         wait_for(lambda: words in fleet.habla("status").stderr, 20, "www to notice")
+        assert fleet.habla("status").returncode == 1
+        fleet.ssh("front1", "systemctl stop haproxy@jabber")
         done = fleet.habla("status")
-        assert done.returncode == 1 and "front1: jabber down" in done.stderr
+        assert done.returncode == 3 and "front1: jabber down" in done.stderr
     finally:
         fleet.ssh("front1", "systemctl start haproxy@jabber")
         fleet.ssh("web1", "systemctl start habla-web")
@@ -161,4 +162,4 @@ def test_hosts_are_reached_with_their_pinned_key(fleet: Fleet) -> None:
     assert fleet.habla("drain", GONE, *identity, stack="remote").returncode == 0
     _as_existing(fleet, front1=fleet.lab.hosts[LEFT]["host_key"])
     done = fleet.habla("status", *identity, stack="remote")
-    assert done.returncode == 1 and "front1: Host key verification failed" in done.stderr
+    assert done.returncode == 3 and "front1: Host key verification failed" in done.stderr

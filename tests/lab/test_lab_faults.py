@@ -127,7 +127,7 @@ def test_failed_boot_leaves_no_orphan_and_is_repaired(lab: Lab) -> None:
         usr.rename(usr.with_name("usr-aside"))
     usr.write_text("in the way")
     done = lab.call("host-create", document={"name": "broken1"})
-    assert done.returncode == 1 and "host broken1 did not come up" in done.stderr and done.stdout == ""
+    assert done.returncode == 3 and "host broken1 did not come up" in done.stderr and done.stdout == ""
     assert not [command for command in lab.processes().values() if "broken1" in command]
     assert not lab.running()["broken1"] and lab.running()["front1"]
     usr.unlink()
@@ -173,7 +173,7 @@ def test_taken_port_is_said(lab: Lab) -> None:
     port = lab.hosts["stable1"]["port"]
     with socket.create_server(("127.0.0.1", port)):
         done = lab.call("start")
-    assert done.returncode == 1 and f"port {port} of 127.0.0.1" in done.stderr
+    assert done.returncode == 3 and f"port {port} of 127.0.0.1" in done.stderr
     assert lab.running() == {"front1": True, "stable1": False, "web1": True}
     lab.ask("start")
     assert lab.running()["stable1"]
@@ -301,7 +301,7 @@ def test_bad_host_is_refused(lab: Lab, case: str) -> None:
     """A host that cannot be is refused with the reason on stderr, nothing on stdout, and no trace of it."""
     document, reason = BAD[case]
     done = lab.call("host-create", document=document)
-    assert done.returncode == 1 and reason in done.stderr and done.stdout == ""
+    assert done.returncode == 3 and reason in done.stderr and done.stdout == ""
     assert "Traceback" not in done.stderr
     assert sorted(lab.running()) == ["front1", "stable1", "web1"]
     assert sorted(path.name for path in (lab.directory / "hosts").iterdir()) == ["front1", "stable1", "web1"]
@@ -323,7 +323,7 @@ def test_bad_lab_is_refused(lab: Lab, document: dict[str, object], reason: str) 
     """A lab that cannot be is refused with the reason, and the lab stays as it was."""
     before = (lab.directory / "lab.json").read_text()
     done = lab.call("lab-create", document=document)
-    assert done.returncode == 1 and reason in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 3 and reason in done.stderr and "Traceback" not in done.stderr
     assert (lab.directory / "lab.json").read_text() == before
 
 
@@ -331,7 +331,7 @@ def test_bad_lab_is_refused(lab: Lab, document: dict[str, object], reason: str) 
 def test_verbs_about_an_unknown_host_name_the_known(lab: Lab) -> None:
     """host-start of a host that is not there says which there are."""
     done = lab.call("host-start", "front9")
-    assert done.returncode == 1 and "front1, stable1, web1" in done.stderr
+    assert done.returncode == 3 and "front1, stable1, web1" in done.stderr
 
 
 def test_all_that_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_outside_command_keeps_its_exit_status(lab: Lab) -> None:
     """outside passes a command's exit status on, and names a program that is not there."""
     assert lab.outside("sh", "-c", "exit 7").returncode == 7
     done = lab.outside("no-such-program")
-    assert done.returncode == 1 and "no-such-program" in done.stderr
+    assert done.returncode == 3 and "no-such-program" in done.stderr
 
 
 def test_forward_carries_both_directions_to_their_ends(lab: Lab) -> None:

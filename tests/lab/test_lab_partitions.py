@@ -249,7 +249,7 @@ def test_loss_of_data_is_refused(parted: Lab, wanted: dict[str, str] | None, rea
     parted.host("a1", partitions={"/": "3G", "/var/log": "256M"})
     boot = parted.run("a1", BOOT)
     done = parted.call("host-create", document={"name": "a1", "partitions": wanted})
-    assert done.returncode == 1 and reason in done.stderr and "host-delete a1" in done.stderr
+    assert done.returncode == 3 and reason in done.stderr and "host-delete a1" in done.stderr
     assert parted.run("a1", BOOT) == boot
     assert parted.ask("status")["hosts"][0]["partitions"] == {"/": "3G", "/var/log": "256M"}
 
@@ -261,12 +261,12 @@ def test_host_on_an_overlay_is_given_partitions(parted: Lab) -> None:
     parted.run("o1", "mkdir /var/log/deep; head -c 40M /dev/urandom > /var/log/deep/file; ln -s /usr /link")
     digest = parted.run("o1", "sha256sum /var/log/deep/file")
     done = parted.call("host-create", document={"name": "o1", "partitions": {"/": "1G"}})
-    assert done.returncode == 1 and "on an overlay" in done.stderr and parted.running()["o1"]
+    assert done.returncode == 3 and "on an overlay" in done.stderr and parted.running()["o1"]
     done = parted.call("host-create", document={"name": "o1", "partitions": {"/var/log": "32M"}})
-    assert done.returncode == 1 and "No space left on device" in done.stderr and "fix:" in done.stderr
+    assert done.returncode == 3 and "No space left on device" in done.stderr and "fix:" in done.stderr
     assert not parted.running()["o1"]
     done = parted.call("host-create", document={"name": "o1", "partitions": {"/link/lib": "32M"}})
-    assert done.returncode == 1 and "no symbolic link leads to a mount point" in done.stderr
+    assert done.returncode == 3 and "no symbolic link leads to a mount point" in done.stderr
     wait_for(lambda: set(_devices(parted)) == others, what="the end of the failed boots' devices")
     assert list((parted.directory / "hosts/o1/partitions").iterdir()) == []
     parted.host("o1", partitions={"/var/log": "128M", "/data/new": "16M"})
@@ -329,6 +329,6 @@ def test_boot_that_fails_leaves_no_device(fresh_lab: Lab) -> None:
     with image.open("r+b") as stream:
         stream.write(bytes(65536))
     done = fresh_lab.call("host-start", "a1")
-    assert done.returncode == 1 and image.name in done.stderr and "fix:" in done.stderr
+    assert done.returncode == 3 and image.name in done.stderr and "fix:" in done.stderr
     wait_for(lambda: not _devices(fresh_lab), what="the end of the devices")
     assert not fresh_lab.running()["a1"]

@@ -61,7 +61,7 @@ def test_a_lab_that_is_not_there_is_an_error_for_each_host(
     """Exit status 1: not to have looked is not to have found nothing."""
     for name in ("Pulumi.yaml", "stacks", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
-    assert main(["-C", str(tmp_path), "logs", "-s", "lab"]) == 1
+    assert main(["-C", str(tmp_path), "logs", "-s", "lab"]) == 3
     said = capsys.readouterr()
     assert "habla: web1: no host web1 to reach" in said.err
     assert "0 logs on 0 hosts have a rule by size" in said.out
