@@ -87,7 +87,7 @@ class Snmp(HostPart):
         if spec.version == "3":
             lines.append(f"rouser {spec.user} priv -V habla")
         else:
-            community = secret(spec.community, "env")
+            community = secret(spec.community, "word")
             lines += [f'rocommunity "{community}" {address} -V habla' for address in _monitors(site)]
         lines += ["includeAllDisks 10%", "dontLogTCPWrappersConnects yes"]
         lines += [

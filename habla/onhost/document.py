@@ -38,12 +38,32 @@ __all__ = [
 ]
 FORMAT = 1
 _SECRET = re.compile(r"@\{secret:([a-z0-9._/-]+)(?:\|([a-z]+))?\}")
+
+
+def _only(pattern: str, rule: str) -> Callable[[str], str]:
+    """Take values that match as they are, and raise ValueError with the rule for others."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(rule)
+        return value
+
+    return check
+
+
+def _env(value: str) -> str:
+    return re.sub(r'([\\"$`])', r"\\\1", _ONE_LINE(value))
+
+
+_ONE_LINE = _only(r"[^\x00-\x1f\x7f]*", "it must be one line, without control characters")
 # How the value of a secret is escaped, by the form that its placeholder names.
 _ESCAPES: Dict[str, Callable[[str], str]] = {
     "": lambda value: value,
     "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
-    "env": lambda value: re.sub(r'([\\"$`])', r"\\\1", value),
+    "env": _env,
     "json": lambda value: json.dumps(value)[1:-1],
+    "ascii": _only("[ -~]{1,255}", "it must be printable ASCII, of 1 to 255 characters"),
+    "word": _only("[!#-&(-\\[\\]-~]{1,255}", "it must be ASCII without blanks, quotes and backslashes"),
 }
 
 
@@ -56,7 +76,8 @@ def secret(name: str, form: str = "") -> str:
     """The placeholder for the secret ``name`` in the text of a file.
 
     form: how the agent escapes the value: not at all, for a SQL string in single quotes (``sql``), for an
-    environment file's value in double quotes (``env``), or for a JSON string (``json``).
+    environment file's value in double quotes (``env``), or for a JSON string (``json``). For ``ascii`` and
+    ``word`` it takes the value as it is, and refuses one that its place cannot hold.
     """
     if not has_form(form):
         raise ValueError("a secret has no form {}".format(form))
@@ -70,7 +91,14 @@ def secret_names(text: str) -> Tuple[str, ...]:
 
 def escaped(secrets: Mapping[str, str]) -> List[str]:
     """Every form in which a secret may appear in a file, and so in the output of a program that reads it."""
-    return sorted({escape(value) for value in secrets.values() for escape in _ESCAPES.values()})
+    found = set()
+    for value in secrets.values():
+        for escape in _ESCAPES.values():
+            try:
+                found.add(escape(value))
+            except ValueError:
+                continue  # Its value is in no file of that form.
+    return sorted(found)
 
 
 @dataclass(frozen=True)
@@ -94,7 +122,10 @@ class File:
             name, form = match[1], match[2] or ""
             if name not in secrets:
                 raise Failure("secrets", name, reason="the secret has not been delivered to this host")
-            return _ESCAPES[form](secrets[name])
+            try:
+                return _ESCAPES[form](secrets[name])
+            except ValueError as error:
+                raise Failure("secrets", name, reason=str(error)) from None
 
         return _SECRET.sub(fill, self.text).encode()
 

@@ -67,7 +67,9 @@ def test_version_2c_takes_the_community_from_monitors_only() -> None:
     """One line for each monitor, and no user."""
     config = text(SnmpSpec(version="2c"), CONFIG)
     lines = [line for line in config.splitlines() if "community" in line]
-    assert lines == [f'rocommunity "@{{secret:snmp/community|env}}" 192.168.2.{n} -V habla' for n in (20, 21)]
+    assert lines == [
+        f'rocommunity "@{{secret:snmp/community|word}}" 192.168.2.{n} -V habla' for n in (20, 21)
+    ]
     assert "rouser" not in config
     assert json.loads(text(SnmpSpec(version="2c"), USER)) == {}
 

@@ -98,7 +98,7 @@ class Jabber(Service):
                 group="ejabberd",
             ),
             _CONTROL: File(self._control(site)),
-            _COOKIE: File(secret(self.spec.cookie), "0400", owner="ejabberd", group="ejabberd"),
+            _COOKIE: File(secret(self.spec.cookie, "ascii"), "0400", owner="ejabberd", group="ejabberd"),
             _UNIT: File(_unit(own_certificate, site.fleet.domain)),
             _TOOL: File(program_text("jabber_cluster"), "0755"),
             f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
