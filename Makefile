@@ -1,6 +1,6 @@
 # Every target is a thin call of a script in toolchain/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install toolchain up down test lint preview clean clean-cache
+.PHONY: help install toolchain up down test soak lint preview clean clean-cache
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/habla
 
 help: ## list the targets
@@ -24,6 +24,9 @@ down: toolchain ## everything that `make up` made, removed again
 
 test: toolchain ## lint, types, all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
 	@toolchain/check $(ARGS)
+
+soak: install ## 10,000 mutated stacks, which `make test` tries 200 of
+	@HABLA_MUTATIONS=10000 .venv/bin/python -m pytest -q -n 2 tests/property/test_mutated_stacks.py
 
 lint: install ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
