@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from agent import HAPROXY, PAGE, SERVER, UNIT, AgentHost, agent_hosts, demo
 
+from habla.components.agent_bundle import agent_bundle
 from habla.onhost.document import File, Health, HostState
 
 pytestmark = pytest.mark.lab
@@ -82,11 +83,23 @@ def test_the_undo_of_a_replaced_resource_does_nothing_once(host: AgentHost) -> N
     assert delete(host, "demo", "habla/lab/demo")["deleted"]
 
 
-def test_an_update_ends_the_wait_for_a_predecessors_undo(host: AgentHost) -> None:
-    """A resource that was made once more for another reason can still be deleted."""
+def test_the_undo_of_a_replaced_resource_may_come_after_an_update(host: AgentHost) -> None:
+    """A run that fails leaves it to the next one, which may change the component first."""
     apply(host, demo("live"), "habla/lab/demo", "--new")
     apply(host, demo("live"), "habla/lab/demo", "--new")
-    apply(host, demo("live"), "habla/lab/demo")
+    apply(host, demo("other"), "habla/lab/demo")
+    assert delete(host, "demo", "habla/lab/demo")["reason"] == "it has been applied anew since"
+    assert host.look().pages == ["other", "other"]
+    assert delete(host, "demo", "habla/lab/demo")["deleted"]
+
+
+def test_each_replaced_resource_has_an_undo(host: AgentHost) -> None:
+    """A resource that was replaced in two runs that failed leaves two undos to the next run."""
+    for _ in range(3):
+        apply(host, demo("live"), "habla/lab/demo", "--new")
+    for owner in ("habla/lab/demo", "habla/lab/old", "habla/lab/demo"):
+        assert not delete(host, "demo", owner)["deleted"]
+    assert host.look().pages == ["live", "live"]
     assert delete(host, "demo", "habla/lab/demo")["deleted"]
 
 
@@ -137,8 +150,8 @@ def test_the_agent_of_a_renamed_host_stays(host: AgentHost) -> None:
     """It belongs to a resource as well."""
     agent = "python3 /usr/local/lib/habla/agent.pyz"
     path = "/usr/local/lib/habla/agent.pyz"
-    host.run(f"{agent} install {path} --owner=habla/lab/old --new")
-    host.run(f"{agent} install {path} --owner=habla/lab/renamed --new")
+    for owner in ("old", "renamed"):
+        host.run(f"{agent} install --to={path} --owner=habla/lab/{owner} --new", agent_bundle().manifest)
     report = json.loads(host.run(f"{agent} uninstall --owner=habla/lab/old"))
     assert report == {"uninstalled": False, "reason": "it belongs to habla/lab/renamed now"}
     assert host.run(f"test -e {path} && echo there") == "there"

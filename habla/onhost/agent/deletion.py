@@ -26,8 +26,7 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
         return {"component": component, "deleted": False}
     reason = ownership.refusal(record, owner)
     if reason:
-        record.pop("replaced", None)
-        places.write_json(places.record_path(component), record)
+        places.write_json(places.record_path(component), ownership.without_undo(record, owner))
         return {"component": component, "deleted": False, "reason": reason}
     document = from_json(record["document"])
     for path in document.archives:

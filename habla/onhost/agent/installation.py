@@ -85,8 +85,7 @@ def uninstall(owner: str = "") -> Dict[str, Any]:
     record = places.read_json(places.OWNER) or {}
     reason = ownership.refusal(record, owner)
     if reason:
-        record.pop("replaced", None)
-        places.write_json(places.OWNER, record)
+        places.write_json(places.OWNER, ownership.without_undo(record, owner))
         return {"uninstalled": False, "reason": reason}
     left = sorted(places.records())
     if left:

@@ -13,8 +13,9 @@ from typing import Any, Dict, List, Mapping
 from ..document import HostState
 from . import places
 
-# Seconds in which the undo of a replaced resource comes: it belongs to the same run of the engine.
-_REPLACED = 3600.0
+# Seconds in which the undo of a replaced resource comes: in the same run of the engine, or in the next one
+# that ends well. After this time its resource is taken to have been lost with the state of a stack.
+_REPLACED = 30 * 86400.0
 # Parts of a document that one component alone can have.
 _TAKEN = ("files", "archives", "units")
 
@@ -23,13 +24,15 @@ def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, An
     """What a record says of the owner once ``owner`` has applied the component.
 
     new: the engine has just made the resource. When the component was here already, under the same owner, the
-    resource replaces another one, whose undo is still to come.
+    resource replaces another one, whose undo is still to come. A run that fails leaves that undo to a later
+    run, which may first update the resource.
     """
     if not owner:
         # Applied by hand, or again because of a secret: it stays whose it is.
         return {key: record[key] for key in ("owner", "replaced") if key in record}
-    replaces = new and bool(record) and record.get("owner", owner) == owner
-    return {"owner": owner, **({"replaced": time.time()} if replaces else {})}
+    same = bool(record) and record.get("owner", owner) == owner
+    waiting = [*(_waiting(record) if same else ()), *([time.time()] if same and new else ())]
+    return {"owner": owner, **({"replaced": waiting} if waiting else {})}
 
 
 def refusal(record: Mapping[str, Any], owner: str) -> str:
@@ -37,9 +40,24 @@ def refusal(record: Mapping[str, Any], owner: str) -> str:
     holder = record.get("owner", "")
     if holder and holder != owner:
         return "it belongs to {} now".format(holder)
-    if holder and time.time() - record.get("replaced", 0) < _REPLACED:
+    if holder and _waiting(record):
         return "it has been applied anew since"
     return ""
+
+
+def without_undo(record: Mapping[str, Any], owner: str) -> Dict[str, Any]:
+    """The record once ``owner`` has been refused an undo: each replaced resource has one."""
+    waiting = _waiting(record)
+    kept = {key: value for key, value in record.items() if key != "replaced"}
+    left = waiting[1:] if record.get("owner") == owner else waiting
+    return {**kept, **({"replaced": left} if left else {})}
+
+
+def _waiting(record: Mapping[str, Any]) -> List[float]:
+    """When each resource was replaced whose undo is still to come. Older agents kept one time alone."""
+    found = record.get("replaced", [])
+    times = found if isinstance(found, list) else [found]
+    return [replaced for replaced in times if time.time() - replaced < _REPLACED]
 
 
 def taken_over(document: HostState) -> Dict[str, Dict[str, Any]]:
