@@ -1,6 +1,6 @@
 """Where the data of services was last, and changes that would start one of them with empty data. Pure.
 
-A service that moves to another host, or that gets another name, finds an empty directory there, while its
+A service that moves to another machine, or that gets another name, finds an empty directory there, while its
 data is somewhere else and nobody says so. Such a change is a fault; ``start_empty`` of a stack allows it.
 """
 
@@ -21,12 +21,13 @@ class DataPlace:
     """The data of one service. name: of the data itself, such as a database's. paths: its directories.
 
     hosts: host -> machine (``ADDRESS:PORT`` of SSH); "" for a host of a lab, which is made anew under another
-    name, and for data that is of no use under another name.
+    name. needs_host_name: the data is of no use on a host of another name.
     """
 
     name: str
     paths: tuple[str, ...]
     hosts: Mapping[str, str]
+    needs_host_name: bool = False
 
 
 def data_places(
@@ -40,9 +41,10 @@ def data_places(
             if not paths:
                 continue
             before = found.get(service.name)
-            machine = "" if service.data_needs_host_name else machines.get(host, "")
-            hosts = {**(before.hosts if before else {}), host: machine}
-            found[service.name] = DataPlace(service.data_name(sites[host]), paths, hosts)
+            hosts = {**(before.hosts if before else {}), host: machines.get(host, "")}
+            found[service.name] = DataPlace(
+                service.data_name(sites[host]), paths, hosts, service.data_needs_host_name
+            )
     return found
 
 
@@ -65,13 +67,23 @@ def data_faults(
                 service, place, was=was, reason=f"the data there is of {was.name}, not of {place.name}"
             )
         elif not _kept(was, place):
-            yield _fault(service, place, was=was, reason="it runs on none of these hosts any more")
+            reason = "it runs on none of these hosts any more"
+            if set(was.hosts) & set(place.hosts):
+                reason = "each of these hosts is another machine now"
+            yield _fault(service, place, was=was, reason=reason)
 
 
 def _kept(was: DataPlace, now: DataPlace) -> bool:
-    """Whether one host keeps the data: it is the same, or it is the same machine under another name."""
-    machines = set(was.hosts.values()) - {""}
-    return bool(set(was.hosts) & set(now.hosts)) or bool(machines & set(now.hosts.values()))
+    """Whether one host keeps the data: its machine is the same, perhaps under another name.
+
+    A machine that is not known, such as that of a lab, is the same as long as its host has the same name.
+    """
+    for host, machine in now.hosts.items():
+        if host in was.hosts and (machine == was.hosts[host] or not machine or not was.hosts[host]):
+            return True
+        if machine and machine in was.hosts.values() and not now.needs_host_name:
+            return True
+    return False
 
 
 def _fault(service: str, now: DataPlace, *, was: DataPlace, reason: str) -> Fault:

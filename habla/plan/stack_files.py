@@ -80,6 +80,7 @@ def read_data(root: Path, environment: str) -> dict[str, DataPlace]:
                 str(place["name"]),
                 tuple(map(str, place["paths"])),
                 {str(host): str(machine) for host, machine in place["hosts"].items()},
+                bool(place.get("needs_host_name", False)),
             )
             for service, place in read_mapping(path).items()
         }
@@ -92,7 +93,12 @@ def read_data(root: Path, environment: str) -> dict[str, DataPlace]:
 def write_data(root: Path, environment: str, *, places: Mapping[str, DataPlace]) -> bool:
     """Write down where the data of services is; whether that changed the file. In one step."""
     raw = {
-        service: {"name": place.name, "paths": list(place.paths), "hosts": dict(sorted(place.hosts.items()))}
+        service: {
+            "name": place.name,
+            "paths": list(place.paths),
+            "hosts": dict(sorted(place.hosts.items())),
+            **({"needs_host_name": True} if place.needs_host_name else {}),
+        }
         for service, place in sorted(places.items())
     }
     text = _DATA_HEAD + (yaml.safe_dump(raw, sort_keys=False, default_flow_style=None) if raw else "")

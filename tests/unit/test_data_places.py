@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,40 @@ def test_a_renamed_jabber_host_alone_loses_its_data() -> None:
     ssh = {"address": "198.51.100.7", "host_key": KEY}
     before = plan(hosts={"stable1": {"role": "stable", "ssh": ssh}})
     assert set(faults(before, hosts={"chat1": {"role": "stable", "ssh": ssh}})) == {"start_empty.jabber"}
+
+
+def machine(role: dict[str, Any], number: int) -> dict[str, Any]:
+    """A host of a role on one of several machines."""
+    return {**role, "ssh": {"address": f"198.51.100.{number}", "host_key": KEY}}
+
+
+def test_jabber_hosts_that_swap_their_names_lose_their_data() -> None:
+    """Both machines have a database, and both databases are of the other host's node."""
+    front, stable = machine(FRONT, 1), {"role": "stable"}
+    before = {"front1": front, "stable1": machine(stable, 2), "stable2": machine(stable, 3)}
+    swapped = {"front1": front, "stable1": machine(stable, 3), "stable2": machine(stable, 2)}
+    found = faults(plan(hosts=before), hosts=swapped)
+    assert set(found) == {"start_empty.jabber"}
+    assert "each of these hosts is another machine now" in found["start_empty.jabber"]
+    third = {"stable3": machine(stable, 4)}
+    plan(plan(hosts={**before, **third}), hosts={**swapped, **third})
+
+
+def test_a_host_on_another_machine_does_not_keep_its_data() -> None:
+    """The name is the same, and the directory there is empty."""
+    hosts = {"front1": machine(FRONT, 1), "stable1": machine({"role": "stable"}, 2)}
+    moved = {**hosts, "front1": machine(FRONT, 3)}
+    assert set(faults(plan(hosts=hosts), hosts=moved)) == {"start_empty.mysql", "start_empty.memqd"}
+
+
+def test_a_place_without_a_machine_is_known_by_the_name_of_its_host() -> None:
+    """A lab's machine is not known, and older files have none for Jabber."""
+    hosts = {"front1": machine(FRONT, 1), "stable1": machine({"role": "stable"}, 2)}
+    before = plan(hosts=hosts)
+    unknown = {
+        name: replace(place, hosts=dict.fromkeys(place.hosts, "")) for name, place in before.data.items()
+    }
+    plan(replace(before, data=unknown), hosts=hosts)
 
 
 def test_an_unknown_service_is_named() -> None:
