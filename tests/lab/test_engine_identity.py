@@ -116,6 +116,9 @@ def test_two_hosts_swap_their_names(stack: Stack) -> None:
 def test_a_host_that_moves_to_another_machine_leaves_the_old_one_empty(stack: Stack) -> None:
     """The name and the address are the same, so both machines must not have them."""
     stack.machines = {"web1": "two"}
+    refused = stack.up()
+    assert not refused.ok and "start_empty.page" in refused.output, refused.output
+    stack.settings["start_empty"] = ["page"]
     done = stack.up()
     assert done.ok, done.output
     assert process(stack, "two")

@@ -14,6 +14,7 @@ from hosts import REPOSITORY, Lab
 
 from habla.plan import FleetPlan, make_plan
 from habla.plan.archive_files import ArchiveFiles
+from habla.plan.stack_files import read_data, read_held
 from habla.settings.loading import load_settings
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
@@ -26,13 +27,17 @@ import pulumi
 from habla.components.fleet import deploy_fleet
 from habla.plan import make_plan
 from habla.plan.archive_files import ArchiveFiles
+from habla.plan.stack_files import read_data, read_held, write_data, write_held
 from habla.settings.loading import load_settings
 
-given = json.loads(Path("given.json").read_text())
-settings = load_settings(pulumi.get_stack(), given["settings"])
-plan = make_plan(settings, {}, read_archive=ArchiveFiles(Path()).archive)
+given, root, stack = json.loads(Path("given.json").read_text()), Path(), pulumi.get_stack()
+settings = load_settings(stack, given["settings"])
+held, data = read_held(root, stack), read_data(root, stack)
+plan = make_plan(settings, held, read_archive=ArchiveFiles(root).archive, data=data)
+write_held(root, stack, addresses=plan.addresses.hosts)
+write_data(root, stack, places=plan.data)
 secrets = {name: pulumi.Output.secret(value) for name, value in given["secrets"].items()}
-deploy_fleet(plan, secrets, root=Path())
+deploy_fleet(plan, secrets, root=root)
 """
 
 
@@ -83,23 +88,30 @@ def run_pulumi(
 
 @dataclass
 class Stack:
-    """A stack. settings: as a stack file has them, without ``habla:``. machines: host name -> lab host."""
+    """A stack. settings: as a stack file has them, without ``habla:``. machines: host name -> lab host.
+
+    secrets: name -> value, besides the key that the lab's hosts let in.
+    """
 
     directory: Path
     lab: Lab
     settings: dict[str, Any] = field(default_factory=dict)
     machines: dict[str, str] = field(default_factory=dict)
     program: str = _PROGRAM
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (self.directory / "state").mkdir(parents=True)
+        (self.directory / "stacks").mkdir()
         (self.directory / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
         assert self.cli("stack", "init", "test").ok
 
     def plan(self) -> FleetPlan:
         """The plan of the settings as they are now."""
+        root = self.directory
         settings = load_settings("test", self._raw())
-        return make_plan(settings, {}, read_archive=ArchiveFiles(self.directory).archive)
+        held, data = read_held(root, "test"), read_data(root, "test")
+        return make_plan(settings, held, read_archive=ArchiveFiles(root).archive, data=data)
 
     def up(self, *options: str) -> Up:
         """``pulumi up``, without --continue-on-error."""
@@ -120,7 +132,7 @@ class Stack:
         (self.directory / "__main__.py").write_text(self.program)
         key = (self.lab.directory / "keys/id_ed25519").read_text()
         (self.directory / "given.json").write_text(
-            json.dumps({"settings": self._raw(), "secrets": {"ssh/key": key}})
+            json.dumps({"settings": self._raw(), "secrets": {**self.secrets, "ssh/key": key}})
         )
         return run_pulumi(self.directory, words)
 
@@ -149,5 +161,5 @@ class Stack:
             made = self.lab.hosts[machine]
             ssh = {"address": "127.0.0.1", "port": made["port"], "host_key": made["host_key"]}
             hosts[name] = {"ssh": ssh, **self.settings.get("hosts", {}).get(name, {})}
-        secrets = {"ssh/key": None}
+        secrets = dict.fromkeys([*self.secrets, "ssh/key"])
         return {**self.settings, "hosts": hosts, "ssh": {"private_key": "ssh/key"}, "secrets": secrets}
