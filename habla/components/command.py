@@ -23,6 +23,7 @@ import pulumi
 from pulumi_command import remote
 
 from habla.components.agent_bundle import AGENT_PATH, short_document
+from habla.components.failed_run import fail_with
 from habla.errors import Fault, SettingsError
 from habla.onhost.document import HostState
 
@@ -163,7 +164,7 @@ def host_command(
     options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=list(depends_on)))
     _warn_of_stale_agent()
     with _short_call_stack():
-        return remote.Command(
+        command = remote.Command(
             name,
             connection=replace_limits(connection.args),
             create=_as_root(create, connection.user),
@@ -175,6 +176,8 @@ def host_command(
             triggers=_triggers(connection),
             opts=options,
         )
+    fail_with(command.stdout)
+    return command
 
 
 def sent_file(
