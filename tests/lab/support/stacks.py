@@ -18,7 +18,7 @@ from habla.plan.stack_files import read_data, read_held
 from habla.settings.loading import load_settings
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
-_PROGRAM = """\
+PROGRAM = """\
 import json
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class Stack:
     lab: Lab
     settings: dict[str, Any] = field(default_factory=dict)
     machines: dict[str, str] = field(default_factory=dict)
-    program: str = _PROGRAM
+    program: str = PROGRAM
     secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
