@@ -7,7 +7,7 @@ data is somewhere else and nobody says so. Such a change is a fault; ``start_emp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from habla.errors import Fault
 from habla.model.service import Service
@@ -27,6 +27,7 @@ class DataPlace:
     name: str
     paths: tuple[str, ...]
     hosts: Mapping[str, str]
+    _: KW_ONLY
     needs_host_name: bool = False
 
 
@@ -43,7 +44,7 @@ def data_places(
             before = found.get(service.name)
             hosts = {**(before.hosts if before else {}), host: machines.get(host, "")}
             found[service.name] = DataPlace(
-                service.data_name(sites[host]), paths, hosts, service.data_needs_host_name
+                service.data_name(sites[host]), paths, hosts, needs_host_name=service.data_needs_host_name
             )
     return found
 

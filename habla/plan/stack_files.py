@@ -80,7 +80,7 @@ def read_data(root: Path, environment: str) -> dict[str, DataPlace]:
                 str(place["name"]),
                 tuple(map(str, place["paths"])),
                 {str(host): str(machine) for host, machine in place["hosts"].items()},
-                bool(place.get("needs_host_name", False)),
+                needs_host_name=bool(place.get("needs_host_name", False)),
             )
             for service, place in read_mapping(path).items()
         }
