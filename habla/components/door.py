@@ -17,6 +17,7 @@ from habla.model.names import HostName, ServiceName
 from habla.model.service import Owner
 from habla.model.spec import PortNumber
 from habla.plan.registry import Claim, agent_claims, clashes
+from habla.settings.fault_words import rule_of
 from habla.settings.models import HostKey
 
 __all__ = ["claim", "component_owner", "name_faults", "outside_stand_in", "plain", "ssh_faults"]
@@ -59,10 +60,9 @@ def name_faults(path: str, name: Any, *, service: bool = False) -> Iterator[Faul
     plain(name, path, why="it becomes a part of file names, units and addresses")
     try:
         (_SERVICE if service else _HOST).validate_python(name)
-    except ValidationError:
-        rule = "lower-case letters, digits and hyphens, up to "
-        rule += "30 characters, beginning with a letter" if service else "63 characters"
-        yield Fault(path, "not a name that can be used", value=str(name), rule=rule, fix="rename it")
+    except ValidationError as error:
+        what = "not a name that can be used"
+        yield Fault(path, what, value=str(name), rule=rule_of(error), fix="rename it")
 
 
 def ssh_faults(host: str, *, address: Any, port: Any, host_key: Any, key: Any, agent: Any) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ __all__ = [
     "TIMER",
     "Bound",
     "bounds",
+    "data_clashes",
     "rotation_rules",
     "rule_clashes",
     "timer_text",
@@ -84,6 +85,16 @@ def rule_clashes(logs: Iterable[Log]) -> Iterator[Fault]:
             fix = "name other files in one of them; logs.rules changes size and keep of a service's own rule"
             where = first.setting or f"logs.rules.{first.rule}"
             yield Fault(where, "a log in two rules", value=first.path, rule=rule, fix=fix)
+
+
+def data_clashes(logs: Iterable[Log], data: Iterable[str]) -> Iterator[Fault]:
+    """Rules that would rotate data. data: directories of services that are not programs of the user's own."""
+    for log in sorted(set(logs), key=lambda log: log.path):
+        for directory in data:
+            if log.setting and overlap(log.path.rpartition("/")[0], directory):
+                rule = f"the files in {directory} are the data of a service, and rotation would destroy them"
+                fix = "name the logs themselves"
+                yield Fault(log.setting, "rotates data", value=log.path, rule=rule, fix=fix)
 
 
 def _how(log: Log) -> Sequence[str]:

@@ -54,7 +54,8 @@ DnsName = Annotated[
     str,
     matching(
         rf"{_LABEL}(?:\.{_LABEL})*",
-        "a DNS name: lower-case letters, digits, hyphens and dots, up to 253 characters, 63 between two dots",
+        "a DNS name: lower-case letters, digits, hyphens and dots, up to 63 characters between dots and 253 "
+        "in all; an international name in its xn-- form",
         most=253,
     ),
 ]

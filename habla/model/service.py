@@ -152,6 +152,8 @@ class Service(ABC):
     component: ClassVar[str] = ""
     # Programs of its own that travel with the agent; its state names them by digest.
     programs: ClassVar[tuple[ProgramArchive, ...]] = ()
+    # Unix users that its packages bring along. A program that runs as one of them could read its secrets.
+    daemon_users: ClassVar[tuple[str, ...]] = ()
     # Whether its data is of no use on a host of another name.
     data_needs_host_name: ClassVar[bool] = False
     # The role whose component class deploys it, also on hosts of a role of the user's own.

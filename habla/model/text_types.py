@@ -134,8 +134,8 @@ AbsolutePath = Annotated[
 LogPath = Annotated[
     str,
     matching(
-        rf"/(?:(?![\"'\\{{}}]){_NO_CONTROL})+",
-        "an absolute path; * ? and [ ] stand for other characters; no quotes, braces or backslashes",
+        rf"/(?!(?:bin|boot|dev|etc|lib|proc|run|sbin|sys|usr)(?:/|$)|[*?\[])(?:(?![\"'\\{{}}]){_NO_CONTROL})+",
+        "an absolute path, not of the system; * ? and [ ] stand for others; no quotes, braces or backslashes",
         most=1024,
     ),
 ]

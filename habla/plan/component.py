@@ -72,8 +72,13 @@ def assembled(
             tuple(sorted({directory for _, state in states for directory in state.data})),
             stats_pages=tuple(page for service in services for page in service.stats_pages().items()),
         ),
-        claims=tuple(
-            claim for owner, state in states for claim in state_claims(owner, component, state=state)
+        claims=(
+            *(claim for owner, state in states for claim in state_claims(owner, component, state=state)),
+            *(
+                Claim("user", user, owner=service.owner)
+                for service in together
+                for user in service.daemon_users
+            ),
         ),
     )
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from habla.errors import Fault, collected
 from habla.hosts.budget import Budget
 from habla.hosts.network import network_state
-from habla.hosts.rotation import RULES, rule_clashes
+from habla.hosts.rotation import RULES, data_clashes, rule_clashes
 from habla.hosts.watch_settings import proved_budgets, watchers
 from habla.model.names import BALANCER, NETWORK, WATCH
 from habla.model.roles import Role
@@ -106,5 +106,7 @@ def plan_host(role: Role, site: Site, *, services: Sequence[Service], faults: li
 def plan_watch(site: Site, facts: HostFacts, *, faults: list[Fault]) -> ComponentPlan:
     """The component that watches a host. facts: of all its services."""
     plan = assembled(WATCH, site, services=watchers(site, facts), faults=faults)
-    faults += rule_clashes((*facts.logs, *plan.facts.logs))
+    logs = (*facts.logs, *plan.facts.logs)
+    faults += rule_clashes(logs)
+    faults += data_clashes(logs, facts.data)
     return plan

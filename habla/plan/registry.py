@@ -22,6 +22,12 @@ __all__ = ["Claim", "agent_claims", "clashes", "state_claims", "unit_drop_in"]
 
 # Names of the agent itself, which is on every host.
 _AGENT = Owner("habla's agent")
+_DEBIAN = Owner("Debian")
+# Users of base-passwd, and of packages that every host has.
+_SYSTEM_USERS = (
+    *("daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
+    *("backup", "list", "irc", "_apt", "nobody", "messagebus", "sshd", "syslog", "systemd-network"),
+)
 _MOST = 3
 _UNITS = "/etc/systemd/system/"
 
@@ -68,7 +74,7 @@ def state_claims(owner: Owner, component: str, *, state: Parts) -> Iterator[Clai
         derived = [unit_drop_in(unit) for unit in state.units if unit.endswith(".service")]
         derived += sorted({f"{RULES}{log.rule}" for log in state.logs})
         names["file"] = (*names["file"], *derived)
-        names["port"] = sorted({str(port.number) for port in state.ports})
+        names["port"] = sorted(str(port.number) for port in state.ports)
         names["data directory"] = state.data
     for kind, found in names.items():
         yield from (Claim(kind, name, owner=owner) for name in found)
@@ -82,6 +88,8 @@ def agent_claims() -> Iterator[Claim]:
         yield Claim("file", str(path), owner=_AGENT)
     yield Claim("unit", RECOVER_UNIT.name, owner=_AGENT)
     yield Claim("user", "root", owner=Owner("the administrator"))
+    yield from (Claim("user", name, owner=_DEBIAN) for name in _SYSTEM_USERS)
+    yield Claim("port", "22", owner=Owner("sshd"))
 
 
 def clashes(places: Iterable[Iterable[Claim]]) -> list[Fault]:
@@ -90,17 +98,30 @@ def clashes(places: Iterable[Iterable[Claim]]) -> list[Fault]:
     places: the claims of each place where a name has one owner: of each host, and of the fleet.
     """
     wanted: dict[tuple[Owner, Owner], list[Claim]] = defaultdict(list)
+    twice: set[Claim] = set()
     for claims in places:
         held: dict[tuple[str, str], list[Claim]] = {}
         for claim in claims:
             others = held.setdefault((claim.kind, claim.name), [])
+            if claim.kind == "port" and claim.owner in [each.owner for each in others]:
+                twice.add(claim)
             if not others or all(claim.owner != each.owner and not _shared(claim, each) for each in others):
                 others.append(claim)
         for found in held.values():
             for first, second in pairwise(found):
                 one, other = sorted((first.owner, second.owner))
                 wanted[one, other].append(first)
-    return [_clash(one, other, found=found) for (one, other), found in wanted.items()]
+    return [
+        *(_clash(one, other, found=found) for (one, other), found in wanted.items()),
+        *(_twice(claim) for claim in twice),
+    ]
+
+
+def _twice(claim: Claim) -> Fault:
+    rule = "a port is for one thing on a host"
+    fix = f"change one of the ports in {claim.owner.path or 'the settings'}"
+    what = f"{claim.owner.title} needs the same port twice"
+    return Fault(claim.owner.path or "hosts", what, value=claim.name, rule=rule, fix=fix)
 
 
 def _shared(claim: Claim, other: Claim) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from habla.model.names import DnsName, SecretName
 from habla.model.spec import MAX_MB, ArchiveSpec, LogSpec, Many, PortNumber, Spec
 from habla.model.text_types import DebianPackage, EnvironmentName, Line, RequestPath, RoutePath, UserName
 
 __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
+
+
+# See App: what a program learns of its host.
+_OWN_VARIABLES = ("HABLA_ADDRESS", "HABLA_HOST", "HABLA_PORT")
 
 
 class HealthSpec(Spec):
@@ -69,6 +74,26 @@ class AppSpec(Spec):
     maxconn: Annotated[int, Field(ge=0, le=250_000)] = 0
     logs: tuple[LogSpec, ...] = ()
     limits: LimitsSpec = LimitsSpec()
+
+    @field_validator("command")
+    @classmethod
+    def _program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        # systemd looks for a name in its own directories; other characters in front change what it does.
+        if not re.match(r"(?:/|\{app\}/|[A-Za-z0-9][A-Za-z0-9._+-]*$)", command[0]):
+            raise ValueError("the first word is a program: its path from /, {app}/… or the name of a command")
+        if "$" in command[0]:
+            raise ValueError("the path of a program has no $, which systemd would not take for itself")
+        return command
+
+    @model_validator(mode="after")
+    def _one_value_each(self) -> AppSpec:
+        both = sorted({*self.environment} & {*self.secrets})
+        if both:
+            raise ValueError(f"a variable is in environment or in secrets, not in both: {', '.join(both)}")
+        own = sorted(name for name in (*self.environment, *self.secrets) if name in _OWN_VARIABLES)
+        if own:
+            raise ValueError(f"habla sets {', '.join(own)} itself")
+        return self
 
     @property
     def balanced(self) -> bool:

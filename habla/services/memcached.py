@@ -38,6 +38,7 @@ class Memcached(Service):
     default_roles: ClassVar = ("front",)
     beside_balancer: ClassVar = True
     component: ClassVar = CACHE_DB
+    daemon_users: ClassVar = ("memcache",)
 
     spec: MemcachedSpec = MemcachedSpec()
     name: str = "memcached"

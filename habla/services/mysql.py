@@ -50,6 +50,7 @@ class Mysql(Service):
     default_roles: ClassVar = ("front",)
     beside_balancer: ClassVar = True
     component: ClassVar = CACHE_DB
+    daemon_users: ClassVar = ("mysql",)
 
     spec: MysqlSpec = MysqlSpec()
     name: str = "mysql"

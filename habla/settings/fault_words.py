@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from ipaddress import AddressValueError, NetmaskValueError
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from habla.errors import Fault
 
-__all__ = ["not_one_of", "unknown_key", "validation_faults"]
+__all__ = ["not_one_of", "rule_of", "unknown_key", "validation_faults"]
 
 # Kind of an error of pydantic -> the rule. Braces: of the error's context.
 _RULES = {
@@ -19,9 +20,7 @@ _RULES = {
     "greater_than_equal": "at least {ge}",
     "int_from_float": "a whole number, without quotes",
     "int_type": "a whole number, without quotes",
-    "ip_v4_address": "an IPv4 address, such as 192.168.2.10",
-    "ip_v4_interface": "an IPv4 address with its prefix length, such as 203.0.113.20/24",
-    "ip_v4_network": "a network, such as 192.168.2.0/24, with all bits of the host zero",
+    "ip": "IPv4, as in 192.168.2.10 or 192.168.2.0/24, without leading zeros",
     "less_than_equal": "at most {le}",
     "list_type": "a list, [FIRST, SECOND]",
     "literal_error": "one of {expected}",
@@ -30,8 +29,8 @@ _RULES = {
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} characters",
     "string_type": "a text; write numbers in quotes",
-    "too_long": "at most {max_length} entries",
-    "too_short": "at least {min_length} entries",
+    "too_long": "{max_length} or fewer entries",
+    "too_short": "{min_length} or more entries",
     "tuple_type": "a list, [FIRST, SECOND]",
 }
 _MOST_SHOWN = 100
@@ -46,6 +45,8 @@ def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[
         value = detail["input"]
         shown = "" if isinstance(value, (dict, list)) else _shown(value)
         kind, context = detail["type"], detail.get("ctx", {})
+        if isinstance(context.get("error"), (AddressValueError, NetmaskValueError)):
+            kind = "ip"
         if kind == "extra_forbidden":
             faults.append(unknown_key(where, _keys(model, detail["loc"][:-1])))
         elif kind == "missing":
@@ -78,6 +79,13 @@ def not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
     close = difflib.get_close_matches(value, known, n=1)
     fix = f"did you mean {close[0]}?" if close else "choose one of these"
     return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
+
+
+def rule_of(error: ValidationError) -> str:
+    """The rule that a single value breaks."""
+    detail = error.errors(include_url=False)[0]
+    rule = _RULES.get(detail["type"])
+    return rule.format(**detail.get("ctx", {})) if rule else _plain(detail["msg"])
 
 
 def _plain(message: str) -> str:

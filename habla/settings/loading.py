@@ -14,7 +14,7 @@ from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceNa
 from habla.model.spec import Spec
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons
-from habla.settings.fault_words import not_one_of, unknown_key, validation_faults
+from habla.settings.fault_words import not_one_of, rule_of, unknown_key, validation_faults
 from habla.settings.fleet_faults import fleet_faults
 from habla.settings.models import (
     HostSettings,
@@ -29,11 +29,6 @@ from habla.settings.sections import SERVICES, section_names, service_settings, s
 __all__ = ["load_settings"]
 
 T = TypeVar("T")
-_NAME_RULES = {
-    "secrets": "lower-case letters, digits, dots, dashes and slashes",
-    "partitions": "an absolute path",
-    "roles": "lower-case letters, digits and hyphens, up to 63 characters, beginning with a letter",
-}
 _DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
 
 
@@ -153,16 +148,8 @@ def _named(value: Any, path: str, *, names: Any, faults: list[Fault]) -> dict[st
     for name in value:
         try:
             adapter.validate_python(name)
-        except ValidationError:
-            rule = "lower-case letters, digits and dashes, as in the DNS"
-            rule = _NAME_RULES.get(path, rule)
-            faults.append(
-                Fault(
-                    f"{path}.{name}",
-                    "not a name that can be used",
-                    value=str(name),
-                    rule=rule,
-                    fix="rename it",
-                )
-            )
+        except ValidationError as error:
+            what = "not a name that can be used"
+            rule = rule_of(error)
+            faults.append(Fault(f"{path}.{name}", what, value=str(name), rule=rule, fix="rename it"))
     return {str(name): item for name, item in value.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName
@@ -40,10 +40,23 @@ HostKey = Annotated[
 ]
 
 
+def _of_hosts(network: IPv4Network) -> IPv4Network:
+    for kind in ("loopback", "multicast", "link_local", "reserved", "unspecified"):
+        if getattr(network, f"is_{kind}"):
+            rule = "a network of hosts, such as 192.168.2.0/24"
+            raise ValueError(f"{rule}; this one is for {kind.replace('_', '-')} addresses")
+    if not 8 <= network.prefixlen <= 30:
+        raise ValueError("a prefix length from 8 to 30")
+    return network
+
+
+Network = Annotated[IPv4Network, AfterValidator(_of_hosts)]
+
+
 class NetworkSettings(Spec):
     """The internal network. interface: the hosts' network interface in it. reserved: addresses not to use."""
 
-    cidr: IPv4Network = IPv4Network("192.168.2.0/24")
+    cidr: Network = IPv4Network("192.168.2.0/24")
     interface: Interface = "internal0"
     reserved: tuple[IPv4Address, ...] = ()
 

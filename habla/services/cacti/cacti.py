@@ -76,6 +76,7 @@ class Cacti(Service):
     roles: ClassVar = ("monitor",)
     default_roles: ClassVar = ("monitor",)
     component: ClassVar = MONITOR
+    daemon_users: ClassVar = ("mysql",)
     programs: ClassVar = (_PACKAGE,)
 
     spec: CactiSpec = CactiSpec()

@@ -50,6 +50,7 @@ class Haproxy(Service):
     beside_balancer: ClassVar = True
     balances: ClassVar = True
     component: ClassVar = BALANCER
+    daemon_users: ClassVar = ("haproxy",)
 
     spec: HaproxySpec = HaproxySpec()
     name: str = "haproxy"

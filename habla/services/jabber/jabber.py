@@ -42,6 +42,7 @@ class Jabber(Service):
     roles: ClassVar = ("stable",)
     default_roles: ClassVar = ("stable",)
     home_role: ClassVar = "stable"
+    daemon_users: ClassVar = ("ejabberd", "epmd")
     # The database belongs to the Erlang node ejabberd@HOST.
     data_needs_host_name: ClassVar = True
 
