@@ -27,7 +27,10 @@ __all__ = [
 MountPoint = Annotated[
     AbsolutePath,
     matching(
-        r"[^,:=]*", "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters", most=200
+        r"(?!/(?:dev|proc|run|sys)(?:/|$))[^,:=]*",
+        "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters, and not /dev, /proc, /run "
+        "or /sys",
+        most=200,
     ),
 ]
 # logrotate leaves out file names with a dot in some places (its taboo list), so none is taken.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from habla.model.names import CACHE_DB, SecretName
 from habla.model.offer import Offer
@@ -25,6 +25,20 @@ _LOG = "/var/log/mysql/error.log"
 _DATA = "/var/lib/mysql"
 
 
+# The server's own; rights in them, or a password for them, would open everything else.
+_SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+_SYSTEM_USERS = ("mariadb", "mysql", "public", "root")
+
+
+def _not_of(taken: tuple[str, ...], what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value.lower() in taken:
+            raise ValueError(f"{value} is {what}: choose another name")
+        return value
+
+    return AfterValidator(check)
+
+
 class MysqlSpec(Spec):
     """MySQL (MariaDB): one database and one user who may do everything in it, from the internal network.
 
@@ -32,8 +46,8 @@ class MysqlSpec(Spec):
     """
 
     port: PortNumber = 3306
-    database: Identifier = "habla"
-    user: Identifier = "habla"
+    database: Annotated[Identifier, _not_of(_SYSTEM_SCHEMAS, "a database of the server itself")] = "habla"
+    user: Annotated[Identifier, _not_of(_SYSTEM_USERS, "a user of the server itself")] = "habla"
     password: SecretName = "mysql/habla"
     buffer_pool_mb: Annotated[int, Field(ge=5, le=MAX_MB)] = 128
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 151

@@ -40,7 +40,7 @@ def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[
     faults = []
     for detail in error.errors(include_url=False):
         where = path
-        for part in detail["loc"]:
+        for part in (part for part in detail["loc"] if part != "[key]"):
             where += f"[{part}]" if isinstance(part, int) else f".{part}"
         value = detail["input"]
         shown = "" if isinstance(value, (dict, list)) else _shown(value)

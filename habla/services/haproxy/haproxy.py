@@ -8,7 +8,7 @@ from typing import ClassVar, assert_never
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.names import BALANCER
-from habla.model.offer import Balancer, Offer
+from habla.model.offer import Balancer, Offer, Route
 from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
 from habla.model.site import Endpoints, Site
 from habla.model.spec import ArchiveSpec
@@ -109,11 +109,14 @@ class Haproxy(Service):
         return vrrp_faults(self.spec.vrrp, sites) if self.spec.vrrp is not None else ()
 
     def notes(self, endpoints: Endpoints) -> Iterable[str]:
-        """A shared address that nobody takes over."""
+        """A shared address that nobody takes over, and a website that nothing serves."""
         fronts = endpoints.named(FRONT)
         if self.spec.vrrp is not None and len(fronts) == 1:
             address = self.shared_address()
             yield f"one host, {fronts[0].host}, has the shared address {address}: no other host takes it over"
+        offers = {end.offer.name: end.offer for end in endpoints.all if end.offer.balancer is Balancer.WWW}
+        if offers and not any(Route() in offer.routes for offer in offers.values()):
+            yield "no app has default: true, so HAProxy answers 503 to requests that no route wants"
 
     def instances(self, site: Site) -> tuple[Instance, Instance]:
         """The www and the jabber instance on a host."""
