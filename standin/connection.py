@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncssh
@@ -46,12 +46,12 @@ async def connected(
 async def _dial_all(
     connection: Mapping[str, Any], stack: contextlib.AsyncExitStack, *, log: Log
 ) -> asyncssh.SSHClientConnection:
-    options = await _options(connection)
+    options = await _options(connection, stack)
     tunnel: asyncssh.SSHClientConnection | None = None
     proxy = connection.get("proxy")
     if proxy is not None:
         try:
-            proxy_options = await _options(proxy)
+            proxy_options = await _options(proxy, stack)
             tunnel = await _retried(
                 "Dial proxy", lambda: _dial(proxy, proxy_options), connection=proxy, log=log
             )
@@ -96,15 +96,23 @@ async def _dial(
         )
 
 
-async def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """The options for our identity and the host's key. A fault in them ends the operation without a retry."""
+async def _options(connection: Mapping[str, Any], stack: contextlib.AsyncExitStack) -> dict[str, Any]:
+    """The options for our identity and the host's key. A fault in them ends the operation without a retry.
+
+    stack: closes the connection to an SSH agent, which must stay open until the login is done.
+    """
+    # None if there are no keys: asyncssh reads an empty list as permission to use the files in ~/.ssh.
     options: dict[str, Any] = {"known_hosts": None, "client_keys": None, "password": None, "agent_path": None}
     host_key = connection.get("hostKey")
     if host_key is not None:
         try:
-            options["known_hosts"] = ([asyncssh.import_public_key(host_key)], [], [])
+            pinned = asyncssh.import_public_key(host_key)
         except (asyncssh.Error, ValueError) as error:
             raise CommandError(f"failed to parse host key: {error}") from error
+        options["known_hosts"] = ([pinned], [], [])
+        # A server with a key of another kind alone is then a mismatch, and not a lost connection.
+        kinds = ",".join(name.decode() for name in pinned.sig_algorithms)
+        options["server_host_key_algs"] = f"{kinds},*"
     private_key = connection.get("privateKey")
     if private_key:
         try:
@@ -114,20 +122,33 @@ async def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
         options["client_keys"] = [key]
     if connection.get("password") is not None:
         options["password"] = connection["password"]
-    agent = connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
-    if agent:
-        await _check_agent(agent)
-        options["agent_path"] = agent
+    path = connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
+    if path:
+        agent = await _connected_agent(path, stack)
+        # Like the official plugin, which offers the keys of the agent only if there is no private key.
+        if not private_key:
+            options["client_keys"] = await _agent_keys(agent, path) or None
     return options
 
 
-async def _check_agent(path: str) -> None:
+async def _connected_agent(path: str, stack: contextlib.AsyncExitStack) -> asyncssh.SSHAgentClient:
     """Fail if the agent does not answer, even if there is a private key, as the official plugin does."""
+    agent = asyncssh.SSHAgentClient(path)
     try:
-        _, writer = await asyncio.open_unix_connection(path)
+        await agent.connect()
     except OSError as error:
         raise CommandError(f"dial unix {path}: connect: {error.strerror or error}") from error
-    writer.close()
+    stack.push_async_callback(agent.wait_closed)
+    stack.callback(agent.close)
+    return agent
+
+
+async def _agent_keys(agent: asyncssh.SSHAgentClient, path: str) -> Sequence[asyncssh.SSHKeyPair]:
+    # asyncssh's own option `agent_path` is not used: without other keys, it adds the files in ~/.ssh.
+    try:
+        return await agent.get_keys()
+    except ValueError as error:
+        raise CommandError(f"the SSH agent at {path} does not list its keys: {error}") from error
 
 
 async def _retried(
@@ -149,7 +170,8 @@ async def _retried(
 
 
 def _reason(error: Exception, connection: Mapping[str, Any]) -> str:
-    address = f"{connection['host']}:{int(connection.get('port', 22))}"
+    host = connection["host"]
+    address = f"{f'[{host}]' if ':' in host else host}:{int(connection.get('port', 22))}"
     match error:
         case asyncssh.HostKeyNotVerifiable():
             return f"{address}: ssh: handshake failed: ssh: host key mismatch"

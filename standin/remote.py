@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -40,10 +41,10 @@ async def run(
         session = _Session(environment, optional_environment, output=output, warn=operation.warn)
         try:
             channel, _ = await ssh.create_session(lambda: session, command, encoding=None, request_pty=False)
-            stdin = inputs.get("stdin") or ""
-            if stdin:
-                channel.write(stdin.encode())
-            channel.write_eof()
+            # A command may end without reading its input. Then its exit status says how it ended.
+            with contextlib.suppress(BrokenPipeError):
+                channel.write((inputs.get("stdin") or "").encode())
+                channel.write_eof()
             await session.ended
         except (OSError, asyncssh.Error) as error:
             raise output.failure(f"the connection failed: {error}", command) from error

@@ -27,6 +27,7 @@ class Sshd:
     host_key: str
     """The server's public key, as in an authorized_keys file."""
     pid: int
+    address: str = "127.0.0.1"
 
     def sessions(self) -> int:
         """How many connections the server serves now: one child process each."""
@@ -39,25 +40,25 @@ def _key(path: Path) -> str:
     return path.with_suffix(".pub").read_text().strip()
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of a loopback address that nobody listened on a moment ago."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
 @contextlib.contextmanager
-def running_sshd(directory: Path, accept_env: str = "") -> Iterator[Sshd]:
-    """A server on 127.0.0.1 that ends, by its process id, when the block does. It logs to `directory`/log."""
+def running_sshd(directory: Path, accept_env: str = "", *, address: str = "127.0.0.1") -> Iterator[Sshd]:
+    """A server on loopback that ends, by its process id, when the block does. It logs to `directory`/log."""
     host_key = _key(directory / "host_key")
     client_key = _key(directory / "client_key")
     authorized = directory / "authorized_keys"
     authorized.write_text(client_key + "\n")
-    port = free_port()
+    port = free_port(address)
     configuration = directory / "sshd_config"
     configuration.write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {directory / 'host_key'}\n"
+        f"ListenAddress {address}\nPort {port}\nHostKey {directory / 'host_key'}\n"
         f"AuthorizedKeysFile {authorized}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
         "PermitRootLogin prohibit-password\nMaxStartups 200\nPidFile none\nSubsystem sftp internal-sftp\n"
         + (f"AcceptEnv {accept_env}\n" if accept_env else "")
@@ -70,10 +71,10 @@ def running_sshd(directory: Path, accept_env: str = "") -> Iterator[Sshd]:
             [SSHD, "-D", "-e", "-f", str(configuration)], stderr=log, stdin=subprocess.DEVNULL
         )
     try:
-        _wait_for(port, process, directory / "log")
+        _wait_for((address, port), process, log=directory / "log")
         user = os.environ.get("USER") or subprocess.check_output(["id", "-un"], text=True).strip()
         private_key = (directory / "client_key").read_text()
-        yield Sshd(port, user, private_key, host_key, process.pid)
+        yield Sshd(port, user, private_key, host_key, process.pid, address)
     finally:
         process.terminate()
         try:
@@ -83,12 +84,41 @@ def running_sshd(directory: Path, accept_env: str = "") -> Iterator[Sshd]:
             process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(place: tuple[str, int], process: subprocess.Popen[bytes], *, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(place, timeout=1):
             return
         time.sleep(0.02)
-    raise RuntimeError(f"sshd does not listen on port {port}: {log.read_text()}")
+    raise RuntimeError(f"sshd does not listen on {place}: {log.read_text()}")
+
+
+@contextlib.contextmanager
+def running_agent(directory: Path, *private_keys: str) -> Iterator[str]:
+    """The socket of an SSH agent with these keys. It ends, by its process id, when the block does."""
+    path = str(directory / "agent")
+    environment = {**os.environ, "SSH_AUTH_SOCK": path}
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not Path(path).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for key in private_keys:
+            subprocess.run(
+                ["ssh-add", "-q", "-"], input=key.encode(), env=environment, check=True, capture_output=True
+            )
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def encrypted(private_key: str, passphrase: str, *, directory: Path) -> str:
+    """The same private key, encrypted."""
+    path = directory / "encrypted"
+    path.write_text(private_key)
+    path.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", str(path)], check=True)
+    return path.read_text()
