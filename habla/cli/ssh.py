@@ -18,6 +18,7 @@ __all__ = ["Shells", "UnreachableError", "shells"]
 
 # Seconds to wait for a connection.
 _CONNECT = 10
+_SSH_FAILED = 255
 
 
 class UnreachableError(HablaError, RuntimeError):
@@ -52,14 +53,16 @@ class Shells:
         options = self._options(target.identity)
         if target.bastion is not None:
             bastion = target.bastion
-            jump = [*options, "-p", str(bastion.port), "-W", "%h:%p", f"{bastion.user}@{bastion.address}"]
+            jump = [*options, "-p", str(bastion.port), f"{bastion.user}@{bastion.address}"]
+            # ssh fills in %h and %p. The brackets are for IPv6 addresses, and ssh takes them for others too.
+            jump = [*(word.replace("%", "%%") for word in jump), "-W", "[%h]:%p"]
             options = [*options, "-o", f"ProxyCommand={shlex.join(jump)}"]
         return [*options, "-p", str(target.port), f"{target.user}@{target.address}", *words]
 
     def run(self, host: str, command: str, *, stdin: str = "") -> str:
         """Run a shell command as root and return its stdout.
 
-        Raises UnreachableError with the last line of stderr if the command fails.
+        Raises UnreachableError, with the host and the reason, if the command fails.
         """
         user = self.targets[host].user if host in self.targets else ""
         line = command if user == "root" else f"sudo -n sh -c {shlex.quote(command)}"
@@ -67,8 +70,7 @@ class Shells:
             self.command(host, [line]), input=stdin, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise UnreachableError(f"{host}: {words[-1]}")
+            raise UnreachableError(f"{host}: {_reason(host, self.targets[host], done=done)}")
         return done.stdout
 
     def _options(self, identity: Path | None) -> list[str]:
@@ -92,6 +94,35 @@ def shells(root: Path, plan: FleetPlan, *, identity: Path | None = None) -> Iter
         ends += [target.bastion for target in targets.values() if target.bastion]
         known.write_text("".join(map(_known_line, ends)))
         yield Shells(targets, known)
+
+
+def _reason(host: str, target: _Target, *, done: subprocess.CompletedProcess[str]) -> str:
+    """Why a command failed, and the fix where the reason alone does not show it."""
+    # A shell of nologin says on stdout that it runs no commands.
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    last = lines[-1] if lines else f"exit status {done.returncode}"
+    place = f"{target.user}@{target.address} port {target.port}"
+    # ssh reports its own failures, and those of the jump over a bastion, with status 255.
+    if done.returncode == _SSH_FAILED:
+        if "Host key verification failed" in done.stderr:
+            by = "the host or its bastion" if target.bastion else "the host"
+            return (
+                f"{by} shows another host key than the settings have: if you have made the machine anew, put "
+                f"its new key into hosts.{host}.ssh, as `ssh-keyscan -t ed25519 ADDRESS` prints it"
+            )
+        denied = next((line for line in lines if "Permission denied" in line), "")
+        if denied:
+            return (
+                f"ssh cannot log in as {place}: {denied.rstrip('.')}: "
+                "add the key to your SSH agent with ssh-add, or name its file with --identity"
+            )
+        return f"ssh cannot reach {place}: {last}"
+    if last.startswith("sudo: "):
+        return (
+            f"{target.user} may not use sudo without a password: {last.removeprefix('sudo: ')}: "
+            f"allow it in /etc/sudoers.d, or set hosts.{host}.ssh.user to root"
+        )
+    return last
 
 
 def _known_line(end: _Target | BastionSettings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,14 +18,23 @@ from habla.model.service import Owner
 from habla.model.spec import PortNumber
 from habla.plan.registry import Claim, agent_claims, clashes
 from habla.settings.fault_words import rule_of
-from habla.settings.models import HostKey
+from habla.settings.models import HostKey, SshAddress, SshUser
 
 __all__ = ["claim", "component_owner", "name_faults", "outside_stand_in", "plain", "ssh_faults"]
 
 _HOST: TypeAdapter[str] = TypeAdapter(HostName)
 _SERVICE: TypeAdapter[str] = TypeAdapter(ServiceName)
 _KEY: TypeAdapter[str] = TypeAdapter(HostKey)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(SshAddress)
+_USER: TypeAdapter[str] = TypeAdapter(SshUser)
 _PORT: TypeAdapter[int] = TypeAdapter(PortNumber)
+# Field of a way to a machine -> its type, and its rule where the type has no words for it.
+_FIELDS: dict[str, tuple[TypeAdapter[Any], str]] = {
+    "address": (_ADDRESS, ""),
+    "port": (_PORT, "a number from 1 to 65535"),
+    "user": (_USER, ""),
+    "host_key": (_KEY, ""),
+}
 # Names that are taken, by host; "" is the whole program. A process of tests runs many programs.
 _taken: WeakKeyDictionary[Any, dict[str, list[Claim]]] = WeakKeyDictionary()
 
@@ -65,27 +74,41 @@ def name_faults(path: str, name: Any, *, service: bool = False) -> Iterator[Faul
         yield Fault(path, what, value=str(name), rule=rule_of(error), fix="rename it")
 
 
-def ssh_faults(host: str, *, address: Any, port: Any, host_key: Any, key: Any, agent: Any) -> Iterator[Fault]:
-    """Faults of the way to a machine. Outputs are not known yet and are taken as they are."""
+def ssh_faults(host: str, *, key: Any, agent: Any, proxy: Any, **fields: Any) -> Iterator[Fault]:
+    """Faults of the way to a machine. Outputs are not known yet and are taken as they are.
+
+    fields: address, port, user and host_key, as in a stack's ssh section.
+    """
     path = f"hosts.{host}.ssh"
-    if not isinstance(address, pulumi.Output) and not (isinstance(address, str) and address.strip()):
-        rule = "the name or address under which SSH reaches the machine"
-        yield Fault(f"{path}.address", "missing", value=str(address or ""), rule=rule, fix="give the address")
-    for name, value, adapter, rule in (
-        ("port", port, _PORT, "a number from 1 to 65535"),
-        ("host_key", host_key, _KEY, "the public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it"),
-    ):
-        if not isinstance(value, pulumi.Output):
-            try:
-                adapter.validate_python(value)
-            except ValidationError:
-                yield Fault(
-                    f"{path}.{name}", "not valid", value=str(value), rule=rule, fix="correct the value"
-                )
+    yield from _field_faults(path, fields)
+    if proxy is not None:
+        # The plugin has a default for each field that is None.
+        given = {"address": proxy.host, "port": proxy.port, "user": proxy.user, "host_key": proxy.host_key}
+        yield from _field_faults(
+            f"{path}.proxy", {name: value for name, value in given.items() if value is not None}
+        )
     if key is None and not agent:
         rule = "a host is reached with a private key, or by an SSH agent"
         fix = "give private_key, or agent_socket"
         yield Fault(f"{path}.private_key", "missing, and no SSH agent", rule=rule, fix=fix)
+
+
+def _field_faults(path: str, fields: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, value in fields.items():
+        if isinstance(value, (pulumi.Output, Awaitable)):
+            continue
+        if name == "address" and not (isinstance(value, str) and value.strip()):
+            rule = "the name or address under which SSH reaches the machine"
+            yield Fault(
+                f"{path}.address", "missing", value=str(value or ""), rule=rule, fix="give the address"
+            )
+            continue
+        adapter, rule = _FIELDS[name]
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            words = rule or error.errors()[0]["msg"].removeprefix("Value error, ")
+            yield Fault(f"{path}.{name}", "not valid", value=str(value), rule=words, fix="correct the value")
 
 
 def component_owner(kind: str, name: str) -> Owner:

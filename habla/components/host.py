@@ -248,11 +248,13 @@ class Host(Component):
 def _ssh_faults(name: str, driver: ExistingHost) -> Iterator[Fault]:
     return ssh_faults(
         name,
-        address=driver.address,
-        port=driver.port,
-        host_key=driver.host_key,
         key=driver.private_key,
         agent=driver.agent_socket,
+        proxy=driver.proxy,
+        address=driver.address,
+        port=driver.port,
+        user=driver.user,
+        host_key=driver.host_key,
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, SecretName
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import PortNumber, Spec
-from habla.model.text_types import Interface, UserName, matching
+from habla.model.text_types import Interface, matching
 from habla.services.app_spec import AppSpec
 
 __all__ = [
@@ -23,7 +23,41 @@ __all__ = [
     "NetworkSettings",
     "RoleSettings",
     "Settings",
+    "SshAddress",
     "SshSettings",
+    "SshUser",
+]
+
+_DNS: TypeAdapter[str] = TypeAdapter(DnsName)
+
+
+def _ssh_address(value: str) -> str:
+    if ":" in value:
+        try:
+            return str(IPv6Address(value))
+        except ValueError:
+            pass
+    else:
+        try:
+            # Capitals have no meaning in the DNS, and ssh looks for a host key under the name without them.
+            return _DNS.validate_python(value.lower())
+        except ValidationError:
+            pass
+    raise ValueError(
+        "a name of the DNS or an address, such as front1.example.net, 198.51.100.10 or 2001:db8::10, "
+        "without brackets and port"
+    )
+
+
+SshAddress = Annotated[str, AfterValidator(_ssh_address)]
+# Names that adduser takes with --allow-bad-names, and those of an LDAP directory. A hyphen at the beginning would
+# make it an option of ssh.
+SshUser = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}",
+        "letters, digits and . _ - @, up to 64 characters, beginning with a letter, a digit or _",
+    ),
 ]
 
 # Range texts are parsed by addressing, which reports them with the rest of the plan's faults.
@@ -73,9 +107,9 @@ class RoleSettings(Spec):
 class BastionSettings(Spec):
     """A machine to jump over on the way to the hosts."""
 
-    address: DnsName
+    address: SshAddress
     port: PortNumber = 22
-    user: UserName = "root"
+    user: SshUser = "root"
     host_key: HostKey
 
 
@@ -85,9 +119,9 @@ class SshSettings(Spec):
     private_key: the secret that holds the private key; without it the SSH agent is asked.
     """
 
-    address: DnsName | None = None
+    address: SshAddress | None = None
     port: PortNumber | None = None
-    user: UserName | None = None
+    user: SshUser | None = None
     host_key: HostKey | None = None
     private_key: SecretName | None = None
     bastion: BastionSettings | None = None
