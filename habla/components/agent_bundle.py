@@ -38,7 +38,6 @@ AGENT_PATH = "/usr/local/lib/habla/agent.pyz"
 _MAIN = "import sys\n\nfrom onhost.agent.cli import main\n\nsys.exit(main())\n"
 # The file that was sent installs itself. Without it, the installed one may be the right one already.
 _INSTALL = f"""\
-command -v python3 >/dev/null || {{ echo "habla: this host lacks python3" >&2; exit 1; }}
 a={SENT}; test -e $a || a={AGENT_PATH}
 exec python3 $a install --to={AGENT_PATH} "$@\""""
 

@@ -56,7 +56,7 @@ _ROTATING = (
 
 @dataclass(frozen=True)
 class Connection:
-    """How commands reach a host. user: other than ``root``, it may ``sudo -n``.
+    """How commands reach a host. user: other than ``root``, it may ``sudo -n``. host: its name, for errors.
 
     deleted_with: the resource with which the whole host goes, so that nothing on it needs to be undone.
     machine: tells machines apart. It has the port, because several machines may have one address behind a
@@ -66,6 +66,7 @@ class Connection:
     args: remote.ConnectionArgs
     user: str
     _: KW_ONLY
+    host: str
     deleted_with: pulumi.Resource | None = None
     machine: pulumi.Input[str] = ""
     unreachable: bool = False
@@ -155,11 +156,17 @@ def host_command(
     delete: str | None,
     opts: pulumi.ResourceOptions,
     depends_on: Sequence[pulumi.Resource] = (),
+    as_root: bool = True,
 ) -> remote.Command:
-    """One SSH round trip that makes, changes or undoes something on a host, as root.
+    """One SSH round trip that makes, changes or undoes something on a host.
 
     create: must be idempotent. update: "" runs ``create`` again. delete: run before the resource goes.
+    as_root: False for a command that becomes root by itself.
     """
+
+    def line(command: str) -> str:
+        return _as_root(command, connection.user, host=connection.host) if as_root else command
+
     options = pulumi.ResourceOptions.merge(opts, _of_machine(connection))
     options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=list(depends_on)))
     _warn_of_stale_agent()
@@ -167,9 +174,9 @@ def host_command(
         command = remote.Command(
             name,
             connection=replace_limits(connection.args),
-            create=_as_root(create, connection.user),
-            update=_as_root(update or create, connection.user),
-            delete=_as_root(delete, connection.user) if delete else None,
+            create=line(create),
+            update=line(update or create),
+            delete=line(delete) if delete else None,
             stdin=stdin,
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
@@ -264,10 +271,10 @@ def _warn_of_stale_agent() -> None:
             pulumi.log.warn(f"{words}: every connection will fail; unset SSH_AUTH_SOCK or start the agent")
 
 
-def _as_root(command: str, user: str) -> str:
+def _as_root(command: str, user: str, *, host: str) -> str:
     """``sudo -n`` once around the whole command, with its own clear refusal."""
     if user == "root":
         return command
-    refusal = f"habla: {user} may not use sudo without a password on this host"
+    refusal = f"habla: {host}: {user} may not use sudo without a password"
     # Without its own standard input, sudo may read what is meant for the agent.
     return f"sudo -n true </dev/null || {{ echo '{refusal}' >&2; exit 1; }}; sudo -n {command}"

@@ -23,6 +23,7 @@ from habla.components.command import (
 )
 from habla.components.component_schema import Component, in_schema
 from habla.components.door import name_faults, plain, ssh_faults
+from habla.components.first_contact import first_contact
 from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.names import (
     agent_file_resource,
@@ -163,15 +164,24 @@ class Host(Component):
             case LabHost() as driver:
                 self._made(driver, args.unreachable, opts=children)
         owner = f"--owner={owner_of(agent_resource(name))}"
+        install = (f"--host={name}", owner)
         bundle = agent_bundle()
+        before = []
+        if isinstance(args.driver, ExistingHost):
+            digest = json.loads(bundle.manifest)["sha256"]
+            before.append(first_contact(name, self.connection, agent=digest, opts=children))
         sent = sent_file(
-            agent_file_resource(name), self.connection, path=bundle.path(), to=SENT, opts=children
+            agent_file_resource(name),
+            self.connection,
+            path=bundle.path(),
+            to=SENT,
+            opts=pulumi.ResourceOptions.merge(children, pulumi.ResourceOptions(depends_on=before)),
         )
         agent = host_command(
             agent_resource(name),
             self.connection,
-            create=install_command(owner, "--new"),
-            update=install_command(owner),
+            create=install_command(*install, "--new"),
+            update=install_command(*install),
             stdin=bundle.manifest,
             delete=agent_undo("uninstall", owner),
             opts=children,
@@ -206,6 +216,7 @@ class Host(Component):
                 proxy=driver.proxy,
             ),
             driver.user,
+            host=self.name,
             machine=pulumi.Output.concat(self.address, ":", self.port.apply(lambda port: str(int(port)))),
             unreachable=unreachable,
         )
@@ -240,6 +251,7 @@ class Host(Component):
                 private_key=driver.lab.private_key,
             ),
             driver.user,
+            host=self.name,
             deleted_with=machine,
             unreachable=unreachable,
         )

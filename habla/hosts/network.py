@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from habla.hosts.rotation import TIMER, timer_text
 from habla.model.names import NETWORK
 from habla.model.site import Site
-from habla.onhost.document import Action, File, Health, HostState, Unit
+from habla.onhost.document import Action, Check, File, Health, HostState, Unit
 
 __all__ = ["READY_UNIT", "network_state"]
 
@@ -63,15 +63,33 @@ def network_state(site: Site, packages: tuple[str, ...] = ()) -> HostState:
             READY_UNIT: Unit(restart_on=(link, _RULES)),
             "logrotate.timer": Unit(restart_on=(TIMER,)),
         },
+        checks={"interface": Check(("sh", "-c", _interface_check(interface)), files=())},
         actions={"hostname": Action(("hostname", "-F", "/etc/hostname"), inputs=("/etc/hostname",))},
         health={
             "address": Health(
                 # Fails unless the address is this host's own, on this interface.
-                command=("sh", "-c", f"ip -4 -o address show dev {interface} | grep -qF ' {address}/'"),
+                command=("sh", "-c", _address_check(interface, f"{address}")),
                 deadline=15,
             ),
             "rules": Health(command=(_RULES, "check"), deadline=5),
         },
+    )
+
+
+def _interface_check(interface: str) -> str:
+    """Ahead of any change: systemd-networkd would wait for an interface that never comes."""
+    return (
+        f"test -e /sys/class/net/{interface} || {{ cd /sys/class/net; "
+        f'echo "this host has no network interface {interface}, only" *", and habla needs one in the '
+        'internal network: attach it, or set network.interface to the name of the right one"; exit 1; }'
+    )
+
+
+def _address_check(interface: str, address: str) -> str:
+    return (
+        f"ip -4 -o address show dev {interface} | grep -qF ' {address}/' || "
+        f'{{ echo "{interface} does not have the address {address}: '
+        'see journalctl -u systemd-networkd on this host"; exit 1; }'
     )
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "agent_file_resource",
     "agent_resource",
     "archive_resource",
+    "contact_resource",
     "is_haproxy_name",
     "joined_resource",
     "lab_network_resource",
@@ -103,6 +104,11 @@ def lab_network_resource(lab: str) -> str:
 def machine_resource(host: str) -> str:
     """The command that makes a host of the lab."""
     return f"{host}-machine"
+
+
+def contact_resource(host: str) -> str:
+    """The command that looks at a host before anything is sent there."""
+    return f"{host}-contact"
 
 
 def agent_resource(host: str) -> str:

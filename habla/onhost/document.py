@@ -163,6 +163,8 @@ class Check:
     """A daemon's own checker, run before a changed file of ``files`` is put in place.
 
     command: an argument ``{/path}`` becomes the staged file, or the live one when that did not change.
+    files: without any, the command asks for a condition that the host must meet, and runs before anything
+    changes, packages included.
     """
 
     command: Tuple[str, ...]

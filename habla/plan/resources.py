@@ -13,6 +13,7 @@ from habla.model.names import (
     agent_file_resource,
     agent_resource,
     archive_resource,
+    contact_resource,
     joined_resource,
     lab_network_resource,
     machine_resource,
@@ -39,8 +40,8 @@ def resource_claims(settings: Settings, host: HostPlan) -> Iterator[Claim]:
     ]
     if host.secrets:
         names.append(secrets_resource(host.name))
-    if settings.hosts[host.name].ssh is None:
-        names.append(machine_resource(host.name))
+    made = settings.hosts[host.name].ssh is None
+    names.append(machine_resource(host.name) if made else contact_resource(host.name))
     yield from (Claim("resource", name, owner=owner) for name in names)
     for component, part in host.parts.items():
         node = node_resource(host.name, component)

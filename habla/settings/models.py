@@ -50,8 +50,7 @@ def _ssh_address(value: str) -> str:
 
 
 SshAddress = Annotated[str, AfterValidator(_ssh_address)]
-# Names that adduser takes with --allow-bad-names, and those of an LDAP directory. A hyphen at the beginning would
-# make it an option of ssh.
+# Names of adduser --allow-bad-names and of LDAP directories. One that begins with a hyphen is an option of ssh.
 SshUser = Annotated[
     str,
     matching(

@@ -33,6 +33,13 @@ def run_checks(checks: Mapping[str, Check], changed: Iterable[str]) -> None:
             files.clear(places.CHECKED)
 
 
+def run_conditions(checks: Mapping[str, Check]) -> None:
+    """Run the checks of the host itself. Raises Failure with their own words."""
+    for name, check in sorted(checks.items()):
+        if not check.files:
+            system.run("begin", name, command=check.command, timeout=_SECONDS)
+
+
 def _as_checked(paths: Tuple[str, ...], staged: Mapping[str, str]) -> Dict[str, str]:
     """path -> what the checker reads: the staged or live file, or a copy that names the other staged ones.
 

@@ -43,6 +43,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     install_parser = verbs.add_parser("install", help="put this program in place; let the boot recover")
     install_parser.add_argument("--to", required=True, help="the path at which it is used")
     install_parser.add_argument("--owner", default="", help="the resource of the stack that installs it")
+    install_parser.add_argument("--host", default="", help="the name of this host in the stack")
     install_parser.add_argument("--new", action="store_true", help="that resource has just been made")
     uninstall_parser = verbs.add_parser("uninstall", help="forget everything but data and packages")
     uninstall_parser.add_argument("--owner", default="", help="the resource that is deleted")
@@ -54,27 +55,38 @@ def main(arguments: Optional[List[str]] = None) -> int:
         with places.lock():
             report = _verb(options)
     except Failure as failure:
-        return _fail(failure.step, failure.subject, reason=failure.reason)
+        return _fail(failure.step, failure.subject, reason=failure.reason, options=options)
     except Exception as error:
         # Never a traceback: nobody knows what is in it.
         return _fail(
-            options.verb, getattr(error, "filename", None) or type(error).__name__, reason=str(error)
+            options.verb,
+            getattr(error, "filename", None) or type(error).__name__,
+            reason=str(error),
+            options=options,
         )
     print(json.dumps(report, sort_keys=True))
     return 0
 
 
-def _fail(step: str, subject: str, *, reason: str) -> int:
-    where = socket.gethostname()
+def _fail(step: str, subject: str, *, reason: str, options: Any) -> int:
+    where = getattr(options, "host", "") or _known_host() or socket.gethostname()
     print(f"habla: {where}: step {step}: {readable(subject)}: {readable(reason)}", file=sys.stderr)
     return 1
+
+
+def _known_host() -> str:
+    """The name of this host in its stack, since the agent was installed; the machine may have another one."""
+    try:
+        return str((places.read_json(places.OWNER) or {}).get("host", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _verb(options: Any) -> Dict[str, Any]:
     hide(escaped(places.secrets()))
     system.remove_policy()
     if options.verb == "install":
-        return install(_json(), options.to, owner=options.owner, new=options.new)
+        return install(_json(), options.to, owner=options.owner, new=options.new, host=options.host)
     recovered = roll_back(boot=getattr(options, "boot", False))
     report: Dict[str, Any] = {}
     if options.verb == "apply":

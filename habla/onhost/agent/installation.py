@@ -16,7 +16,6 @@ __all__ = ["install", "uninstall"]
 
 # Where the agent's file arrives, in the home directory of the user who logs in.
 SENT = ".habla-agent.pyz"
-_TOOLS = ("systemctl", "apt-get")
 _UNIT_TEXT = """\
 [Unit]
 Description=habla: put the old state back after a deployment that a power cut ended
@@ -35,18 +34,17 @@ WantedBy=sysinit.target
 """
 
 
-def install(manifest: Any, to: str, *, owner: str = "", new: bool = False) -> Dict[str, Any]:
+def install(manifest: Any, to: str, *, owner: str = "", new: bool = False, host: str = "") -> Dict[str, Any]:
     """Put the running agent at ``to``, and let systemd recover at boot. Raises Failure.
 
     manifest: has the sha256 that the agent's file must have. owner, new: as for an apply, because the agent
-    belongs to a resource too.
+    belongs to a resource too. host: the name of this host in the stack, which errors name from now on.
     """
-    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
-    if missing:
-        reason = "a host is a Debian with systemd and Python 3; this one lacks: {}".format(" ".join(missing))
-        raise Failure("install", to, reason=reason)
     _place(str(manifest.get("sha256")), Path(to))
-    claim = ownership.claimed(places.read_json(places.OWNER) or {}, owner, new=new)
+    record = places.read_json(places.OWNER) or {}
+    claim = ownership.claimed(record, owner, new=new)
+    if host or "host" in record:
+        claim["host"] = host or record["host"]
     if claim:
         places.make_state()
         places.write_json(places.OWNER, claim)

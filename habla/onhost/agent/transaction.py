@@ -16,7 +16,7 @@ from ..document import HostState, digest
 from ..failure import Failure, readable
 from ..reading import from_json
 from . import archives, files, health, ownership, places, system
-from .checks import run_checks
+from .checks import run_checks, run_conditions
 from .diff import Changes, compare, inputs_digest, link_target
 from .rollback import roll_back
 
@@ -95,7 +95,8 @@ class Transaction:
         raise Failure(failure.step, failure.subject, reason="\n".join(words)) from None
 
     def begin(self) -> None:
-        """Leave word of what may be found half done, should this run end here."""
+        """Ask for conditions; leave word of what may be found half done, should this run end here."""
+        run_conditions(self.document.checks)
         places.make_state()
         record = str(places.record_path(self.document.component))
         # What ran before habla had a say in it goes on when the component is deleted.

@@ -255,7 +255,7 @@ class AgentHost:
         """Install the agent as a Host does."""
         bundle = agent_bundle()
         self.send_file(SENT, bundle.content)
-        self.run(_as_root(install_command(), self.user), bundle.manifest)
+        self.run(_as_root(install_command(), self.user, host=self.name), bundle.manifest)
 
     def send_file(self, path: str, content: bytes) -> None:
         """Put a file into the home directory of the user."""
@@ -263,7 +263,7 @@ class AgentHost:
 
     def agent(self, *words: str, stdin: str = "") -> Done:
         """Run the agent as a component does."""
-        return self.send(_as_root(agent_command(*words), self.user), stdin)
+        return self.send(_as_root(agent_command(*words), self.user, host=self.name), stdin)
 
     def apply(self, state: HostState) -> Done:
         """Hand over a state."""
