@@ -79,8 +79,8 @@ def network_state(site: Site, packages: tuple[str, ...] = ()) -> HostState:
 def _interface_check(interface: str) -> str:
     """Ahead of any change: systemd-networkd would wait for an interface that never comes."""
     return (
-        f"test -e /sys/class/net/{interface} || {{ cd /sys/class/net; "
-        f'echo "this host has no network interface {interface}, only" *", and habla needs one in the '
+        f"test -e /sys/class/net/{interface} || {{ cd /sys/class/net; set -- *; "
+        f'echo "this host has no network interface {interface}, only $*, and habla needs one in the '
         'internal network: attach it, or set network.interface to the name of the right one"; exit 1; }'
     )
 

@@ -50,7 +50,7 @@ def _ssh_address(value: str) -> str:
 
 
 SshAddress = Annotated[str, AfterValidator(_ssh_address)]
-# Names of adduser --allow-bad-names and of LDAP directories. One that begins with a hyphen is an option of ssh.
+# Names of adduser --allow-bad-names and of LDAP. One that begins with a hyphen would be an option of ssh.
 SshUser = Annotated[
     str,
     matching(

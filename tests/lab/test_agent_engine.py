@@ -123,7 +123,7 @@ def test_failing_hosts_are_named_and_the_others_finish(lab: Lab, program: Progra
     assert time.monotonic() - begun < 90
     words = done.diagnostics
     # Few attempts: the plugin's own ten take most of a minute.
-    assert "gone-agent" in words and "after 4 failed attempts" in words, words
+    assert "gone-contact" in words and "after 4 failed attempts" in words, words
     assert "habla: full: step stage: /etc/small/demo" in words and "No space left on device" in words, words
     assert "habla: pack: step packages: " in words and "Unable to locate package no-such-package" in words
     assert "fine" not in words

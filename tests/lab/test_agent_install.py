@@ -44,15 +44,16 @@ def test_an_agent_other_than_the_one_that_was_sent_is_not_installed(host: AgentH
     assert host.run(f"sha256sum {AGENT_PATH}").split()[0] == json.loads(_WANTED)["sha256"]
 
 
-def test_a_host_that_is_no_debian_is_told_what_it_lacks(host: AgentHost) -> None:
-    """The tools are looked for before anything is put in place."""
-    host.run("mv /usr/bin/apt-get /usr/bin/apt-get.away")
-    try:
-        done = host.send(install_command(), _WANTED)
-    finally:
-        host.run("mv /usr/bin/apt-get.away /usr/bin/apt-get")
-    assert done.status == 1
-    assert "a host is a Debian with systemd and Python 3; this one lacks: apt-get" in done.stderr
+def test_the_agent_names_a_host_by_its_name_in_the_stack(host: AgentHost) -> None:
+    """A machine may have another name until it has joined the network; errors name it as the settings do."""
+    host.send_file(SENT, agent_bundle().content)
+    assert host.send(install_command("--host=shop7"), _WANTED).status == 0
+    assert host.agent("apply", stdin="{}").stderr.startswith("habla: shop7: step read: ")
+    done = host.send(install_command("--host=shop8"), _OTHER)
+    assert done.stderr.startswith("habla: shop8: step install: ")
+    # An install by hand changes nothing of that.
+    assert host.send(install_command(), _WANTED).status == 0
+    assert host.agent("apply", stdin="{}").stderr.startswith("habla: shop7: step read: ")
 
 
 def test_a_program_that_the_agent_brings_along_is_put_in_place(host: AgentHost) -> None:

@@ -281,7 +281,7 @@ def test_user_with_sudo_does_all_this_and_one_without_is_told(lab: Lab) -> None:
     finally:
         root.run("mv /etc/sudoers.away /etc/sudoers.d")
     assert done.status == 1
-    assert "habla: operator may not use sudo without a password on this host" in done.stderr
+    assert "habla: front1: operator may not use sudo without a password" in done.stderr
     assert operator.agent("delete", "sudoed").report["deleted"]
 
 

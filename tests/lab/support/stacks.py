@@ -91,6 +91,7 @@ class Stack:
     """A stack. settings: as a stack file has them, without ``habla:``. machines: host name -> lab host.
 
     secrets: name -> value, besides the key that the lab's hosts let in.
+    users: host name -> the user who logs in, of those where it is not root.
     """
 
     directory: Path
@@ -99,6 +100,7 @@ class Stack:
     machines: dict[str, str] = field(default_factory=dict)
     program: str = PROGRAM
     secrets: dict[str, str] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (self.directory / "state").mkdir(parents=True)
@@ -160,6 +162,8 @@ class Stack:
         for name, machine in self.machines.items():
             made = self.lab.hosts[machine]
             ssh = {"address": "127.0.0.1", "port": made["port"], "host_key": made["host_key"]}
+            if name in self.users:
+                ssh["user"] = self.users[name]
             hosts[name] = {"ssh": ssh, **self.settings.get("hosts", {}).get(name, {})}
         secrets = dict.fromkeys([*self.secrets, "ssh/key"])
         return {**self.settings, "hosts": hosts, "ssh": {"private_key": "ssh/key"}, "secrets": secrets}
