@@ -22,7 +22,8 @@ _LONGEST_PAUSE = 5.0
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVE_LIMIT = 4
 
-_DIAL_ERRORS = (OSError, asyncssh.Error, TimeoutError)
+# ValueError and OverflowError are Python's own about a host or port that no network has.
+_DIAL_ERRORS = (OSError, asyncssh.Error, TimeoutError, ValueError, OverflowError)
 
 
 @contextlib.asynccontextmanager

@@ -25,6 +25,8 @@ class Kind:
 
     types: tuple[type, ...]
     name: str
+    items: tuple[type, ...] = ()
+    """The types that the items of a list or map may have; without any, all."""
 
 
 STRING = Kind((str,), "a string")
@@ -32,15 +34,17 @@ BOOLEAN = Kind((bool,), "true or false")
 NUMBER = Kind((float, int), "a number")
 LIST = Kind((list,), "a list")
 MAP = Kind((dict,), "a map")
+STRINGS = Kind((list,), "a list of strings", (str,))
+VARIABLES = Kind((dict,), "a map of strings", (str,))
 SOURCE = Kind((dict,), "an asset or an archive")
 
 _RUN = {
     "stdin": STRING,
     "logging": STRING,
-    "environment": MAP,
+    "environment": VARIABLES,
     "addPreviousOutputInEnv": BOOLEAN,
 }
-_LOCAL = {**_RUN, "interpreter": LIST, "dir": STRING, "assetPaths": LIST, "archivePaths": LIST}
+_LOCAL = {**_RUN, "interpreter": STRINGS, "dir": STRING, "assetPaths": LIST, "archivePaths": LIST}
 _STEPS = {"create": STRING, "update": STRING, "delete": STRING, "triggers": LIST}
 _CONNECTION = {"connection": MAP}
 
@@ -131,16 +135,20 @@ def _check_fields(
         shown = values.revealed(value)
         if kind is None:
             failures.append((f"{path}{name}", f"there is no input {path}{name}"))
-        elif shown != UNKNOWN and (
-            not isinstance(shown, kind.types) or (isinstance(shown, bool) and kind is not BOOLEAN)
-        ):
+        elif shown != UNKNOWN and not _fits(shown, kind):
             failures.append((f"{path}{name}", f"{path}{name} must be {kind.name}"))
 
 
+def _fits(shown: Any, kind: Kind) -> bool:
+    if not isinstance(shown, kind.types) or (isinstance(shown, bool) and kind is not BOOLEAN):
+        return False
+    items = shown.values() if isinstance(shown, dict) else shown if isinstance(shown, list) else ()
+    return not kind.items or all(item == UNKNOWN or isinstance(item, kind.items) for item in items)
+
+
 def _checked_connection(value: Any, failures: list[Failure]) -> Any:
-    connection = (
-        value["value"] if value != UNKNOWN and value.get(values.SIGNATURE) == values.SECRET else value
-    )
+    secret = isinstance(value, dict) and value.get(values.SIGNATURE) == values.SECRET
+    connection = value["value"] if secret else value
     if not isinstance(connection, dict) or values.SIGNATURE in connection:
         return values.secret(value)
     checked = _with_defaults(connection, "connection.", failures=failures)

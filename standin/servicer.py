@@ -23,7 +23,7 @@ from pulumi.runtime.proto import (
 
 from standin import operations, schema
 from standin.output import CommandError, Operation
-from standin.values import from_struct, to_struct
+from standin.values import MalformedError, Values, from_struct, to_struct
 
 T = TypeVar("T")
 Context: TypeAlias = grpc.aio.ServicerContext
@@ -100,7 +100,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Check(self, request: Any, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
         """The inputs of a resource with defaults, and their faults."""
         token = await _token(request.urn, context)
-        inputs, failures = schema.check(token, from_struct(request.news))
+        inputs, failures = schema.check(token, await _values(request.news, context))
         return provider_pb2.CheckResponse(
             inputs=to_struct(inputs),
             failures=[provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures],
@@ -110,9 +110,9 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         """The inputs that differ, and whether the difference replaces the resource."""
         token = await _token(request.urn, context)
         kept = schema.INPUTS[token]
-        old = from_struct(request.old_inputs if request.HasField("old_inputs") else request.olds)
+        old = await _values(request.old_inputs if request.HasField("old_inputs") else request.olds, context)
         old = {name: value for name, value in old.items() if name in kept}
-        changed = schema.changes(old, from_struct(request.news))
+        changed = schema.changes(old, await _values(request.news, context))
         some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
             changes=some if changed else none,
@@ -130,7 +130,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Create(self, request: Any, context: Context) -> provider_pb2.CreateResponse:  # noqa: N802
         """Run the command of a new resource."""
         token = await _token(request.urn, context)
-        inputs = from_struct(request.properties)
+        inputs = await _values(request.properties, context)
         resource_id = operations.new_id(token, request.urn.rsplit("::", 1)[-1])
         if request.preview:
             state = operations.preview(token, inputs)
@@ -145,7 +145,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Update(self, request: Any, context: Context) -> provider_pb2.UpdateResponse:  # noqa: N802
         """Run the command of a changed resource."""
         token = await _token(request.urn, context)
-        old, inputs = from_struct(request.olds), from_struct(request.news)
+        old, inputs = await _values(request.olds, context), await _values(request.news, context)
         if request.preview:
             state = operations.preview(token, inputs)
         else:
@@ -159,7 +159,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Delete(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
         """Run the command of a resource that is deleted."""
         token = await _token(request.urn, context)
-        state = from_struct(request.properties)
+        state = await _values(request.properties, context)
         await self._operate(
             request,
             context,
@@ -176,7 +176,7 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Run the command of `command:local:run`, in previews too."""
         if request.tok != schema.LOCAL_RUN:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, schema.refusal(request.tok))
-        arguments, failures = schema.check(request.tok, from_struct(request.args))
+        arguments, failures = schema.check(request.tok, await _values(request.args, context))
         if failures:
             return provider_pb2.InvokeResponse(
                 failures=[
@@ -221,9 +221,21 @@ class CommandServicer(provider_pb2_grpc.ResourceProviderServicer):
             await finish()
 
 
+async def _values(struct: Any, context: Context) -> Values:
+    """The values of a message. Aborts the request if they are malformed."""
+    try:
+        return from_struct(struct)
+    except MalformedError as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"malformed input from the engine: {error}")
+        raise
+
+
 async def _token(urn: str, context: Context) -> str:
     """The resource type in a URN, without the parents' types. Aborts the request if it is not served."""
-    token = urn.split("::")[2].rsplit("$", 1)[-1]
+    parts = urn.split("::")
+    if len(parts) < 4:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"malformed input from the engine: URN {urn!r}")
+    token = parts[2].rsplit("$", 1)[-1]
     if token not in schema.INPUTS or token == schema.LOCAL_RUN:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, schema.refusal(token))
     return token

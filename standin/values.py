@@ -22,10 +22,44 @@ OUTPUT_VALUE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
+_MARKS = (SECRET, ASSET, ARCHIVE, OUTPUT_VALUE)
+
+
+class MalformedError(ValueError):
+    """A message of the engine has a special value that is not complete. path: where it is."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.path = path
+
+
 def from_struct(struct: struct_pb2.Struct) -> Values:
-    """The values of a message of the engine."""
+    """The values of a message of the engine. Raises MalformedError, so that all others can rely on them."""
     plain: Values = json_format.MessageToDict(struct)
+    _require_form(plain, "")
     return plain
+
+
+def _require_form(value: Any, path: str) -> None:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _require_form(item, f"{path}[{number}]")
+    if not isinstance(value, dict):
+        return
+    if SIGNATURE in value:
+        if value[SIGNATURE] not in _MARKS:
+            raise MalformedError(path, "the value is marked as a kind that the stand-in does not know")
+        if value[SIGNATURE] == SECRET and "value" not in value:
+            raise MalformedError(path, "the secret has no value")
+        for name in ("path", "text", "uri"):
+            if is_asset(value) and not isinstance(value.get(name, ""), str):
+                raise MalformedError(path, f"the {name} of the asset must be a string")
+        if is_archive(value) and not isinstance(value.get("path", ""), str):
+            raise MalformedError(path, "the path of the archive must be a string")
+    for name, item in value.items():
+        # The value of a secret is at the place of the secret.
+        inner = path if SIGNATURE in value and name == "value" else f"{path}.{name}" if path else name
+        _require_form(item, inner)
 
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
