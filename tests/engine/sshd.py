@@ -49,8 +49,13 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 @contextlib.contextmanager
-def running_sshd(directory: Path, accept_env: str = "", *, address: str = "127.0.0.1") -> Iterator[Sshd]:
-    """A server on loopback that ends, by its process id, when the block does. It logs to `directory`/log."""
+def running_sshd(
+    directory: Path, accept_env: str = "", *, address: str = "127.0.0.1", password: str = ""
+) -> Iterator[Sshd]:
+    """A server on loopback that ends, by its process id, when the block does. It logs to `directory`/log.
+
+    password: root's, for this server alone, which then runs in a mount namespace with its own /etc/shadow.
+    """
     host_key = _key(directory / "host_key")
     client_key = _key(directory / "client_key")
     authorized = directory / "authorized_keys"
@@ -59,8 +64,10 @@ def running_sshd(directory: Path, accept_env: str = "", *, address: str = "127.0
     configuration = directory / "sshd_config"
     configuration.write_text(
         f"ListenAddress {address}\nPort {port}\nHostKey {directory / 'host_key'}\n"
-        f"AuthorizedKeysFile {authorized}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-        "PermitRootLogin prohibit-password\nMaxStartups 200\nPidFile none\nSubsystem sftp internal-sftp\n"
+        f"AuthorizedKeysFile {authorized}\nStrictModes no\nUsePAM no\n"
+        f"PasswordAuthentication {'yes' if password else 'no'}\n"
+        f"PermitRootLogin {'yes' if password else 'prohibit-password'}\n"
+        "MaxStartups 200\nPidFile none\nSubsystem sftp internal-sftp\n"
         + (f"AcceptEnv {accept_env}\n" if accept_env else "")
     )
     # The privilege separation directory that Debian's service makes at its start.
@@ -68,7 +75,9 @@ def running_sshd(directory: Path, accept_env: str = "", *, address: str = "127.0
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", str(configuration)], stderr=log, stdin=subprocess.DEVNULL
+            [*_alone(directory, password), SSHD, "-D", "-e", "-f", str(configuration)],
+            stderr=log,
+            stdin=subprocess.DEVNULL,
         )
     try:
         _wait_for((address, port), process, log=directory / "log")
@@ -82,6 +91,17 @@ def running_sshd(directory: Path, accept_env: str = "", *, address: str = "127.0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _alone(directory: Path, password: str) -> list[str]:
+    """The beginning of a command line, for a program that sees this password of root."""
+    if not password:
+        return []
+    crypted = subprocess.check_output(["openssl", "passwd", "-6", password], text=True).strip()
+    shadow = directory / "shadow"
+    shadow.write_text(f"root:{crypted}:20000:0:99999:7:::\nsshd:!:20000::::::\n")
+    shadow.chmod(0o600)
+    return ["unshare", "--mount", "sh", "-c", f'mount --bind {shadow} /etc/shadow && exec "$@"', "sh"]
 
 
 def _wait_for(place: tuple[str, int], process: subprocess.Popen[bytes], *, log: Path) -> None:

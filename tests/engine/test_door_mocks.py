@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mocks import Recorder
+from pulumi_command.remote import ProxyConnectionArgs
 
 from habla import (
     AppSpec,
@@ -61,6 +62,8 @@ def host(name: str, **changes: Any) -> Host:
         changes.pop("host_key", KEY),
         port=changes.pop("port", 22),
         private_key=changes.pop("private_key", "a key"),
+        user=changes.pop("user", "root"),
+        proxy=changes.pop("proxy", None),
     )
     given = {"outside_address": "203.0.113.1", "secrets": SECRETS, **changes}
     return Host(name, HostArgs(machine, given.pop("outside_address"), **given))
@@ -78,6 +81,15 @@ def subnet(*members: tuple[Host, str], name: str = "net") -> InternalSubnet:
         ({"address": ""}, r"hosts\.a\.ssh\.address: missing"),
         ({"port": 99999}, r"hosts\.a\.ssh\.port: not valid \(99999\)"),
         ({"private_key": None}, r"hosts\.a\.ssh\.private_key: missing, and no SSH agent"),
+        (
+            {"address": "[::1]"},
+            r"hosts\.a\.ssh\.address: not valid \(\[::1\]\)\n  rule: a name of the DNS or",
+        ),
+        ({"user": "-oX"}, r"hosts\.a\.ssh\.user: not valid \(-oX\)\n  rule: letters, digits and"),
+        (
+            {"proxy": ProxyConnectionArgs(host="b c", user="it's", host_key="rubbish")},
+            r"(?s)proxy\.address: not valid.*proxy\.host_key: not valid.*proxy\.user: not valid",
+        ),
     ],
 )
 def test_a_machine_that_cannot_be_reached_is_a_fault(
@@ -87,6 +99,13 @@ def test_a_machine_that_cannot_be_reached_is_a_fault(
     with pytest.raises(Faults, match=words):
         host("a", **changes)
     assert not recorder.types
+
+
+def test_every_way_that_a_stack_may_have_is_open_to_a_program(recorder: Recorder) -> None:
+    """IPv6, users with dots, bastions, and outputs, which are not known yet."""
+    host("a", address="2001:db8::10", user="jane.Doe", proxy=ProxyConnectionArgs(host="::1", port=2222.0))
+    later = pulumi.Output.from_input("later")
+    host("b", address=later, host_key=later, proxy=ProxyConnectionArgs(host=later, user=later))
 
 
 @pytest.mark.parametrize("name", ["Front_1!", "-a", "", "a.b", "x" * 64])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,17 @@ def test_agent_and_files_at_home(remote_stack: Stack, sshd: Sshd, tmp_path: Path
         for socket in (empty, one):
             words = _refused(remote_stack, f"connection(private_key=None, agent_socket_path={socket!r})")
             assert "ssh: unable to authenticate" in words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a password of its own needs a mount namespace")
+def test_password(remote_stack: Stack, tmp_path: Path) -> None:
+    """A password opens a server that allows passwords, and a wrong one does not."""
+    (tmp_path / "password").mkdir()
+    with running_sshd(tmp_path / "password", password="open sesame") as server:
+        place = f"{_place(server)}, private_key=None"
+        _reached(remote_stack, f"connection({place}, password='open sesame')")
+        words = _refused(remote_stack, f"connection({place}, password='wrong')")
+        assert "ssh: unable to authenticate" in words
 
 
 def test_key_goes_before_agent(remote_stack: Stack, sshd: Sshd, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from agent import AgentHost, Done
 from hosts import Lab
 
+from habla.cli.ssh import UnreachableError, shells
 from habla.components.first_contact import contact_command, contact_script
 from habla.hosts.network import network_state
 from habla.onhost.document import HostState
@@ -174,6 +175,26 @@ def test_a_login_shell_that_runs_nothing_is_explained_by_the_command(host: Agent
     assert done.status == 1 and "This account is currently not available." in done.stdout, done
     fix = "habla on front1 needs a login shell that runs commands: usermod -s /bin/bash operator"
     assert fix in contact_command("front1", "operator")
+
+
+def test_the_habla_command_says_the_same_of_a_user(lab: Lab, host: AgentHost) -> None:
+    """Its own ssh shows the words of a login shell without commands, and explains a refusal of sudo."""
+    made = lab.hosts["front1"]
+    ssh = {"address": "127.0.0.1", "port": made["port"], "host_key": made["host_key"], "user": "operator"}
+    settings = load_settings("test", {"hosts": {"front1": {"role": "web", "ssh": ssh}}})
+    plan = make_plan(settings, {}, read_archive=ArchiveFiles(lab.directory).archive)
+    with shells(lab.directory, plan, identity=lab.directory / "keys/id_ed25519") as reached:
+        assert reached.run("front1", "id -u") == "0\n"
+        for (do, undo), words in (
+            (_away("/etc/sudoers.d"), "front1: operator may not use sudo without a password: a password is "),
+            (
+                ("usermod -s /usr/sbin/nologin operator", "usermod -s /bin/bash operator"),
+                "front1: This account is currently not available.",
+            ),
+        ):
+            with changed(host, do=do, undo=undo), pytest.raises(UnreachableError) as caught:
+                reached.run("front1", "id -u")
+            assert str(caught.value).startswith(words), caught.value
 
 
 def _network(interface: str, directory: Path) -> HostState:
