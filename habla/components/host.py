@@ -167,7 +167,7 @@ class Host(Component):
         install = (f"--host={name}", owner)
         bundle = agent_bundle()
         before = []
-        if isinstance(args.driver, ExistingHost):
+        if isinstance(args.driver, ExistingHost) and not args.unreachable:
             digest = json.loads(bundle.manifest)["sha256"]
             before.append(first_contact(name, self.connection, agent=digest, opts=children))
         sent = sent_file(
