@@ -42,9 +42,10 @@ def install(manifest: Any, to: str, *, owner: str = "", new: bool = False, host:
     """
     _place(str(manifest.get("sha256")), Path(to))
     record = places.read_json(places.OWNER) or {}
+    known = record.pop("host", "")
     claim = ownership.claimed(record, owner, new=new)
-    if host or "host" in record:
-        claim["host"] = host or record["host"]
+    if host or known:
+        claim["host"] = host or known
     if claim:
         places.make_state()
         places.write_json(places.OWNER, claim)
