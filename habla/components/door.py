@@ -13,19 +13,19 @@ import pulumi.runtime.settings
 from pydantic import TypeAdapter, ValidationError
 
 from habla.errors import Fault, PlacementError, SettingsError, raise_faults
-from habla.model.names import HostName, ServiceName
+from habla.model.names import HostName, OtherAddress, ServiceName
 from habla.model.service import Owner
 from habla.model.spec import PortNumber
 from habla.plan.registry import Claim, agent_claims, clashes
 from habla.settings.fault_words import rule_of
-from habla.settings.models import HostKey, SshAddress, SshUser
+from habla.settings.models import HostKey, SshUser
 
 __all__ = ["claim", "component_owner", "name_faults", "outside_stand_in", "plain", "ssh_faults"]
 
 _HOST: TypeAdapter[str] = TypeAdapter(HostName)
 _SERVICE: TypeAdapter[str] = TypeAdapter(ServiceName)
 _KEY: TypeAdapter[str] = TypeAdapter(HostKey)
-_ADDRESS: TypeAdapter[str] = TypeAdapter(SshAddress)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(OtherAddress)
 _USER: TypeAdapter[str] = TypeAdapter(SshUser)
 _PORT: TypeAdapter[int] = TypeAdapter(PortNumber)
 # Field of a way to a machine -> its type, and its rule where the type has no words for it.

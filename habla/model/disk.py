@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from habla.model.names import DnsName, SecretName
+from habla.model.names import OtherAddress, SecretName
 from habla.model.spec import LogSpec, PortNumber, Spec
 from habla.model.text_types import AbsolutePath, Line, LogSize, MailAddress, matching
 
@@ -28,7 +28,7 @@ MountPoint = Annotated[
     AbsolutePath,
     matching(
         r"(?!/(?:dev|proc|run|sys)(?:/|$))[^,:=]*",
-        "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters, and not /dev, /proc, /run "
+        "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters, not in /dev, /proc, /run "
         "or /sys",
         most=200,
     ),
@@ -82,7 +82,7 @@ class LogsSpec(Spec):
 class SmtpSpec(Spec):
     """A mail server. user, password (the name of a secret): where it wants a login. starttls: encrypt."""
 
-    host: DnsName
+    host: OtherAddress
     port: PortNumber = 25
     starttls: bool = False
     user: Line | None = None

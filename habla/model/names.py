@@ -6,7 +6,10 @@ HAProxy's rule is that of ``invalid_char`` in its ``standard.c``: letters, digit
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Annotated
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from habla.model.text_types import matching
 
@@ -20,6 +23,7 @@ __all__ = [
     "WATCH",
     "DnsName",
     "HostName",
+    "OtherAddress",
     "RoleName",
     "SecretName",
     "ServiceName",
@@ -60,6 +64,29 @@ DnsName = Annotated[
         most=253,
     ),
 ]
+_DNS: TypeAdapter[str] = TypeAdapter(DnsName)
+
+
+def _other_address(value: str) -> str:
+    if ":" in value:
+        try:
+            return str(IPv6Address(value))
+        except ValueError:
+            pass
+    else:
+        try:
+            # Capitals have no meaning in the DNS, and ssh looks for a host key under the name without them.
+            return _DNS.validate_python(value.lower())
+        except ValidationError:
+            pass
+    raise ValueError(
+        "a name of the DNS or an address, such as front1.example.net, 198.51.100.10 or 2001:db8::10, "
+        "without brackets and port"
+    )
+
+
+# Where SSH or a mail server answers.
+OtherAddress = Annotated[str, AfterValidator(_other_address)]
 # A role is also the name of a component on its hosts, so it begins with a letter.
 RoleName = Annotated[
     str,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.names import DnsName, HostName, SecretName
+from habla.model.names import HostName, OtherAddress, SecretName
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import PortNumber, Spec
 from habla.model.text_types import Interface, matching
@@ -23,33 +23,10 @@ __all__ = [
     "NetworkSettings",
     "RoleSettings",
     "Settings",
-    "SshAddress",
     "SshSettings",
     "SshUser",
 ]
 
-_DNS: TypeAdapter[str] = TypeAdapter(DnsName)
-
-
-def _ssh_address(value: str) -> str:
-    if ":" in value:
-        try:
-            return str(IPv6Address(value))
-        except ValueError:
-            pass
-    else:
-        try:
-            # Capitals have no meaning in the DNS, and ssh looks for a host key under the name without them.
-            return _DNS.validate_python(value.lower())
-        except ValidationError:
-            pass
-    raise ValueError(
-        "a name of the DNS or an address, such as front1.example.net, 198.51.100.10 or 2001:db8::10, "
-        "without brackets and port"
-    )
-
-
-SshAddress = Annotated[str, AfterValidator(_ssh_address)]
 # Names of adduser --allow-bad-names and of LDAP. One that begins with a hyphen would be an option of ssh.
 SshUser = Annotated[
     str,
@@ -106,7 +83,7 @@ class RoleSettings(Spec):
 class BastionSettings(Spec):
     """A machine to jump over on the way to the hosts."""
 
-    address: SshAddress
+    address: OtherAddress
     port: PortNumber = 22
     user: SshUser = "root"
     host_key: HostKey
@@ -118,7 +95,7 @@ class SshSettings(Spec):
     private_key: the secret that holds the private key; without it the SSH agent is asked.
     """
 
-    address: SshAddress | None = None
+    address: OtherAddress | None = None
     port: PortNumber | None = None
     user: SshUser | None = None
     host_key: HostKey | None = None
