@@ -43,7 +43,7 @@ def website(spec: HaproxySpec, domain: str) -> Website:
     if stale is None:
         parent = hosts[0].partition(".")[2]
         # A single label, such as la, is nobody's to set cookies for.
-        stale = (*([f".{parent}"] if "." in parent else []), f".{cookie}")
+        stale = tuple(dict.fromkeys([*([f".{parent}"] if "." in parent else []), f".{cookie}"]))
     return Website(hosts=hosts, redirects=redirects, cookie_domain=cookie, stale_domains=stale)
 
 
