@@ -20,6 +20,8 @@ __all__ = ["Static", "StaticSpec"]
 _CONFIG = "/etc/nginx/nginx.conf"
 _CONTENT = "/srv/static"
 _HEALTH = "/.well-known/habla-static"
+# Names up to this length fit nginx's buckets of 64 bytes beside what else is in them.
+_SHORT = 40
 
 
 class StaticSpec(Spec):
@@ -89,6 +91,9 @@ class Static(Service):
         return self.spec.host or f"static.{site.fleet.domain}"
 
     def _config(self, site: Site) -> str:
+        names = (self._host(site), f"www.{site.fleet.domain}")
+        # By default nginx has no room for a long name.
+        room = "    server_names_hash_bucket_size 512;\n" if max(map(len, names)) > _SHORT else ""
         return f"""\
 user www-data;
 worker_processes auto;
@@ -104,7 +109,7 @@ http {{
     default_type application/octet-stream;
     sendfile on;
     server_tokens off;
-    access_log /var/log/nginx/access.log;
+{room}    access_log /var/log/nginx/access.log;
 
     # HAProxy 1.3 cannot redirect; it sends these requests here.
     server {{

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +12,7 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
 from habla.model.spec import Spec
+from habla.model.text_types import matching
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons
 from habla.settings.fault_words import not_one_of, rule_of, unknown_key, validation_faults
@@ -29,7 +30,12 @@ from habla.settings.sections import SERVICES, section_names, service_settings, s
 __all__ = ["load_settings"]
 
 T = TypeVar("T")
-_DOMAIN: TypeAdapter[str] = TypeAdapter(DnsName)
+_DOMAIN: TypeAdapter[str] = TypeAdapter(
+    Annotated[
+        DnsName,
+        matching(".*", "up to 240 characters, so that static.DOMAIN and www.DOMAIN are names too", most=240),
+    ]
+)
 
 
 def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:

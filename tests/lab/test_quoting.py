@@ -9,6 +9,7 @@ import json
 import random
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -26,6 +27,7 @@ from habla.services.app import App
 from habla.services.app_spec import AppSpec
 from habla.services.cacti.texts import php_config
 from habla.services.jabber import Jabber, JabberSpec
+from habla.services.static import Static
 
 pytestmark = pytest.mark.lab
 
@@ -150,6 +152,17 @@ def test_ejabberd_reads_the_addresses_of_admins_as_they_were_written(host: Agent
     )
     shown = host.run(f"erl -noinput -pa /usr/lib/*/ejabberd-*/ebin -eval {shlex.quote(code)}")
     assert shown.split() == [admin.encode().hex().upper() for admin in admins]
+
+
+@pytest.mark.parametrize("length", [10, 40, 41, 240])
+def test_nginx_takes_names_of_any_length(host: AgentHost, length: int) -> None:
+    """Its own table of names has no room for long ones unless it is told so."""
+    domain = ((("a" * 60 + ".") * 3) + "a" * 60)[:length].rstrip(".")
+    site = replace(_SITE, fleet=FleetFacts(domain=domain))
+    state = plan_component("stable", site, services=[Static()]).state
+    host.run("cat >/root/nginx.conf", state.files["/etc/nginx/nginx.conf"].text)
+    done = host.send("nginx -t -q -c /root/nginx.conf")
+    assert done.status == 0, done
 
 
 def test_logrotate_rotates_logs_whatever_their_names(host: AgentHost) -> None:

@@ -25,6 +25,7 @@ def _alerts(name: str) -> dict[str, Any]:
     return {"to": [f"{name}@example.org"], "smtp": {"host": "mail.example.org"}}
 
 
+_PARTS = ".".join(["a" * 59] * 3)
 _MS, _TIMEOUTS = "2147483647ms", "load_balancer|www|timeouts"
 # What is limited -> path in the stack, a value at the limit, a value beyond it.
 LIMITS: dict[str, tuple[str, Any, Any]] = {
@@ -43,7 +44,7 @@ LIMITS: dict[str, tuple[str, Any, Any]] = {
     "open files": ("apps|rpc|limits|open_files", 1_048_576, 1_048_577),
     "an environment variable's name": ("apps|rpc|environment", {"A" * 255: ""}, {"A" * 256: ""}),
     "the name of a host": ("hosts|" + "a" * 63, {"role": "web"}, None),
-    "the domain": ("domain", ".".join(["a" * 60] * 4), ".".join(["a" * 63] * 4)),
+    "the domain": ("domain", f"{_PARTS}.{'a' * 60}", f"{_PARTS}.{'a' * 61}"),
     "a label of the domain": ("domain", "a" * 63 + ".org", "a" * 64 + ".org"),
     "a port": ("services|memcached|port", 65_535, 65_536),
     "the lowest port": ("services|memcached|port", 1, 0),
