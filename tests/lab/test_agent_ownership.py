@@ -66,6 +66,37 @@ def test_the_undo_of_a_former_owner_does_nothing(host: AgentHost) -> None:
     assert delete(host, "demo", "habla/lab/renamed")["deleted"]
 
 
+def test_a_rename_that_is_taken_back_leaves_the_component_as_it_was(host: AgentHost) -> None:
+    """The new resource applied and the run failed before the old one's undo; then only the new one goes."""
+    apply(host, demo("live"), "habla/lab/old", "--new")
+    before = host.look(_FILES, _UNITS)
+    apply(host, demo("renamed"), "habla/lab/renamed", "--new")
+    assert host.look().pages == ["renamed", "renamed"]
+    reason = delete(host, "demo", "habla/lab/renamed")["reason"]
+    assert reason == "it is back with habla/lab/old, whose resource is still there"
+    assert host.look().pages == ["live", "live"]
+    assert {path: state[0] for path, state in host.look(_FILES).files.items()} == {
+        path: state[0] for path, state in before.files.items()
+    }
+    assert apply(host, demo("live"), "habla/lab/old") == {}
+    assert delete(host, "demo", "habla/lab/old")["deleted"]
+
+
+def test_a_former_owner_whose_undo_has_come_does_not_come_back(host: AgentHost) -> None:
+    """A rename that ended well: later the new resource is deleted, and with it the component."""
+    apply(host, demo("live"), "habla/lab/old", "--new")
+    apply(host, demo("live"), "habla/lab/renamed", "--new")
+    delete(host, "demo", "habla/lab/old")
+    assert delete(host, "demo", "habla/lab/renamed")["deleted"]
+
+
+def test_a_resource_that_is_renamed_with_an_alias_has_no_former_owner(host: AgentHost) -> None:
+    """The engine updates it, so no undo of the old name will come."""
+    apply(host, demo("live"), "habla/lab/old", "--new")
+    apply(host, demo("live"), "habla/lab/renamed")
+    assert delete(host, "demo", "habla/lab/renamed")["deleted"]
+
+
 def test_an_undo_without_an_owner_leaves_what_has_one(host: AgentHost) -> None:
     """A resource of an older version does not name itself; it may be one that was renamed since."""
     apply(host, demo("live"), "habla/lab/renamed")

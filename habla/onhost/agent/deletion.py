@@ -11,15 +11,17 @@ from typing import Any, Dict, List
 from ..failure import Failure
 from ..reading import from_json
 from . import archives, files, ownership, places, system
+from .transaction import Transaction
 
 
 def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str, Any]:
     """Undo a component: its units stop, its files go, earlier files and units that ran before come back.
 
     owner: the resource that is deleted. Nothing happens when the component belongs to another one by now, or
-    has been applied anew by the resource that replaces it. Packages and users stay. Directories of data stay
-    too, unless ``purge``. Raises Failure, with nothing touched, while another component needs what this one
-    unpacked.
+    has been applied anew by the resource that replaces it. When the resource of the former owner is still
+    there, the component becomes what that one had made of it. Packages and users stay. Directories of data
+    stay too, unless ``purge``. Raises Failure, with nothing touched, while another component needs what this
+    one unpacked.
     """
     record = places.read_json(places.record_path(component))
     if record is None:
@@ -27,6 +29,11 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
     reason = ownership.refusal(record, owner)
     if reason:
         places.write_json(places.record_path(component), ownership.without_undo(record, owner))
+        return {"component": component, "deleted": False, "reason": reason}
+    heir = ownership.heir(record)
+    if heir:
+        Transaction(heir["document"], places.secrets(), owner=heir["owner"]).run()
+        reason = "it is back with {}, whose resource is still there".format(heir["owner"])
         return {"component": component, "deleted": False, "reason": reason}
     document = from_json(record["document"])
     for path in document.archives:

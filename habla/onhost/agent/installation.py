@@ -42,7 +42,7 @@ def install(manifest: Any, to: str, *, owner: str = "", new: bool = False, host:
     """
     _place(str(manifest.get("sha256")), Path(to))
     record = places.read_json(places.OWNER) or {}
-    known = record.pop("host", "")
+    known = record.get("host", "")
     claim = ownership.claimed(record, owner, new=new)
     if host or known:
         claim["host"] = host or known
@@ -86,6 +86,10 @@ def uninstall(owner: str = "") -> Dict[str, Any]:
     if reason:
         places.write_json(places.OWNER, ownership.without_undo(record, owner))
         return {"uninstalled": False, "reason": reason}
+    heir = ownership.heir(record)
+    if heir:
+        places.write_json(places.OWNER, {key: heir[key] for key in ("owner", "host") if key in heir})
+        return {"uninstalled": False, "reason": "it is back with {}".format(heir["owner"])}
     left = sorted(places.records())
     if left:
         raise Failure(

@@ -25,14 +25,23 @@ def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, An
 
     new: the engine has just made the resource. When the component was here already, under the same owner, the
     resource replaces another one, whose undo is still to come. A run that fails leaves that undo to a later
-    run, which may first update the resource.
+    run, which may first update the resource. When the component was another owner's, that one may come back:
+    a rename that fails half-way and is taken back ends with an undo by ``owner`` alone.
     """
     if not owner:
         # Applied by hand, or again because of a secret: it stays whose it is.
-        return {key: record[key] for key in ("owner", "replaced") if key in record}
+        return {key: record[key] for key in ("owner", "replaced", "former") if key in record}
     same = bool(record) and record.get("owner", owner) == owner
     waiting = [*(_waiting(record) if same else ()), *([time.time()] if same and new else ())]
-    return {"owner": owner, **({"replaced": waiting} if waiting else {})}
+    former = record.get("former") if same else None
+    if new and not same and record.get("owner"):
+        former = {key: record[key] for key in ("owner", "document", "host") if key in record}
+        former["since"] = time.time()
+    return {
+        "owner": owner,
+        **({"replaced": waiting} if waiting else {}),
+        **({"former": former} if former else {}),
+    }
 
 
 def refusal(record: Mapping[str, Any], owner: str) -> str:
@@ -50,7 +59,16 @@ def without_undo(record: Mapping[str, Any], owner: str) -> Dict[str, Any]:
     waiting = _waiting(record)
     kept = {key: value for key, value in record.items() if key != "replaced"}
     left = waiting[1:] if record.get("owner") == owner else waiting
+    if kept.get("former", {}).get("owner") == owner:
+        # Its resource is gone, so it does not come back.
+        del kept["former"]
     return {**kept, **({"replaced": left} if left else {})}
+
+
+def heir(record: Mapping[str, Any]) -> Dict[str, Any]:
+    """The part of the former owner, whose resource is still there: its undo has not come. {} without one."""
+    former: Dict[str, Any] = record.get("former", {})
+    return former if former and time.time() - former["since"] < _REPLACED else {}
 
 
 def _waiting(record: Mapping[str, Any]) -> List[float]:
