@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
+from habla.onhost.watch.readable_times import duration
 from habla.plan import FleetPlan, HostPlan
 
 __all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
@@ -132,4 +133,5 @@ def _check(row: Mapping[str, str]) -> str:
     if row.get("check_status"):
         code = f"/{row['check_code']}" if row.get("check_code", "0") not in ("", "0") else ""
         return f"{row['check_status'].removeprefix('* ')}{code} in {row.get('check_duration') or 0} ms"
-    return f"{row.get('chkfail') or 0} failed, as now for {row.get('lastchg') or 0} s"
+    unchanged = duration(float(row.get("lastchg") or 0))
+    return f"{row.get('chkfail') or 0} failed, as now for {unchanged}"

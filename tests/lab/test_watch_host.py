@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
@@ -59,6 +60,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentHost]:
         found.run("cat >/root/writer.py", _WRITER)
         found.run("cat >/root/pace.py", (SUPPORT / "pace.py").read_text())
         found.run("systemd-run --quiet --unit=sink python3 /root/sink.py")
+        found.run("ln -sf /usr/share/zoneinfo/Asia/Kolkata /etc/localtime")
         assert found.apply(plan_component("watch", _SITE, services=[_WATCH]).state).status == 0
         yield found
     finally:
@@ -74,7 +76,7 @@ def _next_run(host: AgentHost) -> None:
 def _letters(host: AgentHost) -> list[tuple[str, str]]:
     """Subjects and texts of the mail that was taken."""
     text = host.run("cat /root/letters 2>/dev/null || true")
-    return [(subject, body) for subject, body in map(json.loads, text.splitlines())]
+    return [(subject, body.replace("\r\n", "\n")) for subject, body in map(json.loads, text.splitlines())]
 
 
 def _count(host: AgentHost, words: str) -> int:
@@ -100,7 +102,10 @@ def test_a_host_that_is_well_tells_nothing(host: AgentHost) -> None:
 
 
 def test_a_log_that_fills_its_partition_is_told_within_a_minute(host: AgentHost) -> None:
-    """With its name, who writes it, that no rule bounds it; and once more when it is gone, then no more."""
+    """With its name, who writes it, that no rule bounds it; and once more when it is gone, then no more.
+
+    The times are those of the host, and the last mail says how long it lasted.
+    """
     host.run("systemd-run --quiet --unit=writer python3 /root/writer.py")
     body = _heard(host, "/var/log", 60)
     for words in ("a1 (lab): /var/log", "free", "It grows by", "/var/log/runaway.log", "writer.service"):
@@ -113,7 +118,14 @@ def test_a_log_that_fills_its_partition_is_told_within_a_minute(host: AgentHost)
     ]
     _heard(host, "(critical)", 30)
     host.run("systemctl stop writer; rm /var/log/runaway.log")
-    _heard(host, "recovered", 30)
+    over = _heard(host, "recovered", 30)
+    for text in (body, over):
+        assert re.search(
+            r"^Time of this message: 20\d\d-\d\d-\d\d \d\d:\d\d IST \(UTC\+05:30\)\.$", text, re.M
+        )
+    assert re.search(r"^(Since|Critical since) (yesterday )?\d\d:\d\d, (just now|\d+ s)", body, re.M), body
+    times = r"from (yesterday )?\d\d:\d\d to \d\d:\d\d; its worst level was critical\.$"
+    assert re.search(r"^It lasted (\d+ s|\d+ min), " + times, over, re.M), over
     labels = [subject.rsplit("(", 1)[1] for subject, _ in _letters(host)]
     assert labels in (["warning)", "critical)", "recovered)"], ["critical)", "recovered)"])
 

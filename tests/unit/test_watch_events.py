@@ -110,7 +110,8 @@ def test_what_came_back_before_its_end_was_told_is_told_anew() -> None:
     story.use(95)
     story.use(20, taken=False)
     assert story.use(85) == ["/var/log 85 % full (warning)"]
-    assert story.events["space /var/log"]["earlier"].startswith("critical before")
+    earlier = story.events["space /var/log"]["earlier"]
+    assert earlier == {"worst": "critical", "since": 1020.0, "ended": 1040.0}
 
 
 def test_inodes_have_the_same_levels() -> None:
@@ -150,7 +151,7 @@ def test_logs_are_one_event_and_a_new_one_is_told() -> None:
 
     def logs(*paths: str) -> dict[str, Condition]:
         found = [Uncovered(path, 1, "/", "no rule", "") for path in paths]
-        return {"logs": events.of_logs(found)}
+        return {"logs": events.of_logs(found, {})}
 
     assert story.look(logs("/a", "/b")) == ["no size bounds /a and 1 more (warning)"]
     assert story.look(logs("/a", "/b")) == story.look(logs("/b")) == []

@@ -23,7 +23,7 @@ from habla.onhost.watch.logs import Uncovered
 from habla.onhost.watch.openfiles import Opener
 from habla.onhost.watch.partitions import Partition
 from habla.onhost.watch.settings import Mail, Settings
-from habla.onhost.watch.state import Places, empty
+from habla.onhost.watch.state import Places
 from habla.onhost.watch.tell import Message
 
 MIB = 1 << 20
@@ -224,6 +224,19 @@ def test_what_a_dead_server_did_not_take_is_told_when_it_is_back(host: Host) -> 
     ]
 
 
+def test_a_clock_that_is_set_back_is_said_and_the_recovery_has_its_true_time(host: Host) -> None:
+    """Set back by an hour after a minute of a full partition."""
+    host.percent = 95
+    with Sink() as sink:
+        settings = by_mail(sink.port)
+        for _ in range(4):
+            host.run(settings)
+        host.now -= 3620
+        host.percent = 30
+        assert host.run(settings).said[0].startswith("the clock was set back by 1 h: ")
+    assert "It lasted 60 s, from " in sink.letters[-1].get_content()
+
+
 def test_a_boot_in_between_does_not_tell_it_again(host: Host) -> None:
     """What is in memory is gone then; the copy on disk is read."""
     host.percent = 95
@@ -283,8 +296,3 @@ def test_a_full_disk_does_not_stop_it(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_an_empty_state_is_what_a_state_is() -> None:
-    """``load`` takes nothing that lacks a part."""
-    assert set(empty()) == {"format", "events", "histories", "looks", "logs", "peers", "untold", "copied"}

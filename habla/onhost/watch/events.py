@@ -12,6 +12,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from .logs import Uncovered
 from .partitions import Partition
+from .readable_times import span
 from .settings import Settings
 from .trend import Trend
 
@@ -19,6 +20,8 @@ HYSTERESIS = 2.0
 # How long a worse level that was told and passed is not told again.
 AGAIN_SECONDS = 3600.0
 _RANK = {"": 0, "warning": 1, "critical": 2}
+# The keys of a record that are times.
+_TIMES = ("since", "reached", "told_at", "clear", "ended")
 
 Record = dict[str, Any]
 
@@ -28,7 +31,8 @@ class Condition:
     """How one cause stands at this look. level: "" (all well), ``warning`` or ``critical``.
 
     headline: how it stands, for a subject. kind: which advice fits. items: what it lists, each told once.
-    hold: seconds that it must have been well before it counts as over.
+    hold: seconds that it must have been well before it counts as over. since: when it began, where that is
+    known to be before this look; 0 where it is not.
     """
 
     level: str
@@ -37,6 +41,7 @@ class Condition:
     point: str = ""
     items: tuple[str, ...] = ()
     hold: float = 0.0
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,20 +114,28 @@ def of_missing(settings: Settings, present: Sequence[str]) -> dict[str, Conditio
     return found
 
 
-def of_logs(found: Iterable[Uncovered]) -> Condition:
-    """The logs that nothing bounds, together; the largest gives its name."""
+def of_logs(found: Iterable[Uncovered], first: Mapping[str, float]) -> Condition:
+    """The logs that nothing bounds, together; the largest gives its name. first: when each was first seen."""
     items = tuple(log.path for log in sorted(found, key=lambda log: (-log.bytes, log.path)))
     if not items:
         return Condition("", "every log has a rule by size", "logs")
     more = f" and {len(items) - 1} more" if len(items) > 1 else ""
-    return Condition("warning", f"no size bounds {items[0]}{more}", "logs", items=items)
+    return Condition(
+        "warning", f"no size bounds {items[0]}{more}", "logs", items=items, since=_earliest(items, first)
+    )
 
 
-def of_faults(faults: Sequence[str]) -> Condition:
-    """What kept the watcher from looking."""
+def of_faults(faults: Sequence[str], first: Mapping[str, float]) -> Condition:
+    """What kept the watcher from looking. first: when each fault was first seen."""
     if not faults:
         return Condition("", "logrotate's rules can be read", "faults")
-    return Condition("warning", faults[0][:120], "faults", items=tuple(faults))
+    return Condition(
+        "warning", faults[0][:120], "faults", items=tuple(faults), since=_earliest(faults, first)
+    )
+
+
+def _earliest(items: Sequence[str], first: Mapping[str, float]) -> float:
+    return min((first[item] for item in items if item in first), default=0.0)
 
 
 def advance(
@@ -138,7 +151,7 @@ def advance(
             # A cause that flickers is one event.
             clear = record["clear"] or now
             if now - clear >= condition.hold:
-                record.update(level="", headline=condition.headline, ended=now)
+                record.update(level="", headline=condition.headline, ended=clear)
             record["clear"] = clear
         elif record:
             record["headline"] = condition.headline
@@ -148,12 +161,15 @@ def advance(
 def _bad(record: Record | None, condition: Condition, now: float) -> Record:
     if record is None or not record["level"]:
         # It came back before anybody heard that it was over (or that it was there at all).
-        earlier = f"{record['worst']} before, from {record['since']:.0f} on" if record else ""
-        record = {"since": now, "told": "", "told_at": 0.0, "worst": "", "items": [], "earlier": earlier}
+        earlier = {key: record[key] for key in ("worst", "since", "ended")} if record else {}
+        begun = condition.since or now
+        record = {"since": begun, "told": "", "told_at": 0.0, "worst": "", "items": [], "earlier": earlier}
+        record.update(level=condition.level, reached=begun)
     passed = _RANK[condition.level] < _RANK[record["told"]] and now - record["told_at"] >= AGAIN_SECONDS
     return {
         **record,
         "level": condition.level,
+        "reached": now if condition.level != record["level"] else reached(record),
         "kind": condition.kind,
         "point": condition.point,
         "headline": condition.headline,
@@ -194,9 +210,22 @@ def mark(events: Mapping[str, Record], notice: Notice, now: float) -> dict[str, 
     return after
 
 
-def span(seconds: float) -> str:
-    """A time in words: ``8 minutes``, ``5 hours``, ``3 days``."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} seconds"
+def reached(record: Record) -> float:
+    """When the event came to the level that it has. Records of earlier versions only know its beginning."""
+    at: float = record["reached"] if "reached" in record else record["since"]
+    return at
+
+
+def shifted(events: Mapping[str, Record], seconds: float) -> dict[str, Record]:
+    """The events with each of their times moved by ``seconds``: the clock was set."""
+    return {key: _shifted(record, seconds) for key, record in events.items()}
+
+
+def _shifted(record: Record, seconds: float) -> Record:
+    after = {**record}
+    for name in _TIMES:
+        if after.get(name):
+            after[name] += seconds
+    if isinstance(after.get("earlier"), dict):
+        after["earlier"] = _shifted(after["earlier"], seconds)
+    return after

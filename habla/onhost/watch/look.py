@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import events, growth, logs, message, openfiles, partitions, peers, rules, tell, trend
+from .readable_times import duration
 from .settings import Settings
-from .state import Places
+from .state import Places, clock_back
 
 # Logs and open files cost more than partitions, and change less.
 LOGS_SECONDS = 55.0
@@ -40,6 +41,9 @@ def run(settings: Settings, places: Places, now: float) -> Report:
     state, fault = places.load()
     if fault:
         report.said.append(fault)
+    back = clock_back(state, now)
+    if back:
+        report.said.append(f"the clock was set back by {duration(back)}: what is remembered moves with it")
     found = partitions.mounts(partitions.MOUNTINFO.read_text())
     present, report.faults = partitions.read(found)
     points = [partition.mount for partition in present]
@@ -138,9 +142,9 @@ def _log_conditions(
     def settled(item: str) -> bool:
         return now - first[item] >= settings.settle_seconds
 
-    conditions = {"faults": events.of_faults([fault for fault in faults if settled(fault)])}
+    conditions = {"faults": events.of_faults([fault for fault in faults if settled(fault)], first)}
     if looked.rules.rules:
-        conditions["logs"] = events.of_logs(log for log in looked.uncovered if settled(log.path))
+        conditions["logs"] = events.of_logs((log for log in looked.uncovered if settled(log.path)), first)
     return conditions
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Sequence
 
-from .events import Notice, Record, span
+from .events import Notice, Record, reached
 from .growth import Growth
 from .logs import Uncovered
 from .partitions import Partition
+from .readable_times import duration, moment, since, span, stamp
 from .settings import Settings
 from .tell import Message
 
@@ -41,12 +41,8 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
     subject = f"[habla {settings.environment}] {settings.host}: {notice.subject}"
     record = notice.record
     lines = [f"{settings.host} ({settings.environment}): {record['headline']}.", ""]
-    lines.append(f"Since {_when(record['since'])}; now it is {_when(now)}.")
-    if record["earlier"]:
-        lines.append(f"It had been {record['earlier']}, and was well in between.")
+    lines += [*_times(record, now), f"Time of this message: {stamp(now)}."]
     over = not record["level"]
-    if over:
-        lines.append(f"Over since {_when(record['ended'])}; at its worst it was {record['worst']}.")
     point = record["point"]
     partition = next((seen for seen in context.partitions if seen.mount == point), None)
     if partition:
@@ -113,5 +109,23 @@ def size(count: float) -> str:
     return f"{sign}{count:.0f} {unit}" if unit == "bytes" else f"{sign}{count:.1f} {unit}"
 
 
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+def _times(record: Record, now: float) -> list[str]:
+    """When it began and how long it has lasted, or lasted until it was over."""
+    began, risen = record["since"], reached(record)
+    if not record["level"]:
+        lines = [f"It lasted {_interval(record, now)}; its worst level was {record['worst']}."]
+    elif risen > began:
+        level = record["level"].capitalize()
+        lines = [f"{level} {since(risen, now)}; at least a warning {since(began, now)}."]
+    else:
+        lines = [f"{since(began, now).capitalize()}."]
+    # Earlier versions kept words here.
+    if record["earlier"] and isinstance(record["earlier"], dict):
+        earlier = record["earlier"]
+        lines.append(f"It was {earlier['worst']} before, for {_interval(earlier, now)}, and well in between.")
+    return lines
+
+
+def _interval(record: Record, now: float) -> str:
+    began, ended = record["since"], record["ended"]
+    return f"{duration(ended - began)}, from {moment(began, now)} to {moment(ended, now)}"

@@ -113,6 +113,10 @@ def conditions(peers: Sequence[Peer], seen: Mapping[str, Any]) -> dict[str, Cond
             headline = f"host {peer.name} does not answer" if host else f"watcher on {peer.name} is silent"
         items = (known["why"],) if silent and known["why"] else ()
         found[f"peer {peer.name}"] = Condition(
-            "critical" if silent else "", headline, "monitor" if peer.url else "peer", items=items
+            "critical" if silent else "",
+            headline,
+            "monitor" if peer.url else "peer",
+            items=items,
+            since=known["changed"] if silent else 0.0,
         )
     return found

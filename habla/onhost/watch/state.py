@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import events
+
 FORMAT = 1
 # How often the copy on disk is renewed when nothing but numbers changed.
 _COPY_SECONDS = 300.0
@@ -29,6 +31,23 @@ def empty() -> dict[str, Any]:
         "untold": "",
         "copied": 0,
     }
+
+
+def clock_back(state: dict[str, Any], now: float) -> float:
+    """The seconds by which the clock was set back since the last look, or 0.
+
+    The events, logs and peers of ``state`` move with the clock, so that nothing began in the future and every
+    duration stays true (by the time between two looks). The rest heals by itself.
+    """
+    logs, peers = state["logs"], state["peers"]
+    seconds: float = max(logs.get("checked", now), peers.get("asked", now)) - now
+    if seconds <= 0:
+        return 0.0
+    state["events"] = events.shifted(state["events"], -seconds)
+    logs["first"] = {item: at - seconds for item, at in logs.get("first", {}).items()}
+    for seen in peers.get("seen", {}).values():
+        seen.update(changed=seen["changed"] - seconds, asked=seen["asked"] - seconds)
+    return seconds
 
 
 @dataclass(frozen=True)

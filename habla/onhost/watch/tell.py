@@ -66,7 +66,7 @@ def _by_mail(mail: Mail, host: str, messages: Sequence[Message]) -> tuple[list[b
                 letter["From"] = mail.sender
                 letter["To"] = ", ".join(mail.to)
                 letter["Subject"] = one_line(message.subject)
-                letter["Date"] = formatdate()
+                letter["Date"] = formatdate(localtime=True)
                 letter["Message-ID"] = make_msgid("habla-watch", host)
                 # So that nobody's holiday notice comes back.
                 letter["Auto-Submitted"] = "auto-generated"
