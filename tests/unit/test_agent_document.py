@@ -157,6 +157,9 @@ def test_a_placeholder_of_no_known_form_cannot_be_written() -> None:
         ([""], "nothing", "nothing"),
         (["s3cret!"], "x" * 496 + "s3cret!", "x" * 496 + "[sec"),
         ([], "a\n\n  \nb  ", "a\nb"),
+        ([], "\x1b[31mred\x1b[0m\ta\x00b\x07 \x1b]0;title\x07é\x1b(B\r\nnext", "red a?b? é\nnext"),
+        (["s3cret!"], "s3\x1b[1mcret\x1b[0m!", "[secret]"),
+        (["s3c\x07ret!"], "s3c\x07ret!", "[secret]"),
     ],
 )
 def test_hidden_values_are_taken_out(hidden: list[str], text: str, shown: str) -> None:
@@ -167,6 +170,10 @@ def test_hidden_values_are_taken_out(hidden: list[str], text: str, shown: str) -
 
 def test_output_is_bounded() -> None:
     """The last 20 lines, of at most 500 characters each: a long line stalls some readers of a command."""
-    lines = readable("\n".join(f"{number} {'x' * 100_000}" for number in range(100))).splitlines()
-    assert [len(line) for line in lines] == [500] * 20
-    assert lines[-1].startswith("99 ")
+    lines = readable("\n".join(f"{number} {'x' * 100}" for number in range(100))).splitlines()
+    assert [line.split()[0] for line in lines] == [str(number) for number in range(80, 100)]
+    for letter, count in (("x", 7), ("é", 4), ("😀", 2)):
+        lines = readable("\n".join(f"{number} {letter * 100_000}" for number in range(100))).splitlines()
+        assert [len(line) for line in lines] == [500] * count
+        assert lines[-1].startswith("99 ")
+        assert len("\n".join(lines).encode()) <= 4000
