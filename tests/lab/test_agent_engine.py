@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hosts import Lab
 
-from habla.onhost.document import Action, File, HostState
+from habla.onhost.document import Action, File, Health, HostState, Unit
 from stacks import PULUMI, Up, run_pulumi
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
@@ -192,6 +192,30 @@ def test_stale_agent_socket_is_explained(lab: Lab, program: Program) -> None:
     assert "SSH_AUTH_SOCK" in done.diagnostics and "/nonexistent/agent" in done.diagnostics
     assert "unset" in done.diagnostics
     assert program.up().ok
+    assert program.run("destroy", "--yes", "--skip-preview").ok
+
+
+def test_program_that_dies_is_shown_with_its_last_lines(lab: Lab, program: Program) -> None:
+    """One error of an up names host, component and unit, and has the end of the traceback."""
+    log, unit = "/var/log/dying.log", "/etc/systemd/system/dying.service"
+    script = "print('x' * 300000, flush=True); {}['chat/rooms']"
+    text = (
+        f'[Service]\nExecStart=/usr/bin/python3 -c "{script}"\nStandardOutput=append:{log}\n'
+        "Restart=always\nRestartSec=1\n[Install]\nWantedBy=multi-user.target\n"
+    )
+    check = Health("dying.service", address="127.0.0.1", port=9, deadline=2)
+    demo = HostState(
+        *("fine", "demo"), files={unit: File(text)}, units={"dying.service": Unit()}, health={"demo": check}
+    )
+    program.add(lab, "fine", state=demo.canonical())
+    done = program.up()
+    words = done.diagnostics
+    assert not done.ok
+    assert "command:remote:Command (fine-state)" in words
+    assert "habla: fine: step health: demo of dying.service: not healthy after 2 s" in words
+    assert f"its last lines in {log}:" in words and "KeyError: 'chat/rooms'" in words
+    assert max(map(len, words.splitlines())) < 1000 and len(words) < 4000, words
+    assert words.count("habla: fine: ") == words.count("KeyError: 'chat/rooms'") == 1, words
     assert program.run("destroy", "--yes", "--skip-preview").ok
 
 

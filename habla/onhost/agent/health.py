@@ -9,15 +9,19 @@ import time
 from typing import Mapping
 
 from ..document import Health
-from ..failure import Failure, readable
-from .system import journal
+from ..failure import Failure, readable, visible
+from .unit_output import Mark, bounded, last_words
 
 _PAUSE = 0.1
 _ATTEMPT = 5.0
 
 
-def wait_for_all(checks: Mapping[str, Health]) -> None:
-    """Wait for every check, each until its own deadline, counted from now. Raises Failure with the reason."""
+def wait_for_all(checks: Mapping[str, Health], marks: Mapping[str, Mark]) -> None:
+    """Wait for every check, each until its own deadline, counted from now.
+
+    marks: unit -> from where on its output is of this run. Raises Failure with the reason and the last words
+    of the unit.
+    """
     started = time.monotonic()
     for name, check in sorted(checks.items()):
         while True:
@@ -26,9 +30,9 @@ def wait_for_all(checks: Mapping[str, Health]) -> None:
             if not reason:
                 break
             if time.monotonic() - started > check.deadline:
-                words = [reason]
+                words = bounded(visible(reason))
                 if check.unit:
-                    words += ["the last lines of {}:".format(check.unit), journal(check.unit)]
+                    words.append(last_words(check.unit, marks.get(check.unit)))
                 subject = "{} of {}".format(name, check.unit) if check.unit else name
                 reason = "not healthy after {} s: {}".format(check.deadline, readable("\n".join(words)))
                 raise Failure("health", subject, reason=reason)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from ..failure import Failure, readable
+from . import unit_output
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = """\
@@ -57,6 +58,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 _STARTING = ("start", "restart", "reload-or-restart")
+# The last words of so many units are in one failure.
+_TOLD = 2
 
 
 class UnitState:
@@ -87,21 +90,40 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
     return states
 
 
-def systemctl(step: str, verb: str, *, units: Sequence[str]) -> None:
-    """``systemctl VERB UNITS``. Raises Failure with the journal of the unit that failed."""
+def systemctl(step: str, verb: str, *, units: Sequence[str]) -> Dict[str, unit_output.Mark]:
+    """``systemctl VERB UNITS``. For verbs that start units, the marks from which on their output is new.
+
+    Raises Failure with the last words of the units that failed.
+    """
     if not units and verb != "daemon-reload":
-        return
+        return {}
+    marks: Dict[str, unit_output.Mark] = {}
     if verb in _STARTING:
         # Whoever tries again and again must not be refused for trying too often.
         forget_failures(units)
+        marks = unit_output.marks(units)
+        if verb == "restart":
+            marks.update(_stop_writers(step, marks))
     try:
         run(step, " ".join(units) or verb, command=["systemctl", verb, *units], timeout=300)
     except Failure as failure:
         failed = [name for name, state in unit_states(units).items() if not state.active]
         words = [failure.reason]
-        for name in failed:
-            words.append(journal(name))
+        # A failure is short: the first units are enough to find the cause.
+        words += [unit_output.last_words(name, marks.get(name)) for name in failed[:_TOLD]]
         raise Failure(step, " ".join(failed or units) or verb, reason=readable("\n".join(words))) from None
+    return marks
+
+
+def _stop_writers(step: str, marks: Mapping[str, unit_output.Mark]) -> Dict[str, unit_output.Mark]:
+    """Stop the units that write to a file of their own before they are restarted; their new marks.
+
+    Otherwise nobody could tell the last lines of the old run in that file from the first ones of the new run.
+    """
+    writers = [unit for unit in marks if marks[unit].files and unit_output.stands_alone(unit)]
+    if writers:
+        run(step, " ".join(writers), command=["systemctl", "stop", *writers], timeout=300)
+    return {unit: marks[unit].moved() for unit in writers}
 
 
 def forget_failures(units: Sequence[str]) -> None:
@@ -122,18 +144,6 @@ def enqueue(units: Sequence[str]) -> None:
 def _try(command: Sequence[str]) -> None:
     quiet = subprocess.DEVNULL
     subprocess.run(list(command), stdin=quiet, stdout=quiet, stderr=quiet, check=False)
-
-
-def journal(unit: str) -> str:
-    """The last lines that a unit wrote, without stamps."""
-    done = subprocess.run(
-        ["journalctl", "--no-pager", "--output=cat", "--lines=12", "--unit", unit],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    return done.stdout.decode(errors="replace")
 
 
 def missing_packages(packages: Sequence[str]) -> List[str]:

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from ..document import HostState, digest
 from ..failure import Failure, readable
 from ..reading import from_json
-from . import archives, files, health, ownership, places, system
+from . import archives, files, health, ownership, places, system, unit_output
 from .checks import run_checks, run_conditions
 from .diff import Changes, compare, inputs_digest, link_target
 from .rollback import roll_back
@@ -42,6 +42,8 @@ class Transaction:
         self.made: List[str] = []
         self.ran: List[str] = list(self.record.get("ran", ()))
         self.journal: Dict[str, Any] = {}
+        # Unit -> from where on its output is of this run.
+        self.marks: Dict[str, unit_output.Mark] = {}
         self.claim = ownership.claimed(self.record, owner, new=new)
         # Records of other components, without what this one takes over from them.
         self.losers = ownership.taken_over(self.document)
@@ -202,9 +204,12 @@ class Transaction:
         if any(path.startswith("/etc/systemd/") for path in (*changes.files, *changes.removed)):
             system.systemctl("units", "daemon-reload", units=[])
         system.systemctl("units", "enable", units=changes.enable)
-        system.systemctl("units", "reload-or-restart", units=changes.reload)
-        system.systemctl("units", "restart", units=changes.restart)
-        system.systemctl("units", "start", units=changes.start)
+        begun = {*changes.reload, *changes.restart, *changes.start}
+        asked = {check.unit for check in self.document.health.values() if check.unit}
+        self.marks = unit_output.marks(sorted(asked - begun))
+        self.marks.update(system.systemctl("units", "reload-or-restart", units=changes.reload))
+        self.marks.update(system.systemctl("units", "restart", units=changes.restart))
+        self.marks.update(system.systemctl("units", "start", units=changes.start))
 
     def act(self) -> None:
         """Commands that bring what is not a file to its state; they may run any number of times."""
@@ -215,15 +220,15 @@ class Transaction:
 
     def prove(self) -> None:
         """Wait until everything answers, and see that what was started stays up."""
-        health.wait_for_all(self.document.health)
+        health.wait_for_all(self.document.health, self.marks)
         begun = {*self.changes.start, *self.changes.restart}
         if begun - {check.unit for check in self.document.health.values()}:
             # Nothing asks these units whether they are well: one that dies does so soon.
             time.sleep(_SETTLE)
         for name, state in system.unit_states(sorted(begun)).items():
             if not state.running or state.starting_over:
-                words = "does not stay up; its last lines:\n" + system.journal(name)
-                raise Failure("units", name, reason=readable(words))
+                words = unit_output.last_words(name, self.marks.get(name))
+                raise Failure("units", name, reason="does not stay up\n" + words)
 
     def commit(self) -> None:
         """Let the record be the new one; from here on the new state is the state."""
