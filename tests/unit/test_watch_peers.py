@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,31 @@ def test_what_is_no_answer_says_why(snmpget: Path, answer: str, why: str) -> Non
     """A host that is silent, and one whose watcher never ran."""
     (snmpget / "answer").write_text(answer)
     assert peers.ask([Peer("a", "192.0.2.1")], "") == {"a": ("", why)}
+
+
+def _silence(times: list[float], values: list[str]) -> list[float]:
+    """How long a peer has been silent at each look, from the answers at these times."""
+    seen: dict[str, dict[str, Any]] = {}
+    found = []
+    for now, value in zip(times, values, strict=True):
+        seen = peers.advance(seen, {"a": (value, "" if value else "no answer")}, now)
+        found.append(seen["a"]["asked"] - seen["a"]["changed"])
+    return found
+
+
+def test_a_time_in_which_nobody_asked_is_no_silence() -> None:
+    """The asker was down for an hour: the peer is neither dead, nor well again if it was dead."""
+    assert _silence([0, 20, 3600, 3620], ["1", "1", "1", "1"]) == [0, 20, 20, 40]
+    assert _silence([0, 20, 320, 340], ["1", "", "", ""]) == [0, 20, 20, 40]
+    dead = _silence([0, *range(20, 420, 20), 4000, 4020], ["1", *[""] * 22])
+    assert dead[-3:] == [400, 400, 420]
+
+
+def test_a_sign_of_life_after_a_gap_ends_the_silence() -> None:
+    """Whatever happened while nobody asked."""
+    assert _silence([0, 100, 200, 4000], ["1", "1", "1", "2"]) == [0, 100, 200, 0]
+
+
+def test_a_clock_that_was_set_back_makes_nobody_silent() -> None:
+    """What was known of the silence stays, and no more."""
+    assert _silence([5000, 5020, 100, 120], ["1", "1", "1", "1"]) == [0, 20, 20, 40]

@@ -89,9 +89,10 @@ def advance(
     """name -> value, changed (when it last did), asked, why (there is no answer). Pure."""
     after = {}
     for name, (value, why) in answers.items():
-        old = before.get(name)
-        if old is None or not 0 <= now - old["asked"] <= GAP_SECONDS:
-            old = {"value": value, "changed": now}
+        old = before.get(name, {"value": value, "changed": now, "asked": now})
+        if not 0 <= now - old["asked"] <= GAP_SECONDS:
+            # The silence until then counts, so one that was dead is not taken for well; the gap does not.
+            old = {"value": old["value"], "changed": now - (old["asked"] - old["changed"])}
         changed = now if value and value != old["value"] else old["changed"]
         after[name] = {"value": value or old["value"], "changed": changed, "asked": now, "why": why}
     return after
