@@ -48,12 +48,12 @@ def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recor
 
 @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK does not type it
 def test_every_host_gets_one_command_per_component(recorder: Recorder) -> Any:
-    """The agent, secrets where there are any, the network, each component: nothing per file."""
+    """A first look, the agent, secrets where there are any, the network, each component; nothing per file."""
     service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
 
     def check(_: Any) -> None:
-        front = {"front1-agent", "internal-front1", "cache-state", "balancer-state"}
-        stable = {"stable1-agent", "stable1-secrets", "internal-stable1", "jabber-state"}
+        front = {"front1-contact", "front1-agent", "internal-front1", "cache-state", "balancer-state"}
+        stable = {"stable1-contact", "stable1-agent", "stable1-secrets", "internal-stable1", "jabber-state"}
         watches = {"watch-front1-state", "watch-stable1-state"}
         assert recorder.commands == front | stable | watches
 

@@ -40,6 +40,7 @@ _PACKAGES = (
     "snmp",
     "snmpd",
     "logrotate",
+    "nginx-light",
 )
 _SITE = Site("front1", IPv4Address("127.0.0.1"), fleet=FleetFacts(hosts={"front1": IPv4Address("127.0.0.1")}))
 _NASTY = [
