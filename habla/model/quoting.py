@@ -1,6 +1,6 @@
 """How a text is written in each format, so that its reader gets the same text back.
 
-What a format cannot carry is refused by the types in ``text_types``; see the table in docs/architecture.md.
+The types in ``text_types`` refuse the characters that a format cannot hold; docs/limits.md has the table.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from .failure import Failure
 
 __all__ = ["completed", "named", "text_digest"]
 
-# The key that stands in the place of a file's text.
+# The key that replaces a file's text.
 _PROGRAM = "program"
 
 

@@ -167,7 +167,11 @@ class _Values:
                 continue
             if key in own:
                 self._add(
-                    key_node, "the same key twice", value=key, rule="a key stands once", fix="remove one"
+                    key_node,
+                    "the same key twice",
+                    value=key,
+                    rule="a mapping has each key once",
+                    fix="remove one",
                 )
             own[key] = value
         return {**merged, **own}, total

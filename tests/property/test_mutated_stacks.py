@@ -1,4 +1,4 @@
-"""Whatever stands in a stack file, habla renders a fleet or names a fault.
+"""habla renders a fleet or names a fault for any content of a stack file.
 
 HABLA_MUTATIONS says how many stacks are tried; ``make soak`` tries 10,000.
 """

@@ -27,7 +27,7 @@ def _alerts(name: str) -> dict[str, Any]:
 
 _PARTS = ".".join(["a" * 59] * 3)
 _MS, _TIMEOUTS = "2147483647ms", "load_balancer|www|timeouts"
-# What is limited -> path in the stack, a value at the limit, a value beyond it.
+# Limited value -> its path in the stack, a value at the limit, a value beyond it.
 LIMITS: dict[str, tuple[str, Any, Any]] = {
     "a timeout": (f"{_TIMEOUTS}|client", _MS, "2147483648ms"),
     "a timeout in days": (f"{_TIMEOUTS}|server", "24d", "25d"),

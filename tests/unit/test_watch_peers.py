@@ -130,5 +130,5 @@ def test_a_sign_of_life_after_a_gap_ends_the_silence() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_nobody_silent() -> None:
-    """What was known of the silence stays, and no more."""
+    """The silence until then still counts, and nothing is added to it."""
     assert _silence([5000, 5020, 100, 120], ["1", "1", "1", "1"]) == [0, 20, 20, 40]

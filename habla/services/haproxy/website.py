@@ -1,6 +1,6 @@
 """The names of the website: its virtual hosts, those that are sent to it, and the domain of its cookies.
 
-What the settings leave out follows from the fleet's domain and from what they say.
+Names that the settings do not give follow from the fleet's domain and from the other names.
 """
 
 from __future__ import annotations
