@@ -88,7 +88,7 @@ def rule_clashes(logs: Iterable[Log]) -> Iterator[Fault]:
 
 
 def data_clashes(logs: Iterable[Log], data: Iterable[str]) -> Iterator[Fault]:
-    """Rules that would rotate data. data: directories of services that are not programs of the user's own."""
+    """Rules that would rotate data. data: directories of the services, that rotation may not touch."""
     for log in sorted(set(logs), key=lambda log: log.path):
         for directory in data:
             if log.setting and overlap(log.path.rpartition("/")[0], directory):

@@ -60,15 +60,7 @@ class SystemLogs(HostPart):
                     for rule, path, create in _FILES
                 ),
                 *(
-                    Log(
-                        log.path,
-                        log.size,
-                        keep=log.keep,
-                        rule=rule,
-                        rate=log.rate or "",
-                        files=log.files,
-                        setting=f"logs.extra.{rule}[{index}]",
-                    )
+                    Log.of(log, rule, setting=f"logs.extra.{rule}[{index}]")
                     for rule, logs in sorted(spec.extra.items())
                     for index, log in enumerate(logs)
                 ),

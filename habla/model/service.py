@@ -16,7 +16,7 @@ from habla.errors import Fault
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
 from habla.model.site import Endpoints, Site
-from habla.model.spec import ArchiveSpec, Spec
+from habla.model.spec import ArchiveSpec, LogSpec, Spec
 from habla.onhost.document import HostState, Parts
 
 __all__ = [
@@ -77,6 +77,19 @@ class Log:
     rate: str = ""
     files: int = 1
     setting: str = ""
+
+    @classmethod
+    def of(cls, spec: LogSpec, rule: str, *, setting: str) -> Log:
+        """The logs that a user's settings name, in the rule of that name."""
+        return cls(
+            spec.path,
+            spec.size,
+            keep=spec.keep,
+            rule=rule,
+            rate=spec.rate or "",
+            files=spec.files,
+            setting=setting,
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from habla.errors import Fault
 from habla.model.service import Service
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
+from habla.settings.fault_words import shared_faults
 from habla.settings.models import Settings
 
 __all__ = [
@@ -39,16 +40,12 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
 
 def outside_faults(settings: Settings) -> Iterator[Fault]:
     """Public addresses that two hosts have, or that lie in the internal network."""
-    users: dict[str, list[str]] = {}
-    for name, host in sorted(settings.hosts.items()):
-        if host.outside_address is not None:
-            users.setdefault(str(host.outside_address), []).append(name)
-    for address, names in users.items():
-        if len(names) > 1:
-            what = f"{', '.join(names[:-1])} and {names[-1]} have the same one"
-            rule = "a public address belongs to one host; load_balancer.vrrp has one for several"
-            fix = "correct the address of all but one of them"
-            yield Fault(f"hosts.{names[0]}.outside_address", what, value=address, rule=rule, fix=fix)
+    rule = "a public address belongs to one host; load_balancer.vrrp has one for several"
+    outside = {
+        name: str(host.outside_address) if host.outside_address else None
+        for name, host in settings.hosts.items()
+    }
+    yield from shared_faults("outside_address", outside, rule=rule)
     for name, host in settings.hosts.items():
         if host.outside_address is not None and host.outside_address in settings.network.cidr:
             rule = f"the public address of a host is not in the internal network {settings.network.cidr}"

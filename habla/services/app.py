@@ -101,15 +101,7 @@ class App(Service):
             )
         logs = [Log(f"{self._log_directory}/{_OUTPUT}", rule=self._prefixed)]
         logs += [
-            Log(
-                log.path,
-                log.size,
-                keep=log.keep,
-                rule=self._prefixed,
-                rate=log.rate or "",
-                files=log.files,
-                setting=f"{self._path}.logs[{index}]",
-            )
+            Log.of(log, self._prefixed, setting=f"{self._path}.logs[{index}]")
             for index, log in enumerate(self.spec.logs)
         ]
         return ServiceState(

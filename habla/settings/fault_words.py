@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from ipaddress import AddressValueError, NetmaskValueError
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from habla.errors import Fault
 
-__all__ = ["not_one_of", "rule_of", "unknown_key", "validation_faults"]
+__all__ = ["not_one_of", "rule_of", "shared_faults", "unknown_key", "validation_faults"]
 
 # Kind of an error of pydantic -> the rule. Braces: of the error's context.
 _RULES = {
@@ -37,6 +40,7 @@ _MOST_SHOWN = 100
 
 
 def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[Fault]:
+    """Each error of pydantic as a fault. path: of the value that was checked. model: what checked it."""
     faults = []
     for detail in error.errors(include_url=False):
         where = path
@@ -44,15 +48,12 @@ def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[
             where += f"[{part}]" if isinstance(part, int) else f".{part}"
         value = detail["input"]
         shown = "" if isinstance(value, (dict, list)) else _shown(value)
-        kind, context = detail["type"], detail.get("ctx", {})
-        if isinstance(context.get("error"), (AddressValueError, NetmaskValueError)):
-            kind = "ip"
-        if kind == "extra_forbidden":
+        if detail["type"] == "extra_forbidden":
             faults.append(unknown_key(where, _keys(model, detail["loc"][:-1])))
-        elif kind == "missing":
+        elif detail["type"] == "missing":
             faults.append(Fault(where, "missing", rule="this key is required", fix="add it"))
         else:
-            rule = _RULES[kind].format(**context) if kind in _RULES else _plain(detail["msg"])
+            rule = _rule(detail)
             faults.append(Fault(where, "not valid", value=shown, rule=rule, fix="correct the value"))
     return faults
 
@@ -69,6 +70,7 @@ def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
 
 
 def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
+    """A key that nothing reads, with the known key that is most like it."""
     key = path.rpartition(".")[2]
     close = difflib.get_close_matches(key, known, n=1)
     fix = f"did you mean {close[0]}?" if close else "remove it"
@@ -76,21 +78,38 @@ def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
 
 
 def not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
+    """A name that stands for nothing, with the known name that is most like it. known: names."""
     close = difflib.get_close_matches(value, known, n=1)
     fix = f"did you mean {close[0]}?" if close else "choose one of these"
     return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
 
 
+def shared_faults(field: str, addresses: Mapping[str, str | None], *, rule: str) -> Iterator[Fault]:
+    """Addresses that two hosts have. field: below each host. addresses: host -> address, or None."""
+    users: dict[str, list[str]] = defaultdict(list)
+    for name, address in sorted(addresses.items()):
+        if address is not None:
+            users[address].append(name)
+    for address, names in users.items():
+        if len(names) > 1:
+            what = f"{', '.join(names[:-1])} and {names[-1]} have the same one"
+            fix = "correct the address of all but one of them"
+            yield Fault(f"hosts.{names[0]}.{field}", what, value=address, rule=rule, fix=fix)
+
+
 def rule_of(error: ValidationError) -> str:
     """The rule that a single value breaks."""
-    detail = error.errors(include_url=False)[0]
-    rule = _RULES.get(detail["type"])
-    return rule.format(**detail.get("ctx", {})) if rule else _plain(detail["msg"])
+    return _rule(error.errors(include_url=False)[0])
 
 
-def _plain(message: str) -> str:
-    """A message that one of our own validators wrote, or pydantic."""
-    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+def _rule(detail: ErrorDetails) -> str:
+    """Our own words for it, or the message of one of our validators or of pydantic."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if isinstance(context.get("error"), (AddressValueError, NetmaskValueError)):
+        kind = "ip"
+    if kind in _RULES:
+        return _RULES[kind].format(**context)
+    return detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def _shown(value: Any) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from habla.errors import Fault
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons, default_roles, kinds
-from habla.settings.fault_words import not_one_of
+from habla.settings.fault_words import not_one_of, shared_faults
 from habla.settings.models import HostSettings, LabSettings, RoleSettings, SshSettings
 
 __all__ = ["fleet_faults"]
@@ -60,16 +59,13 @@ def fleet_faults(
 def _shared_machines(hosts: Mapping[str, HostSettings], ssh: SshSettings | None) -> Iterator[Fault]:
     """Machines that two hosts have."""
     default_port = (ssh and ssh.port) or 22
-    users: dict[str, list[str]] = defaultdict(list)
-    for name, host in sorted(hosts.items()):
-        if host.ssh is not None and host.ssh.address is not None:
-            users[f"{host.ssh.address} port {host.ssh.port or default_port}"].append(name)
-    for place, names in users.items():
-        if len(names) > 1:
-            what = f"{', '.join(names[:-1])} and {names[-1]} have the same one"
-            fix = "correct the address of all but one of them"
-            rule = "each host is a machine of its own"
-            yield Fault(f"hosts.{names[0]}.ssh.address", what, value=place, rule=rule, fix=fix)
+    machines = {
+        name: f"{host.ssh.address} port {host.ssh.port or default_port}"
+        if host.ssh is not None and host.ssh.address is not None
+        else None
+        for name, host in hosts.items()
+    }
+    yield from shared_faults("ssh.address", machines, rule="each host is a machine of its own")
 
 
 def _connection_faults(
