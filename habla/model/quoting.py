@@ -32,7 +32,7 @@ def yaml_text(value: str) -> str:
 
 
 def sql_text(value: str) -> str:
-    """What stands between the single quotes of a text of SQL."""
+    """The text, escaped for single quotes in SQL."""
     return re.sub(r"([\\'])", r"\\\1", value)
 
 

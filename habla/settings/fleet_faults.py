@@ -1,4 +1,4 @@
-"""What each section of a stack cannot see alone: how the sections fit together."""
+"""The checks across sections of a stack: whether the sections fit together."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _UNIT = "habla-talk.service"
 _DEADLINE = 4
 # Hidden by its name; with what an environment file escapes, and longer than a terminal is wide.
 _POISON = "poison'Pa\"ss$w0rd" + "-7" * 60
-# What it does is its first argument, or MODE of its environment.
+# Its first argument, or MODE in its environment, says what it does.
 _TALK = """\
 import http.server, os, signal, sys, time
 mode = sys.argv[1] if len(sys.argv) > 1 else os.environ["MODE"]
@@ -172,7 +172,7 @@ def test_traceback_is_shown(host: AgentHost, kind: str) -> None:
 
 
 def test_program_that_says_nothing_is_said_to_have_written_nothing(host: AgentHost, kind: str) -> None:
-    """Silence is told as silence, with the exit status, and no line of the run before is shown."""
+    """A unit that wrote nothing is reported so, with its exit status and no line of the run before."""
     assert _fails(host, kind, "silent", " ended with exit status 1") == []
     assert _fails(host, kind, "ends", " ended with exit status 0") == []
 

@@ -142,7 +142,7 @@ def test_an_uncovered_log_is_found_told_within_a_minute_and_told_when_it_is_over
 @pytest.mark.usefixtures("mails")
 def test_an_apply_on_a_full_partition_fails_cleanly_and_works_again_afterwards(fleet: Fleet) -> None:
     """Not a byte of the old configuration is lost, and what runs goes on."""
-    # What the file system held back for data that it had not written yet is free after a sync.
+    # A sync frees the blocks that the file system held back for data not yet written.
     fill = (
         "dd if=/dev/zero of=/full bs=1M 2>/dev/null; "
         "for i in 1 2 3 4 5; do cat /dev/zero >>/full 2>/dev/null; sync; done; "

@@ -157,7 +157,7 @@ def test_ejabberd_reads_the_addresses_of_admins_as_they_were_written(host: Agent
 
 @pytest.mark.parametrize("length", [10, 40, 41, 240])
 def test_nginx_takes_names_of_any_length(host: AgentHost, length: int) -> None:
-    """Its own table of names has no room for long ones unless it is told so."""
+    """Its own table of names has no room for long ones without this setting."""
     domain = ((("a" * 60 + ".") * 3) + "a" * 60)[:length].rstrip(".")
     site = replace(_SITE, fleet=FleetFacts(domain=domain))
     state = plan_component("stable", site, services=[Static()]).state

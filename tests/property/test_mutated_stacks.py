@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 _COUNT = int(os.environ.get("HABLA_MUTATIONS", "200"))
 _CHUNK = 25
 _STACKS = ("lab", "staging", "production")
-# What people write where something else was meant.
+# Mistakes that people make here.
 _VALUES = json.loads((Path(__file__).parent / "odd_values.json").read_text("utf-8"))
 _CHARACTERS = "\t\0\x01\x85\u2028'\"{}[]:,&*!|>%@`#-?\\ \nä\U0001f600"
 

@@ -204,7 +204,7 @@ def test_a_host_is_silent_since_it_was_last_heard(zone: Callable[[str], None]) -
 
 
 def test_a_log_has_no_rule_since_it_was_first_seen(zone: Callable[[str], None]) -> None:
-    """Not since the time from which it is told; a fault of logrotate neither."""
+    """The event begins when the log was first seen, not at this look; a fault of logrotate does the same."""
     zone(BERLIN)
     first = {"/a": at("2026-11-26 14:00"), "/b": at("2026-11-26 14:01"), "bad": at("2026-11-26 14:00")}
     now = at("2026-11-26 14:02")

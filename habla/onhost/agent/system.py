@@ -63,7 +63,7 @@ _TOLD = 2
 
 
 class UnitState:
-    """What systemd says of a unit."""
+    """The state of a unit, as systemd reports it."""
 
     def __init__(self, values: Dict[str, str]) -> None:
         self.exists = values.get("LoadState") not in (None, "not-found")

@@ -31,7 +31,7 @@ _SECONDS = 10
 _TRIES = 6
 _PAUSE = 0.4
 _APPEND = "append:"
-# Entries of systemd with these fields are told in words of our own.
+# For entries of systemd with these fields we have words of our own.
 _REPORTS = {"UNIT_RESULT", "EXIT_CODE", "JOB_RESULT"}
 _FIELDS = (
     "MESSAGE,MESSAGE_ID,PRIORITY,_PID,_LINE_BREAK,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,"
@@ -102,7 +102,7 @@ def last_words(unit: str, mark: Optional[Mark]) -> str:
     files = list(mark.files)
     written = [line for path in files for line in _tail(path, mark.files[path])]
     if files:
-        # What systemd says of a program that it could not start is in the journal alone.
+        # Only the journal has the reason when systemd could not start a program.
         source = ", ".join(files)
         lines, source = (written, source) if written or not lines else (lines, "the journal")
     if not lines:
@@ -185,7 +185,7 @@ def bounded(lines: Sequence[str]) -> List[str]:
 
 
 def properties(unit: str) -> Dict[str, str]:
-    """What systemd says of a unit."""
+    """The properties of a unit that its report needs, as systemd shows them."""
     names = "ActiveState,LoadState,Result,NRestarts,ExecMainStatus,InvocationID,MemoryMax"
     names += ",RequiredBy,RequisiteOf,BoundBy,ConsistsOf"
     lines = _ask("systemctl", "show", "--property=" + names, unit).splitlines()

@@ -126,7 +126,7 @@ def of_logs(found: Iterable[Uncovered], first: Mapping[str, float]) -> Condition
 
 
 def of_faults(faults: Sequence[str], first: Mapping[str, float]) -> Condition:
-    """What kept the watcher from looking. first: when each fault was first seen."""
+    """The faults that kept the watcher from looking. first: when each fault was first seen."""
     if not faults:
         return Condition("", "logrotate's rules can be read", "faults")
     return Condition(

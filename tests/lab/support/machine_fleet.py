@@ -329,7 +329,7 @@ def machine_fleet(root: Path) -> Iterator[MachineFleet]:
 
 
 def _packages(settings: dict[str, Any]) -> set[str]:
-    """What any host of the lab's settings installs: the same pool as that of ``make up``."""
+    """The packages that any host of the lab installs: the same pool as that of ``make up``."""
     raw = {**settings, "lab": {}, "secrets": dict.fromkeys(SECRETS)}
     plan = make_plan(load_settings("lab", raw), {}, read_archive=ArchiveFiles(REPOSITORY).archive)
     return {package for host in plan.hosts.values() for package in host.packages}
