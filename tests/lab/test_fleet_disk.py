@@ -142,23 +142,25 @@ def test_an_uncovered_log_is_found_told_within_a_minute_and_told_when_it_is_over
 @pytest.mark.usefixtures("mails")
 def test_an_apply_on_a_full_partition_fails_cleanly_and_works_again_afterwards(fleet: Fleet) -> None:
     """Not a byte of the old configuration is lost, and what runs goes on."""
-    # A sync frees the blocks that the file system held back for data not yet written.
-    fill = (
-        "dd if=/dev/zero of=/full bs=1M 2>/dev/null; "
-        "for i in 1 2 3 4 5; do cat /dev/zero >>/full 2>/dev/null; sync; done; "
-        "(head -c 16384 /dev/zero >/probe && sync) 2>/dev/null && echo room || echo full; rm /probe"
-    )
+    # Deleted files give their blocks back only at the journal's next commit, so the writer never stops.
+    writer = "while :; do cat /dev/zero >>/full 2>/dev/null; sync; sleep 0.2; done"
+    probe = "(head -c 16384 /dev/zero >/probe && sync) 2>/dev/null && echo room || echo full; rm -f /probe"
+
+    def full() -> bool:
+        return fleet.ssh(HOST, probe).split()[-1] == "full"
+
     before = fleet.ssh(HOST, "sha256sum /etc/nginx/nginx.conf /etc/habla/apps/rpc.env")
     running = fleet.ssh(HOST, "systemctl show -P MainPID nginx habla-rpc")
     change = {**CHANGES, "services.static.max_age": 60}
     try:
-        assert fleet.ssh(HOST, fill).split()[-1] == "full"
+        fleet.ssh(HOST, f"systemd-run -q --unit=filler sh -c '{writer}'")
+        wait_for(full, 120, "a full partition")
         output = fleet.refused(change)
         assert "No space left on device" in output
         assert fleet.ssh(HOST, "sha256sum /etc/nginx/nginx.conf /etc/habla/apps/rpc.env") == before
         assert fleet.ssh(HOST, "systemctl show -P MainPID nginx habla-rpc") == running
         assert fleet.served_by("/rpc/health") == set(STABLE)
     finally:
-        fleet.ssh(HOST, "rm -f /full")
+        fleet.ssh(HOST, "systemctl stop filler; rm -f /full")
     fleet.up(change)
     assert "max-age=60" in fleet.ssh(HOST, "cat /etc/nginx/nginx.conf")
