@@ -6,8 +6,9 @@ This module imports nothing of habla: every other room may import it.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 
@@ -21,7 +22,9 @@ __all__ = [
     "PlacementError",
     "SettingsError",
     "collected",
+    "not_one_of",
     "raise_faults",
+    "unknown_key",
 ]
 
 
@@ -56,6 +59,21 @@ class Fault:
         if self.fix:
             parts.append(f"  fix:  {self.fix}")
         return "\n".join(parts)
+
+
+def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
+    """A key that nothing reads, with the known key that is most like it."""
+    key = path.rpartition(".")[2]
+    close = difflib.get_close_matches(key, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "remove it"
+    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
+
+
+def not_one_of(path: str, what: str, *, value: str, known: Collection[str]) -> Fault:
+    """A name that stands for nothing, with the known name that is most like it."""
+    close = difflib.get_close_matches(value, known, n=1)
+    fix = f"did you mean {close[0]}?" if close else "choose one of these"
+    return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
 
 
 class HablaError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pulumi
@@ -11,6 +12,7 @@ from pulumi_command import remote
 
 from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
 from habla.errors import Fault, SettingsError
+from habla.model.made_secrets import base_secret, made_value
 from habla.model.names import LAB
 from habla.plan import FleetPlan, HostPlan
 from habla.settings.models import SshSettings
@@ -40,11 +42,18 @@ def make_hosts(
             driver = LabHost(lab, forwards=_forwards(host), partitions=sizes)
         else:
             driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets=secrets)
-        needed = {secret: secrets[secret] for secret in host.secrets}
+        needed = {secret: _value(secret, secrets) for secret in host.secrets}
         outside = str(host.site.outside) if host.site.outside else None
         args = HostArgs(driver, outside, secrets=needed, unreachable=mine.unreachable, drained=mine.drained)
         hosts[name] = Host(name, args, opts)
     return hosts
+
+
+def _value(name: str, secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Input[str]:
+    base = base_secret(name)
+    if base == name:
+        return secrets[name]
+    return pulumi.Output.secret(secrets[base]).apply(partial(made_value, name))
 
 
 def _existing(

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from habla.errors import Fault
 from habla.hosts.rotation import Bound
 from habla.model.disk import PartitionSpec, size_bytes
+from habla.model.service import DataBound
 
 __all__ = ["USABLE", "Budget", "budget_faults", "budgets", "size_text"]
 
@@ -21,8 +22,9 @@ USABLE = 90
 class Budget:
     """One partition of a host, in bytes.
 
-    bounds: what its logs take at most, the largest first. reserved: what all else takes. allowed: what both
-    may take together, so that no alert is ever due to logs that behave.
+    bounds: what its logs take at most, the largest first. data: what its bounded data takes at most.
+    reserved: what all else takes. allowed: what all may take together, so that no alert is ever due to logs
+    and data that behave.
     """
 
     mount: str
@@ -31,6 +33,7 @@ class Budget:
     reserved: int
     allowed: int
     bounds: tuple[Bound, ...]
+    data: tuple[DataBound, ...] = ()
 
     @property
     def logs(self) -> int:
@@ -40,7 +43,7 @@ class Budget:
     @property
     def needed(self) -> int:
         """What is used at the worst moment."""
-        return self.logs + self.reserved
+        return self.logs + sum(size_bytes(bound.size) for bound in self.data) + self.reserved
 
     @property
     def fits(self) -> bool:
@@ -49,7 +52,11 @@ class Budget:
 
 
 def budgets(
-    partitions: Mapping[str, PartitionSpec], bounds: Iterable[Bound], *, warning: int
+    partitions: Mapping[str, PartitionSpec],
+    bounds: Iterable[Bound],
+    *,
+    warning: int,
+    data: Iterable[DataBound] = (),
 ) -> tuple[Budget, ...]:
     """The budget of each partition. warning: the use, in percent, from which somebody is told."""
     logs: dict[str, list[Bound]] = {mount: [] for mount in partitions}
@@ -57,6 +64,11 @@ def budgets(
         mount = _partition_of(bound.path, partitions)
         if mount is not None:
             logs[mount].append(bound)
+    stored: dict[str, list[DataBound]] = {mount: [] for mount in partitions}
+    for item in sorted(data):
+        mount = _partition_of(item.path, partitions)
+        if mount is not None:
+            stored[mount].append(item)
     return tuple(
         Budget(
             mount,
@@ -64,6 +76,7 @@ def budgets(
             reserved=size_bytes(spec.reserved) if spec.reserved else 0,
             allowed=size_bytes(spec.size) * USABLE * warning // 10_000,
             bounds=tuple(logs[mount]),
+            data=tuple(stored[mount]),
         )
         for mount, spec in partitions.items()
     )
@@ -101,11 +114,13 @@ def _too_small(path: str, budget: Budget) -> Fault:
         f"{bound.rule} {size_text(bound.bytes)} ({bound.path})" for bound in budget.bounds[:3]
     )
     needed = f"logs {size_text(budget.logs)}"
+    for item in budget.data:
+        needed += f", {size_text(size_bytes(item.size))} in {item.path} ({item.setting})"
     if budget.reserved:
         needed += f" and {size_text(budget.reserved)} reserved"
     return Fault(
         path,
-        "logs can fill it",
+        "logs and data can fill it" if budget.data else "logs can fill it",
         value=size_text(budget.size),
         rule=f"at the worst moment it holds {needed}, and {size_text(budget.allowed)} are allowed "
         f"(alerts.warning); the largest: {largest or 'none'}",

@@ -61,8 +61,9 @@ def _check(offer: Offer, site: Site) -> dict[str, Any]:
     match offer.check:
         case HttpCheck(path=path, expect=expect, host=host):
             return {"kind": "http", "port": offer.port, "path": path, "host": host, "expect": expect}
-        case XmppCheck(namespace):
-            return {"kind": "xmpp", "port": offer.port, "domain": site.fleet.domain, "namespace": namespace}
+        case XmppCheck(namespace, domain=domain, port=port):
+            asked = {"port": port or offer.port, "domain": domain or site.fleet.domain}
+            return {"kind": "xmpp", **asked, "namespace": namespace}
         case None:
             return {"kind": "tcp", "port": offer.port}
 

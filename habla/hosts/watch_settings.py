@@ -37,7 +37,12 @@ def proved_budgets(site: Site, facts: HostFacts) -> tuple[Budget, ...]:
 
     Raises SettingsError where they can fill one.
     """
-    found = budgets(site.partitions, bounds(facts.logs, site.fleet.logs), warning=site.fleet.alerts.warning)
+    found = budgets(
+        site.partitions,
+        bounds(facts.logs, site.fleet.logs),
+        data=facts.bounds,
+        warning=site.fleet.alerts.warning,
+    )
     raise_faults(SettingsError, budget_faults(site.host, site.partitions, all_of=found))
     return found
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 
-__all__ = ["DRAIN_PORT", "Balancer", "HttpCheck", "Offer", "Route", "XmppCheck"]
+__all__ = [
+    "DRAIN_PORT",
+    "WEBSITE_URL",
+    "Balancer",
+    "HttpCheck",
+    "Offer",
+    "OfferedValue",
+    "Route",
+    "XmppCheck",
+]
 
 # On this port a host with balanced services answers HAProxy: whether it is drained, and whether they work.
 DRAIN_PORT = 8099
+# The name of the value that says where the website is.
+WEBSITE_URL = "website.url"
 
 
 class Balancer(StrEnum):
@@ -30,9 +41,16 @@ class HttpCheck:
 
 @dataclass(frozen=True)
 class XmppCheck:
-    """An XMPP health check: the server must answer a stream of this namespace with its features."""
+    """An XMPP health check: the server must answer a stream of this namespace with its features.
+
+    domain: of the stream; the fleet's where it says none. port: asks there, in place of the offer's own,
+    which begins with TLS.
+    """
 
     namespace: str = "jabber:client"
+    _: KW_ONLY
+    domain: str = ""
+    port: int = 0
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +59,24 @@ class Route:
 
     host: str = ""
     path: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class OfferedValue:
+    """A value that apps may name in their environment, besides address and port of an offer.
+
+    name: as in ``${NAME}``. text: in it ``{address}`` is that of a host with the offer, ``{domain}`` the
+    fleet's and ``{app}`` the name of the app; where several hosts have the offer the value has a text for
+    each, with commas between them.
+    secret: the name of a secret, with ``{app}`` in it, whose value it is in place of a text.
+    users: the apps that may name it; None: all.
+    """
+
+    name: str
+    text: str = ""
+    _: KW_ONLY
+    secret: str = ""
+    users: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +90,10 @@ class Offer:
     proxy_protocol: whether the service expects the PROXY protocol from HAProxy.
     alive_path: the path of a page that changes as long as the service works. The service is then a monitor:
         watchers ask for that page, and every host lets it ask for SNMP.
+    by_source: a client always comes to the same server as long as that one is up.
+    sessions: connections that are open at once, on all servers together, where that is known.
+    values: what apps may name besides its address and port.
+    setting: the YAML path of the routes, for faults.
     label: what people know it by. In it, and in the hosts of routes and checks, ``{domain}`` stands for the
         fleet's domain. url: how they reach it on a ``{port}`` of the
         loopback address.
@@ -69,6 +109,10 @@ class Offer:
     maxconn: int = 0
     proxy_protocol: bool = False
     alive_path: str = ""
+    setting: str = ""
+    by_source: bool = False
+    sessions: int = 0
+    values: tuple[OfferedValue, ...] = ()
     label: str = ""
     url: str = ""
 

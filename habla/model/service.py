@@ -15,11 +15,12 @@ from typing import ClassVar
 from habla.errors import Fault
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
-from habla.model.site import Endpoints, Site
+from habla.model.site import Database, Endpoints, Site
 from habla.model.spec import ArchiveSpec, LogSpec, Spec
 from habla.onhost.document import HostState, Parts
 
 __all__ = [
+    "DataBound",
     "Forward",
     "HostFacts",
     "HostPart",
@@ -92,34 +93,51 @@ class Log:
         )
 
 
+@dataclass(frozen=True, order=True)
+class DataBound:
+    """A directory with data that its service keeps below a size. setting: the setting that says how much."""
+
+    path: str
+    size: str
+    _: KW_ONLY
+    setting: str
+
+
 @dataclass(frozen=True)
 class ServiceState(Parts):
     """One service on one host, with its ports and logs.
 
-    data: directories whose files are its data: they grow, but no rule of rotation may touch them.
+    data: directories whose files are its data: they grow, but no rule of rotation may touch them. bounds: how
+    much of that there is at most, where that is known.
     """
 
     logs: tuple[Log, ...] = ()
     ports: tuple[Port, ...] = ()
     data: tuple[str, ...] = ()
+    bounds: tuple[DataBound, ...] = ()
 
 
 @dataclass(frozen=True)
 class HostFacts:
     """The facts about the services of a host that its watcher needs.
 
-    data: directories that grow and hold no logs. stats_pages: HAProxy instance -> port of its statistics
-    page, on the loopback address.
+    data: directories that grow and hold no logs. bounds: of such data. stats_pages: HAProxy instance -> port
+    of its statistics page, on the loopback address.
     """
 
     logs: tuple[Log, ...] = ()
     data: tuple[str, ...] = ()
     _: KW_ONLY
+    bounds: tuple[DataBound, ...] = ()
     stats_pages: tuple[tuple[str, int], ...] = ()
 
     def __add__(self, other: HostFacts) -> HostFacts:
-        pages = self.stats_pages + other.stats_pages
-        return HostFacts(self.logs + other.logs, self.data + other.data, stats_pages=pages)
+        return HostFacts(
+            self.logs + other.logs,
+            self.data + other.data,
+            bounds=self.bounds + other.bounds,
+            stats_pages=self.stats_pages + other.stats_pages,
+        )
 
 
 @dataclass(frozen=True, order=True)
@@ -224,6 +242,10 @@ class Service(ABC):
     def data_name(self, site: Site) -> str:
         """The name of that data, when the same directories can hold different data: a database, say."""
         return self.name
+
+    def databases(self) -> tuple[Database, ...]:
+        """The databases that it needs in the fleet's MySQL."""
+        return ()
 
     def shared_address(self) -> str:
         """The public address that its hosts share, of which one has it at a time; "" without one."""

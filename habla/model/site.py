@@ -8,12 +8,12 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
-from habla.model.offer import Balancer, Offer
+from habla.model.offer import WEBSITE_URL, Balancer, Offer
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive
 
-__all__ = ["Device", "Endpoint", "Endpoints", "FleetFacts", "Site"]
+__all__ = ["Database", "Device", "Endpoint", "Endpoints", "FleetFacts", "Site"]
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,26 @@ class Device:
     instances: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, order=True)
+class Database:
+    """A database in the fleet's MySQL that a service needs, and the account that may do everything in it.
+
+    password: the name of the secret with the account's password.
+    """
+
+    name: str
+    user: str
+    _: KW_ONLY
+    password: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class FleetFacts:
     """The facts that all hosts of a fleet share. One value for a whole plan, so it is computed once.
 
     environment: the name of the stack, for messages. interface: the hosts' in the internal network. hosts:
-    all hosts with their internal addresses. devices: the same for a monitor. archives: the archives of
+    all hosts with their internal addresses. devices: the same for a monitor. databases: those that services
+    need in MySQL. archives: the archives of
     services, by the settings that name them.
     """
 
@@ -89,6 +103,7 @@ class FleetFacts:
     hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
     endpoints: Endpoints = Endpoints()
     devices: tuple[Device, ...] = ()
+    databases: tuple[Database, ...] = ()
     archives: Mapping[ArchiveSpec, Archive] = field(default_factory=dict)
     logs: LogsSpec = LogsSpec()
     snmp: SnmpSpec = SnmpSpec()
@@ -110,6 +125,13 @@ class FleetFacts:
             for name, ends in self.endpoints.by_offer.items()
             if ends[0].offer.balancer == balancer
         }
+
+    @cached_property
+    def website(self) -> str:
+        """The URL of the website, without a slash at its end."""
+        values = [value for end in self.endpoints.all for value in end.offer.values]
+        text = next((value.text for value in values if value.name == WEBSITE_URL), "http://www.{domain}")
+        return text.format(domain=self.domain)
 
     @cached_property
     def guardian(self) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "LogPath",
     "LogSize",
     "MailAddress",
+    "OptionName",
     "RequestPath",
     "RoutePath",
     "Sha256",
@@ -69,6 +70,15 @@ Line = Annotated[
 Identifier = Annotated[
     str,
     matching(r"[A-Za-z_][A-Za-z0-9_]{0,31}", "letters, digits and _, up to 32, not beginning with a digit"),
+]
+# A module, a command or an option of ejabberd: an Erlang atom without quotes.
+OptionName = Annotated[
+    str,
+    matching(
+        r"[a-z][a-z0-9_]*",
+        "lower-case letters, digits and _, up to 100 characters, beginning with a letter",
+        most=100,
+    ),
 ]
 # POSIX, "Base Definitions", 8.1: no limit but that of a line.
 EnvironmentName = Annotated[

@@ -70,6 +70,7 @@ def assembled(
         facts=HostFacts(
             tuple(log for _, state in states for log in state.logs),
             tuple(sorted({directory for _, state in states for directory in state.data})),
+            bounds=tuple(bound for _, state in states for bound in state.bounds),
             stats_pages=tuple(page for service in services for page in service.stats_pages().items()),
         ),
         claims=(

@@ -162,6 +162,11 @@ def _sites(
             )
             for name, address in addresses.hosts.items()
         ),
+        databases=tuple(
+            sorted(
+                {item for services in placed.values() for service in services for item in service.databases()}
+            )
+        ),
         archives=archives,
         logs=settings.logs,
         snmp=settings.snmp,

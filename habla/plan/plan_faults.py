@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from habla.errors import Fault
+from habla.model.made_secrets import base_secret
 from habla.model.service import Service
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
@@ -69,12 +70,12 @@ def unserved_faults(settings: Settings, placed: Mapping[str, Iterable[Service]])
 
 
 def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:
-    """Name -> the hosts that need it, of every secret that a deployment needs."""
+    """Name -> the hosts that need it, or one made from it, of every secret that the user must give."""
     settings = plan.settings
     needed: dict[str, set[str]] = {}
     for host in plan.hosts.values():
         for name in host.secrets:
-            needed.setdefault(name, set()).add(host.name)
+            needed.setdefault(base_secret(name), set()).add(host.name)
     if settings.lab is None:
         for name, host_settings in settings.hosts.items():
             key = (host_settings.ssh and host_settings.ssh.private_key) or settings.ssh.private_key

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, Route
 from habla.model.quoting import environment_value, systemd_word
 from habla.model.service import Log, Owner, Port, Service, ServiceState, Stability
-from habla.model.site import Site
+from habla.model.site import Endpoint, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.app_spec import AppSpec
@@ -47,9 +47,9 @@ class App(Service):
         return Stability(self.spec.stability)
 
     def offers(self) -> tuple[Offer, ...]:
-        """HTTP on its port, through the www instance where it has routes."""
+        """HTTP on its port, through the www instance where it has routes; without a port, its presence."""
         if self.spec.port is None:
-            return ()
+            return (Offer(self.name, 0),)
         check = None
         if self.spec.health:
             host = next((route.host for route in self.spec.routes if route.host), "")
@@ -65,6 +65,7 @@ class App(Service):
                 routes=routes,
                 check=check,
                 maxconn=self.spec.maxconn,
+                setting=f"{self._path}.routes",
             ),
         )
 
@@ -190,7 +191,9 @@ class App(Service):
             values["HABLA_PORT"] = str(self.spec.port)
         for name, value in self.spec.environment.items():
             path = f"{self._path}.environment.{name}"
-            values[name] = _REFERENCE.sub(partial(_resolve, site, path=path, faults=faults), value)
+            values[name] = _REFERENCE.sub(
+                partial(_resolve, site, app=self.name, path=path, faults=faults), value
+            )
         raise_faults(SettingsError, faults)
         lines = {name: environment_value(value) for name, value in values.items()}
         lines |= {name: f'"{secret(where, "env")}"' for name, where in self.spec.secrets.items()}
@@ -202,11 +205,19 @@ def _prefix(path: str | None) -> str:
     return "" if path is None else path.rstrip("/") or "/"
 
 
-def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]) -> str:
-    """``SERVICE.address`` and ``SERVICE.port`` of what others offer, ``host.address`` and ``host.name``."""
+def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: list[Fault]) -> str:
+    """The value of a reference: of what others offer, or of this host. A fault for one that nobody offers."""
     service, _, attribute = match[1].partition(".")
     if service == "host" and attribute in ("address", "name"):
         return str(site.address) if attribute == "address" else site.host
+    special = [
+        (end, value)
+        for end in _own_first(site.fleet.endpoints.all, site.host)
+        for value in end.offer.values
+        if value.name == match[1]
+    ]
+    if special:
+        return _special(special, match[0], app=app, domain=site.fleet.domain, path=path, faults=faults)
     ends = [end for end in site.fleet.endpoints.named(service) if end.offer.port]
     values = {
         "address": ",".join(str(end.address) for end in ends),
@@ -223,6 +234,34 @@ def _resolve(site: Site, match: re.Match[str], *, path: str, faults: list[Fault]
     return values[attribute]
 
 
+def _special(
+    found: Sequence[tuple[Endpoint, OfferedValue]],
+    text: str,
+    *,
+    app: str,
+    domain: str,
+    path: str,
+    faults: list[Fault],
+) -> str:
+    value = found[0][1]
+    if value.users is not None and app not in value.users:
+        rule = f"only {', '.join(value.users) or 'no app'} may name it"
+        fix = f"add {app} to services.{value.name.partition('.')[0]}, or remove the reference"
+        faults.append(Fault(path, "not for this app", value=text, rule=rule, fix=fix))
+        return text
+    if value.secret:
+        return secret(value.secret.format(app=app), "env")
+    texts = (item.text.format(address=end.address, app=app, domain=domain) for end, item in found)
+    return ",".join(dict.fromkeys(texts))
+
+
+def _own_first(ends: Iterable[Endpoint], host: str) -> list[Endpoint]:
+    """A program asks the service on its own host before the others."""
+    return sorted(ends, key=lambda end: end.host != host)
+
+
 def _known(site: Site) -> str:
-    names: Iterable[str] = sorted({end.offer.name for end in site.fleet.endpoints.all if end.offer.port})
-    return ", ".join(names) or "no service"
+    ends = site.fleet.endpoints.all
+    names = sorted({end.offer.name for end in ends if end.offer.port})
+    values = sorted({f"${{{value.name}}}" for end in ends for value in end.offer.values})
+    return ", ".join([", ".join(names) or "no service", *values])

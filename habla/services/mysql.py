@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from habla.errors import Fault
 from habla.model.names import CACHE_DB, SecretName
 from habla.model.offer import Offer
 from habla.model.quoting import sql_text
 from habla.model.service import Log, Port, Service, ServiceState
-from habla.model.site import Site
+from habla.model.site import Database, Site
 from habla.model.spec import MAX_MB, PortNumber, Spec
 from habla.model.text_types import Identifier
 from habla.onhost.document import Action, Check, File, Health, Unit, secret
@@ -125,34 +127,76 @@ class Mysql(Service):
         ]
         return "\n".join(lines) + "\n"
 
+    def fleet_faults(self, sites: Mapping[str, Site]) -> Iterator[Fault]:
+        """A name that its own database or user and that of another service would have."""
+        fleet = next(iter(sites.values())).fleet
+        for other in fleet.databases:
+            for option, own, name in (
+                ("database", self.spec.database, other.name),
+                ("user", self.spec.user, other.user),
+            ):
+                if own == name:
+                    rule = f"the {option} {name} belongs to a service of the fleet"
+                    path = f"{self.section}.{option}"
+                    yield Fault(path, "taken", value=own, rule=rule, fix="choose another name")
+
     def _grants(self, site: Site) -> str:
         """SQL that may run any number of times, and removes the accounts and grants of earlier settings."""
         where = f"{site.fleet.network.network_address}/{site.fleet.network.netmask}"
-        name, database = self.spec.user, self.spec.database
-        # In a GRANT, _ stands for any character.
-        pattern = database.replace("_", "\\_")
-        account = f"'{name}'@'{where}'"
-        return f"""\
-CREATE DATABASE IF NOT EXISTS `{database}`;
+        own = Database(self.spec.database, self.spec.user, password=self.spec.password)
+        wanted = (own, *site.fleet.databases)
+        return "".join(
+            [
+                *(_account(item, where) for item in wanted),
+                _ACCOUNTS,
+                *(f"INSERT INTO habla_wanted VALUES ({_row(item, where)});\n" for item in wanted),
+                _OLD_ONES,
+            ]
+        )
+
+
+def _pattern(database: str) -> str:
+    """In a GRANT, _ stands for any character."""
+    return database.replace("_", "\\_")
+
+
+def _account(item: Database, where: str) -> str:
+    account = f"'{item.user}'@'{where}'"
+    return f"""\
+CREATE DATABASE IF NOT EXISTS `{item.name}`;
 CREATE USER IF NOT EXISTS {account};
-ALTER USER {account} IDENTIFIED BY '{secret(self.spec.password, "sql")}';
-GRANT ALL PRIVILEGES ON `{pattern}`.* TO {account};
-SET @user = '{name}', @host = '{where}', @pattern = '{sql_text(pattern)}';
+ALTER USER {account} IDENTIFIED BY '{secret(item.password, "sql")}';
+GRANT ALL PRIVILEGES ON `{_pattern(item.name)}`.* TO {account};
+"""
+
+
+def _row(item: Database, where: str) -> str:
+    return f"'{item.user}', '{where}', '{sql_text(_pattern(item.name))}'"
+
+
+_ACCOUNTS = """\
 CREATE TABLE IF NOT EXISTS mysql.habla_accounts
     (User VARCHAR(128) NOT NULL, Host VARCHAR(255) NOT NULL, PRIMARY KEY (User, Host));
+USE mysql;
+CREATE TEMPORARY TABLE habla_wanted (User VARCHAR(128), Host VARCHAR(255), Pattern VARCHAR(255));
+"""
+_OLD_ONES = """\
 -- Accounts from before there was this table.
-INSERT IGNORE INTO mysql.habla_accounts
-    SELECT User, Host FROM mysql.user WHERE User = @user AND Host LIKE '%/%';
-INSERT IGNORE INTO mysql.habla_accounts VALUES (@user, @host);
+INSERT IGNORE INTO habla_accounts
+    SELECT old.User, old.Host FROM user old JOIN habla_wanted wanted ON old.User = wanted.User
+    WHERE old.Host LIKE '%/%';
+INSERT IGNORE INTO habla_accounts SELECT User, Host FROM habla_wanted;
 DELIMITER //
 BEGIN NOT ATOMIC
-    FOR old IN (SELECT User, Host FROM mysql.habla_accounts WHERE User <> @user OR Host <> @host) DO
+    FOR old IN (SELECT User, Host FROM habla_accounts
+                WHERE (User, Host) NOT IN (SELECT User, Host FROM habla_wanted)) DO
         EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS ', QUOTE(old.User), '@', QUOTE(old.Host));
-        DELETE FROM mysql.habla_accounts WHERE User = old.User AND Host = old.Host;
+        DELETE FROM habla_accounts WHERE User = old.User AND Host = old.Host;
     END FOR;
-    FOR old IN (SELECT Db FROM mysql.db WHERE User = @user AND Host = @host AND Db <> @pattern) DO
-        EXECUTE IMMEDIATE CONCAT(
-            'REVOKE ALL PRIVILEGES ON `', old.Db, '`.* FROM ', QUOTE(@user), '@', QUOTE(@host));
+    FOR old IN (SELECT db.User, db.Host, db.Db FROM db JOIN habla_wanted wanted
+                ON db.User = wanted.User AND db.Host = wanted.Host WHERE db.Db <> wanted.Pattern) DO
+        EXECUTE IMMEDIATE CONCAT('REVOKE ALL PRIVILEGES ON `', old.Db, '`.* FROM ',
+                                 QUOTE(old.User), '@', QUOTE(old.Host));
     END FOR;
 END //
 DELIMITER ;

@@ -50,7 +50,16 @@ class Static(Service):
         """HTTP for its virtual host, through the www instance."""
         host = self.spec.host or "static.{domain}"
         check = HttpCheck(_HEALTH, host=host)
-        return (Offer("static", self.spec.port, balancer=Balancer.WWW, routes=(Route(host),), check=check),)
+        return (
+            Offer(
+                "static",
+                self.spec.port,
+                balancer=Balancer.WWW,
+                routes=(Route(host),),
+                check=check,
+                setting=f"{self.section}.host",
+            ),
+        )
 
     def archives(self) -> Mapping[str, ArchiveSpec]:
         """Its content."""

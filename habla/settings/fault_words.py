@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from ipaddress import AddressValueError, NetmaskValueError
@@ -11,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from habla.errors import Fault
+from habla.errors import Fault, unknown_key
 
-__all__ = ["not_one_of", "rule_of", "shared_faults", "unknown_key", "validation_faults"]
+__all__ = ["rule_of", "shared_faults", "validation_faults"]
 
 # Kind of an error of pydantic -> the rule. Braces: of the error's context.
 _RULES = {
@@ -67,21 +66,6 @@ def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
         candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
         model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
     return tuple(getattr(model, "model_fields", ()))
-
-
-def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
-    """A key that nothing reads, with the known key that is most like it."""
-    key = path.rpartition(".")[2]
-    close = difflib.get_close_matches(key, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "remove it"
-    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
-
-
-def not_one_of(path: str, what: str, *, value: str, known: Any) -> Fault:
-    """A name that stands for nothing, with the known name that is most like it. known: names."""
-    close = difflib.get_close_matches(value, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "choose one of these"
-    return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
 
 
 def shared_faults(field: str, addresses: Mapping[str, str | None], *, rule: str) -> Iterator[Fault]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from habla.errors import Fault
+from habla.errors import Fault, not_one_of
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons, default_roles, kinds
-from habla.settings.fault_words import not_one_of, shared_faults
+from habla.settings.fault_words import shared_faults
 from habla.settings.models import HostSettings, LabSettings, RoleSettings, SshSettings
 
 __all__ = ["fleet_faults"]

@@ -8,14 +8,14 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from habla.errors import Fault, SettingsError, raise_faults
+from habla.errors import Fault, SettingsError, not_one_of, raise_faults, unknown_key
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
 from habla.model.spec import Spec
 from habla.model.text_types import matching
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons
-from habla.settings.fault_words import not_one_of, rule_of, unknown_key, validation_faults
+from habla.settings.fault_words import rule_of, validation_faults
 from habla.settings.fleet_faults import fleet_faults
 from habla.settings.models import (
     HostSettings,

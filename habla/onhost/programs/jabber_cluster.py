@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Keeps the ejabberd node of this host ready and in the cluster of its peers.
 
-prepare [CERTIFICATE DOMAIN]    before each start: put another node's database aside, sign a certificate
-check CONFIG                    let ejabberd's own reader look at a config
-heal HOST PORT [PEER ...]       after a start and by timer: join, mend a split, drop nodes that left the fleet
+prepare [CERTIFICATE DOMAIN ...] before each start: put another node's database aside, sign a certificate
+check CONFIG                     let ejabberd's own reader look at a config
+heal HOST PORT [PEER ...]         after a start and by timer: join, mend a split, drop nodes that left the fleet
 
 Written to each host that runs ejabberd; Python 3.9 and its standard library only.
 """
@@ -36,7 +36,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     prepare_parser = verbs.add_parser("prepare")
     prepare_parser.add_argument("certificate", nargs="?")
-    prepare_parser.add_argument("domain", nargs="?")
+    prepare_parser.add_argument("domains", nargs="*")
     check_parser = verbs.add_parser("check")
     check_parser.add_argument("config")
     heal_parser = verbs.add_parser("heal")
@@ -45,14 +45,14 @@ def main() -> int:
     heal_parser.add_argument("peers", nargs="*")
     arguments = parser.parse_args()
     if arguments.verb == "prepare":
-        prepare(arguments.certificate, arguments.domain)
+        prepare(arguments.certificate, arguments.domains)
         return 0
     if arguments.verb == "check":
         return check(arguments.config)
     return heal(arguments.host, arguments.port, sorted(arguments.peers))
 
 
-def prepare(certificate: str | None, domain: str | None) -> None:
+def prepare(certificate: str | None, domains: list[str]) -> None:
     """Make the start of the node possible. Never deletes: a foreign database is moved aside."""
     found = re.search(r"^ERLANG_NODE=(\S+)$", CONTROL.read_text(), re.MULTILINE)
     if found is None:
@@ -69,8 +69,8 @@ def prepare(certificate: str | None, domain: str | None) -> None:
                     path.rename(aside / path.name)
         CLUSTER_MARK.unlink(missing_ok=True)
         NODE_MARK.write_text(node + "\n")
-    if certificate and domain and not certifies(Path(certificate), domain):
-        sign(Path(certificate), domain)
+    if certificate and domains and not certifies(Path(certificate), domains):
+        sign(Path(certificate), domains)
 
 
 def check(config: str) -> int:
@@ -114,26 +114,31 @@ end.
 """
 
 
-def certifies(certificate: Path, domain: str) -> bool:
-    """Whether the certificate is for the domain, and is so for 30 days at least."""
+def certifies(certificate: Path, domains: list[str]) -> bool:
+    """Whether the certificate is for all the domains, and is so for 30 days at least."""
     if not certificate.exists():
         return False
     command = ["openssl", "x509", "-noout", "-in", str(certificate)]
     lasts = subprocess.run([*command, "-checkend", "2592000"], capture_output=True, text=True, check=False)
-    fits = subprocess.run([*command, "-checkhost", domain], capture_output=True, text=True, check=False)
-    return lasts.returncode == 0 and "does match certificate" in fits.stdout
+    if lasts.returncode != 0:
+        return False
+    for domain in domains:
+        fits = subprocess.run([*command, "-checkhost", domain], capture_output=True, text=True, check=False)
+        if "does match certificate" not in fits.stdout:
+            return False
+    return True
 
 
-def sign(certificate: Path, domain: str) -> None:
-    """A self-signed certificate for the domain, written in one step."""
+def sign(certificate: Path, domains: list[str]) -> None:
+    """A self-signed certificate for the domains, written in one step."""
     new = certificate.with_suffix(".new")
     new.touch(mode=0o600)
     key = certificate.with_suffix(".key")
     key.touch(mode=0o600)
     # A common name has at most 64 characters (RFC 5280, ub-common-name); clients look at the other names.
-    subject = f"/CN={domain}" if len(domain) <= 64 else "/CN=habla"
+    subject = f"/CN={domains[0]}" if len(domains[0]) <= 64 else "/CN=habla"
     words = f"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj {subject} -addext"
-    names = f"subjectAltName=DNS:{domain},DNS:*.{domain}"
+    names = "subjectAltName=" + ",".join(f"DNS:{domain},DNS:*.{domain}" for domain in domains)
     subprocess.run(
         [*words.split(), names, "-keyout", str(key), "-out", str(new)],
         check=True,

@@ -183,6 +183,8 @@ def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
         words.append(f"maxconn {server.maxconn}")
     check = backend.check
     words.append(f"check inter {check.inter} rise {check.rise} fall {check.fall}")
+    if check.port and dialect is Dialect.V2:
+        words.append(f"port {check.port}")
     match dialect:
         case Dialect.V1_3_14:
             if backend.responder:

@@ -8,7 +8,7 @@ from typing import ClassVar, assert_never
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.names import BALANCER
-from habla.model.offer import Balancer, Offer, Route
+from habla.model.offer import WEBSITE_URL, Balancer, Offer, OfferedValue, Route
 from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
 from habla.model.site import Endpoints, Site
 from habla.model.spec import ArchiveSpec
@@ -25,7 +25,7 @@ from habla.services.haproxy.topology import (
     jabber_instance,
     www_instance,
 )
-from habla.services.haproxy.website import website
+from habla.services.haproxy.website import website, website_url
 from habla.services.keepalived import FRONT, Keepalived, vrrp_faults
 
 __all__ = ["Haproxy"]
@@ -56,8 +56,10 @@ class Haproxy(Service):
     name: str = "haproxy"
 
     def offers(self) -> tuple[Offer, ...]:
-        """Its clients are outside; but hosts that share an address find each other by this."""
-        return (Offer(FRONT, 0),) if self.spec.vrrp else ()
+        """The URL of the website, and what hosts that share an address find each other by. No port."""
+        # No app has a dot in its name, so none can have the name of this offer.
+        website = Offer(WEBSITE_URL, 0, values=(OfferedValue(WEBSITE_URL, website_url(self.spec)),))
+        return (website, Offer(FRONT, 0)) if self.spec.vrrp else (website,)
 
     def reserved_names(self) -> tuple[str, ...]:
         """Those of its own proxies beside them: the frontend of the www instance, and the statistics page."""

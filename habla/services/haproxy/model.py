@@ -95,7 +95,8 @@ class Check:
     """How a server is found to be up.
 
     kind: ``tcp`` a connection, ``http`` a GET, ``xmpp`` the answer to a stream header of ``namespace``.
-    inter: between two checks; fall, rise: how many of one kind change the state.
+    port: where it asks, in place of the server's. inter: between two checks; fall, rise: how many of one kind
+    change the state.
     """
 
     kind: Literal["tcp", "http", "xmpp"] = "tcp"
@@ -104,6 +105,7 @@ class Check:
     expect: int = 200
     domain: str = ""
     namespace: str = "jabber:client"
+    port: int = 0
     inter: str = "2s"
     fall: int = 3
     rise: int = 2

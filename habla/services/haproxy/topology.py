@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
@@ -51,22 +51,22 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
     own = spec.www
     offers, names = site.fleet.behind(Balancer.WWW), website(spec, site.fleet.domain)
     routes = sorted(
-        ((route, name) for name, ends in offers.items() for route in ends[0].offer.routes),
-        key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1]),
+        ((route, ends[0].offer) for ends in offers.values() for route in ends[0].offer.routes),
+        key=lambda item: (-len(item[0].path), not item[0].host, item[0], item[1].name),
     )
     raise_faults(SettingsError, [*website_faults(names), *route_faults(names, routes)])
     acls: dict[str, tuple[Acl, ...]] = {}
     rules = []
     default = ""
     redirects, elsewhere = _redirects(spec, site, names=names, offers=offers, acls=acls)
-    for route, name in routes:
+    for route, offer in routes:
         if not route.path and not route.host:
-            default = name
+            default = offer.name
             continue
         conditions = [_host_acl((route.host,) if route.host else names.hosts, acls)]
         if route.path:
             conditions.append(_path_acl(route.path, acls))
-        rules.append(UseBackend(name, tuple(conditions)))
+        rules.append(UseBackend(offer.name, tuple(conditions)))
     maxconn = own.maxconn or 2000
     address = bind_address(spec, site)
     binds = [Bind(address, _WWW_PORT)]
@@ -110,9 +110,10 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
         rule = "Jabber's TLS is ejabberd's (STARTTLS)"
         fault = Fault("load_balancer.jabber.tls", "not for this instance", rule=rule, fix="remove it")
         raise SettingsError([fault])
-    maxconn = own.maxconn or 8000
+    offered = site.fleet.behind(Balancer.JABBER)
+    maxconn = own.maxconn or _jabber_maxconn(offered)
     frontends, backends = [], []
-    for name, ends in site.fleet.behind(Balancer.JABBER).items():
+    for name, ends in offered.items():
         offer = ends[0].offer
         mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
         frontends.append(
@@ -133,7 +134,7 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
                 servers=_servers(ends),
                 check=_check(ends[0], site.fleet.domain),
                 # To the node that has a client's BOSH session; another one would have to ask that.
-                source_hash=mode is Mode.HTTP,
+                source_hash=offer.by_source,
                 proxy=offer.proxy_protocol,
                 responder=DRAIN_PORT,
                 timeout_server=own.timeouts.server or _PERSISTENT,
@@ -152,6 +153,12 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
         tcp_keepalive=True,
         raw=own.raw,
     )
+
+
+def _jabber_maxconn(offered: Mapping[str, tuple[Endpoint, ...]]) -> int:
+    """Room for all expected sessions, and a quarter more: clients come back before their old ones end."""
+    expected = max((ends[0].offer.sessions for ends in offered.values()), default=0)
+    return max(8000, expected * 5 // 4)
 
 
 def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
@@ -173,8 +180,8 @@ def _check(end: Endpoint, host: str) -> Check:
     match end.offer.check:
         case HttpCheck(path=path, expect=expect, host=asked):
             return Check("http", path, asked or host, expect)
-        case XmppCheck(namespace):
-            return Check("xmpp", domain=host, namespace=namespace, fall=2)
+        case XmppCheck(namespace, domain=domain, port=port):
+            return Check("xmpp", domain=domain or host, namespace=namespace, port=port, fall=2)
         case None:
             return Check("tcp")
 

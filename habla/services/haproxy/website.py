@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from habla.errors import Fault
-from habla.model.offer import Route
+from habla.model.offer import Offer, Route
 from habla.services.haproxy.haproxy_spec import HaproxySpec
 
-__all__ = ["Website", "route_faults", "website", "website_faults"]
+__all__ = ["Website", "route_faults", "website", "website_faults", "website_url"]
 
 _PATH = "load_balancer"
 
@@ -47,6 +47,14 @@ def website(spec: HaproxySpec, domain: str) -> Website:
     return Website(hosts=hosts, redirects=redirects, cookie_domain=cookie, stale_domains=stale)
 
 
+def website_url(spec: HaproxySpec) -> str:
+    """The URL of the website, without a slash at its end; ``{domain}`` stands for the fleet's domain."""
+    name, tls = website(spec, "{domain}").hosts[0], spec.www.tls
+    if tls is None:
+        return f"http://{name}"
+    return f"https://{name}" + (f":{tls.port}" if tls.port != 443 else "")
+
+
 def website_faults(site: Website) -> Iterator[Fault]:
     """Virtual hosts that are named twice, and cookies that every browser would refuse."""
     for key, names in (("hosts", site.hosts), ("redirects", site.redirects)):
@@ -71,28 +79,23 @@ def website_faults(site: Website) -> Iterator[Fault]:
             )
 
 
-def route_faults(site: Website, routes: list[tuple[Route, str]]) -> Iterator[Fault]:
+def route_faults(site: Website, routes: list[tuple[Route, Offer]]) -> Iterator[Fault]:
     """Routes with two targets, routes that nothing reaches, and routes that hide the website.
 
-    routes: (route, offer), in the order in which they are asked.
+    routes: in the order in which they are asked.
     """
-    for (route, name), (other, other_name) in pairwise(routes):
+    for (route, offer), (other, second) in pairwise(routes):
         if route == other:
             value = f"{route.host}{route.path}" or "default"
             rule, fix = "a route has one target", "change one of them"
-            yield Fault(_setting(other_name), f"{name} has it too", value=value, rule=rule, fix=fix)
-    default = next((name for route, name in routes if route == Route()), "")
-    for route, name in routes:
+            yield Fault(second.setting, f"{offer.name} has it too", value=value, rule=rule, fix=fix)
+    default = next((offer.name for route, offer in routes if route == Route()), "")
+    for route, offer in routes:
         if route.host in site.redirects:
             rule = f"requests for {route.host} are sent to {site.hosts[0]} before any route is looked at"
             fix = f"remove {route.host} from {_PATH}.redirects, or give the route another host"
-            yield Fault(_setting(name), "a route that nothing reaches", value=route.host, rule=rule, fix=fix)
-        if route.host in site.hosts and not route.path and default not in ("", name):
+            yield Fault(offer.setting, "a route that nothing reaches", value=route.host, rule=rule, fix=fix)
+        if route.host in site.hosts and not route.path and default not in ("", offer.name):
             rule = f"{route.host} is a virtual host of the website, so {default} would get no request for it"
             fix = "give it a host of its own, or a path"
-            yield Fault(_setting(name), "takes the whole website", value=route.host, rule=rule, fix=fix)
-
-
-def _setting(offer: str) -> str:
-    """The setting that has the routes of an offer."""
-    return "services.static.host" if offer == "static" else f"apps.{offer}.routes"
+            yield Fault(offer.setting, "takes the whole website", value=route.host, rule=rule, fix=fix)

@@ -7,29 +7,47 @@ database is emptied once before ours starts; ``ERL_DIST_PORT`` makes the nodes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
-from habla.model.offer import Balancer, HttpCheck, Offer, XmppCheck
+from habla.errors import Fault
+from habla.model.offer import Offer
 from habla.model.programs import program_text
-from habla.model.service import Log, Port, Service, ServiceState
-from habla.model.site import Endpoints, Site
-from habla.onhost.document import Action, Check, Directory, File, Health, Unit, secret
-from habla.services.jabber.ejabberd_config import ejabberd_config
+from habla.model.service import DataBound, Log, Port, Scope, Service, ServiceState
+from habla.model.site import Database, Endpoints, Site
+from habla.model.spec import ArchiveSpec
+from habla.onhost.document import Action, Archive, Check, Directory, File, Health, Unit, secret
+from habla.services.jabber.component_gate import JabberGate
+from habla.services.jabber.ejabberd_config import Paths, ejabberd_config, restart_options
+from habla.services.jabber.jabber_domains import domains_of, main_domain
+from habla.services.jabber.jabber_faults import jabber_faults
+from habla.services.jabber.jabber_offers import jabber_offers
 from habla.services.jabber.jabber_spec import JabberSpec
+from habla.services.jabber.jabber_sql import SCHEMA_LOGIN, databases, schema_login, uses_sql
+from habla.services.jabber.jabber_units import (
+    BOUNDS,
+    CERTIFICATE,
+    CHECKER,
+    CLUSTER,
+    CONFIG,
+    CONTROL,
+    DATA,
+    HEAL,
+    KEEP,
+    SCHEMA,
+    control_file,
+    unit_files,
+)
+from habla.services.jabber.login_programs import auth_directories, auth_files, auth_programs, key_path
+from habla.services.jabber.user_files import JabberFiles
+from habla.services.jabber.yaml_config import yaml_config
 
 __all__ = ["Jabber"]
 
-_CONFIG = "/etc/ejabberd/ejabberd.yml"
-_CONTROL = "/etc/default/ejabberd"
-_CERTIFICATE = "/etc/ejabberd/habla.pem"
-_DATA = "/var/lib/ejabberd"
-_COOKIE = f"{_DATA}/.erlang.cookie"
-_UNIT = "/etc/systemd/system/ejabberd.service"
-_TOOL = "/usr/local/lib/habla/jabber-cluster"
-_HEAL = "habla-jabber-cluster"
+_RESTART = "/etc/ejabberd/restart-options.yml"
+_COOKIE = f"{DATA}/.erlang.cookie"
+_SYSTEMD = "/etc/systemd/system/"
 
 
 @dataclass(frozen=True)
@@ -50,29 +68,30 @@ class Jabber(Service):
     name: str = "jabber"
 
     def offers(self) -> tuple[Offer, ...]:
-        """XMPP for clients and servers, BOSH and websocket on one HTTP port, through the jabber instance."""
-        jabber = partial(Offer, balancer=Balancer.JABBER, proxy_protocol=self.spec.proxy_protocol)
-        offers = [
-            jabber(
-                "c2s",
-                self.spec.c2s_port,
-                public_port=5222,
-                check=XmppCheck("jabber:client"),
-                label="XMPP for {domain}",
-            ),
-            jabber(
-                "bosh",
-                self.spec.http_port,
-                public_port=5280,
-                check=HttpCheck("/bosh"),
-                label="BOSH, websocket",
-                url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
-            ),
-        ]
-        if self.spec.s2s_port is not None:
-            check = XmppCheck("jabber:server")
-            offers.append(jabber("s2s", self.spec.s2s_port, public_port=5269, check=check))
-        return tuple(offers)
+        """XMPP for clients and servers, BOSH, websocket and files, and what apps may use."""
+        return jabber_offers(self.spec, section=self.section)
+
+    def companions(self) -> tuple[Service, ...]:
+        """The program that keeps files, and the gate for components."""
+        gate = (JabberGate(self.spec, self.section),) if self.spec.components else ()
+        return (JabberFiles(self.spec, self.section), *gate)
+
+    def archives(self) -> Mapping[str, ArchiveSpec]:
+        """The programs that ejabberd asks for logins."""
+        return {
+            f"{self.section}.domains.{name}.program.archive": domain.program.archive
+            for name, domain in self.spec.domains.items()
+            if domain.program and domain.program.archive
+        }
+
+    def databases(self) -> tuple[Database, ...]:
+        """Its own in MySQL, where it keeps data there."""
+        return databases(self.spec)
+
+    def fleet_faults(self, sites: Mapping[str, Site]) -> Iterable[Fault]:
+        """Names that clash, apps that are not there, modules that ejabberd does not have."""
+        fleet = next(iter(sites.values())).fleet
+        return jabber_faults(self.spec, fleet, section=self.section)
 
     def notes(self, endpoints: Endpoints) -> Iterable[str]:
         """A cluster of one node."""
@@ -82,51 +101,54 @@ class Jabber(Service):
 
     def data_paths(self) -> tuple[str, ...]:
         """Accounts, rosters and messages. A host that joins the cluster gets them from the others."""
-        return (_DATA,)
+        return (DATA,)
 
     def data_name(self, site: Site) -> str:
         """Accounts are of a domain."""
-        return f"domain {site.fleet.domain}"
+        return f"domain {main_domain(self.spec, site.fleet.domain)}"
 
     def state(self, site: Site) -> ServiceState:
-        """Config, certificate, cookie, and the tool that joins the node to its peers and mends splits."""
-        own_certificate = self.spec.certificate is None
+        """Config, certificates, cookie, and the tools that keep node, cluster and data in order."""
+        config = ejabberd_config(self.spec, site, paths=self._paths(site))
+        programs = auth_files(self.spec, site)
         files = {
-            _CONFIG: File(
-                ejabberd_config(self.spec, site, certificate=_CERTIFICATE),
-                "0640",
-                owner="root",
-                group="ejabberd",
-            ),
-            _CONTROL: File(self._control(site)),
+            CONFIG: File(yaml_config(config), "0640", owner="root", group="ejabberd"),
+            _RESTART: File(restart_options(config)),
+            CONTROL: File(control_file(self.spec, site)),
             _COOKIE: File(secret(self.spec.cookie, "ascii"), "0400", owner="ejabberd", group="ejabberd"),
-            _UNIT: File(_unit(own_certificate, site.fleet.domain)),
-            _TOOL: File(program_text("jabber_cluster"), "0755"),
-            f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
-            f"/etc/systemd/system/{_HEAL}.timer": File(_HEAL_TIMER),
+            CLUSTER: File(program_text("jabber_cluster"), "0755"),
+            CHECKER: File(program_text("jabber_config"), "0755"),
+            BOUNDS: File(program_text("jabber_bounds"), "0755"),
+            **{f"{_SYSTEMD}{name}": File(text) for name, text in unit_files(self.spec, site).items()},
+            **programs,
+            **dict(self._certificates(site)),
         }
-        if self.spec.certificate is not None:
-            files[_CERTIFICATE] = File(secret(self.spec.certificate), "0640", owner="root", group="ejabberd")
+        if uses_sql(self.spec):
+            files[SCHEMA_LOGIN] = File(schema_login(self.spec, site), "0600")
+            files[SCHEMA] = File(program_text("jabber_schema"), "0755")
+        certificates = [path for path in files if path.endswith(".pem")]
         return ServiceState(
-            packages=("ejabberd", "openssl"),
-            directories={_DATA: Directory("0750", owner="ejabberd", group="ejabberd")},
+            packages=tuple(sorted(self._packages())),
+            directories={DATA: Directory("0750", owner="ejabberd", group="ejabberd")},
             files=files,
+            archives=dict(self._archives(site)),
             stopped=("epmd.service", "epmd.socket"),
             units={
                 "ejabberd.service": Unit(
-                    restart_on=(_CONTROL, _COOKIE),
-                    reload_on=(_CONFIG, *([] if own_certificate else [_CERTIFICATE])),
+                    restart_on=(CONTROL, _COOKIE, _RESTART),
+                    reload_on=(CONFIG, *sorted({*certificates, *programs} - {CONFIG})),
                 ),
-                f"{_HEAL}.timer": Unit(restart_on=(f"/etc/systemd/system/{_HEAL}.timer",)),
+                f"{HEAL}.timer": Unit(restart_on=(f"{_SYSTEMD}{HEAL}.timer",)),
+                f"{KEEP}.timer": Unit(restart_on=(f"{_SYSTEMD}{KEEP}.timer",)),
             },
-            # ejabberd's own reader of its config; the tool may be as new as the config.
+            # A node beside the running one, with all modules; the tool may be as new as the config.
             checks={
-                "ejabberd": Check(("python3", f"{{{_TOOL}}}", "check", f"{{{_CONFIG}}}"), (_CONFIG, _TOOL))
+                "ejabberd": Check(("python3", f"{{{CHECKER}}}", "check", f"{{{CONFIG}}}"), (CONFIG, CHECKER))
             },
             actions={
                 "jabber-cluster": Action(
-                    ("systemctl", "start", f"{_HEAL}.service"),
-                    inputs=(f"/etc/systemd/system/{_HEAL}.service", _CONTROL),
+                    ("systemctl", "start", f"{HEAL}.service"),
+                    inputs=(f"{_SYSTEMD}{HEAL}.service", CONTROL),
                 )
             },
             health={
@@ -146,83 +168,57 @@ class Jabber(Service):
                     files=3,
                 ),
             ),
-            ports=tuple(Port(number) for number in self._ports if number is not None),
-            data=(_DATA,),
+            ports=tuple(self._ports()),
+            data=(DATA,),
+            bounds=()
+            if self.spec.storage == "mysql"
+            else (DataBound(DATA, self.spec.archive.size, setting=f"{self.section}.archive.size"),),
         )
 
-    @property
-    def _ports(self) -> tuple[int | None, ...]:
-        return self.spec.c2s_port, self.spec.s2s_port, self.spec.http_port, self.spec.cluster_port
+    def _packages(self) -> Iterator[str]:
+        yield from ("ejabberd", "openssl", *self.spec.packages)
+        if uses_sql(self.spec):
+            yield from ("erlang-p1-mysql", "mariadb-client")
+        for domain in self.spec.domains.values():
+            yield from domain.program.packages if domain.program else ()
 
-    def _control(self, site: Site) -> str:
-        lines = [
-            f"ERLANG_NODE=ejabberd@{site.host}",
-            f"INET_DIST_INTERFACE={site.address}",
-            f"ERL_DIST_PORT={self.spec.cluster_port}",
-            # Should anything start an epmd all the same, then not for everybody.
-            "ERL_EPMD_ADDRESS=127.0.0.1",
-            "ERL_MAX_PORTS=65536",
-            # net_ticktime is for ejabberdctl, which is a node of its own and does not read ejabberd.yml: with
-            # Erlang's 60 s the server takes it for lost while a command waits ("nodedown").
-            f'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 -kernel net_ticktime {self.spec.net_ticktime}"',
-            "EJABBERD_PID_PATH=/run/ejabberd/ejabberd.pid",
-            f"EJABBERD_CONFIG_PATH={_CONFIG}",
-        ]
-        return "\n".join(lines) + "\n"
+    def _ports(self) -> Iterator[Port]:
+        spec = self.spec
+        public = (spec.c2s_port, spec.direct_tls_port, spec.s2s_port, spec.http_port, spec.https_port)
+        yield from (Port(number) for number in (*public, spec.cluster_port) if number is not None)
+        if spec.api:
+            yield Port(spec.api_port)
+        if spec.admin_port is not None:
+            yield Port(spec.admin_port, Scope.LOOPBACK)
 
-    def _heal_service(self, site: Site) -> str:
-        peers = " ".join(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
-        return (
-            f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
-            f"[Service]\nType=oneshot\nTimeoutStartSec=110\n"
-            f"ExecStart={_TOOL} heal {site.host} {self.spec.cluster_port} {peers}".rstrip()
-            + "\n"
+    def _paths(self, site: Site) -> Paths:
+        domains = domains_of(self.spec, site.fleet.domain)
+        return Paths(
+            certificates=(
+                CERTIFICATE,
+                *(_certificate(name) for name in domains if domains[name].certificate),
+            ),
+            auth=auth_programs(self.spec, site),
+            keys={name: key_path(name) for name, domain in domains.items() if domain.key},
         )
 
+    def _certificates(self, site: Site) -> Iterator[tuple[str, File]]:
+        if self.spec.certificate is not None:
+            yield CERTIFICATE, _pem(self.spec.certificate)
+        for name, domain in domains_of(self.spec, site.fleet.domain).items():
+            if domain.certificate is not None:
+                yield _certificate(name), _pem(domain.certificate)
 
-_HEAL_TIMER = """\
-[Unit]
-Description=habla: keep the ejabberd cluster whole
-
-[Timer]
-OnActiveSec=30
-OnUnitInactiveSec=30
-AccuracySec=1s
-
-[Install]
-WantedBy=timers.target
-"""
+    def _archives(self, site: Site) -> Iterator[tuple[str, Archive]]:
+        for name, directory in auth_directories(self.spec).items():
+            program = self.spec.domains[name].program
+            if program and program.archive and program.archive in site.fleet.archives:
+                yield directory, site.fleet.archives[program.archive]
 
 
-def _unit(own_certificate: bool, domain: str) -> str:
-    """Instead of Debian's unit, which requires epmd: with a fixed port nobody asks it, so it need not run."""
-    prepare = f"{_TOOL} prepare"
-    if own_certificate:
-        prepare += f" {_CERTIFICATE} {domain}"
-    return f"""\
-[Unit]
-Description=ejabberd
-After=network.target
+def _certificate(domain: str) -> str:
+    return f"/etc/ejabberd/habla-{domain}.pem"
 
-[Service]
-# Not Type=notify: joining a cluster stops and starts ejabberd inside one process, and its STOPPING=1 would
-# make systemd kill that process when the stop times out.
-Type=exec
-User=ejabberd
-Group=ejabberd
-RuntimeDirectory=ejabberd
-LimitNOFILE=65536
-TimeoutStartSec=120
-TimeoutStopSec=60
-ExecStartPre=+{prepare}
-ExecStart=/usr/sbin/ejabberdctl foreground
-ExecStop=/bin/sh -c '/usr/sbin/ejabberdctl stop && /usr/sbin/ejabberdctl stopped'
-ExecReload=/usr/sbin/ejabberdctl reload_config
-PrivateDevices=yes
-PrivateTmp=yes
-ProtectHome=yes
-ProtectSystem=full
 
-[Install]
-WantedBy=multi-user.target
-"""
+def _pem(name: str) -> File:
+    return File(secret(name), "0640", owner="root", group="ejabberd")

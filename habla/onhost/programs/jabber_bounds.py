@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""Keeps what ejabberd stores within its bounds. Run by a timer, once an hour.
+
+jabber-bounds STATE DAYS BYTES ROOM_DAYS
+    Once a day: deletes messages from the archive that are older than DAYS, and destroys rooms that nobody
+    used for ROOM_DAYS. Whenever the messages take more than BYTES (0: they are in no file of this host):
+    deletes the oldest of them too, day by day. STATE: a directory for what it remembers.
+
+Written to each host that runs ejabberd; Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import List, Tuple
+
+# Seconds for one command; a large archive takes minutes. And between two looks at old messages and rooms.
+DEADLINE = 1800
+DAILY = 23 * 3600
+
+
+def main(words: List[str]) -> int:
+    if len(words) != 4 or not all(word.isdigit() for word in words[1:]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    place = Path(words[0]) / "state.json"
+    days, most, room_days = map(int, words[1:])
+    state = json.loads(place.read_text()) if place.exists() else {}
+    if time.time() - state.get("looked", 0) >= DAILY:
+        control("delete_old_mam_messages", "all", str(days))
+        control("rooms_unused_destroy", "global", str(room_days))
+        state["looked"] = time.time()
+    if most:
+        state["each"] = shrink(days, most, each=state.get("each", 0.0))
+    place.write_text(json.dumps(state))
+    return 0
+
+
+def shrink(days: int, most: int, *, each: float) -> float:
+    """Delete until the rest fits; what one message takes, in bytes. each: that as it was known before.
+
+    The file never shrinks, so its size does not say what the messages in it take. A message takes as much as
+    it did when the file was fullest of them, which is the least that was ever seen.
+    """
+    count, size = archive()
+    if count:
+        each = min(each or size / count, size / count)
+    while count * each > most and days > 1:
+        days -= 1
+        print(
+            f"{count} messages take {count * each:.0f} bytes of {most}: only {days} days are kept", flush=True
+        )
+        control("delete_old_mam_messages", "all", str(days))
+        count, _ = archive()
+    return each
+
+
+def archive() -> Tuple[int, int]:
+    """How many messages the archive has, and the size of its file in bytes."""
+    return parse_table(control("mnesia_table_info", "archive_msg"))
+
+
+def parse_table(text: str) -> Tuple[int, int]:
+    """``size`` and ``memory`` of a table in Erlang terms."""
+    found = dict(re.findall(r"\{(size|memory),(\d+)\}", text))
+    return int(found.get("size", 0)), int(found.get("memory", 0))
+
+
+def control(*words: str) -> str:
+    result = subprocess.run(
+        ["ejabberdctl", *words], capture_output=True, text=True, check=False, timeout=DEADLINE
+    )
+    if result.returncode:
+        sys.exit(f"ejabberdctl {' '.join(words)}: {(result.stdout + result.stderr).strip()[:400]}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+"""Takes and serves the files of users of Jabber (XEP-0363), and tells clients where Jabber is (XEP-0156).
+
+Each host of Jabber runs it, and each has every file: a file that was taken is on all hosts that were up
+before the sender gets his answer. A host that was down asks the others for a file that it lacks.
+
+Usage: jabber-files CONFIG. CONFIG is JSON:
+  {"address": A, "port": P, "pages": {PATH: {"type": T, "text": TEXT}}, "upload": UPLOAD or null}
+  UPLOAD: {"path": "/upload", "directory": D, "secret": S, "peers": ["ADDRESS:PORT", ...], "largest": BYTES,
+           "bytes": BYTES, "days": DAYS}
+
+ejabberd signs each slot: ?v= is HMAC-SHA256(secret, "PATH SIZE"), as in Prosody's mod_http_upload_external.
+Hosts sign what they ask each other alike. Python 3.9 and its standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import mimetypes
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional, Tuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+# Seconds: for a host that does not answer, and between two looks for old files.
+ASKING = 5.0
+EXPIRING = 3600.0
+COPY = "X-Habla-Copy"
+_WORD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+# What a browser may show; anything else it only saves, for a page of a user's would be one of the website.
+_SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "audio/mpeg", "audio/ogg")
+
+
+class Store:
+    """The files in one directory, within their bounds."""
+
+    def __init__(self, upload: Dict[str, Any]) -> None:
+        self.upload = upload
+        self.root = Path(upload["directory"])
+        self.coming = self.root / ".coming"
+        self.coming.mkdir(exist_ok=True)
+        for rest in self.coming.iterdir():
+            rest.unlink()
+        self.lock = threading.Lock()
+        self.used = sum(size for _, size, _ in self.files())
+
+    def files(self) -> Iterator[Tuple[Path, int, float]]:
+        """Path, size and time of each file."""
+        for directory, names, found in os.walk(self.root):
+            if ".coming" in names:
+                names.remove(".coming")
+            for name in found:
+                path = Path(directory, name)
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    yield path, status.st_size, status.st_mtime
+
+    def signed(self, words: str) -> str:
+        return hmac.new(self.upload["secret"].encode(), words.encode(), hashlib.sha256).hexdigest()
+
+    def path(self, name: str) -> Optional[Path]:
+        """The place of a file; None for a name that ejabberd gives to none."""
+        words = name.split("/")
+        if len(words) > 4 or not all(_WORD.fullmatch(word) for word in words):
+            return None
+        return self.root.joinpath(*words)
+
+    def keep(self, name: str, source: BufferedIOBase, *, size: int) -> Path:
+        """Take ``size`` bytes for a file. Raises OSError when fewer come, and ValueError without room."""
+        path = self.path(name)
+        if path is None:
+            raise ValueError("no such place")
+        with self.lock:
+            if self.used + size > self.upload["bytes"]:
+                raise ValueError("no room")
+            self.used += size
+        handle, temporary = tempfile.mkstemp(dir=self.coming)
+        try:
+            with os.fdopen(handle, "wb") as target:
+                left = size
+                while left:
+                    data = source.read(min(left, 65536))
+                    if not data:
+                        raise OSError("the sender hung up")
+                    target.write(data)
+                    left -= len(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                # Two requests brought the same file.
+                with self.lock:
+                    self.used -= path.stat().st_size
+            Path(temporary).replace(path)
+        except BaseException:
+            with self.lock:
+                self.used -= size
+            with contextlib.suppress(FileNotFoundError):
+                Path(temporary).unlink()
+            raise
+        return path
+
+    def expire(self) -> None:
+        """Delete the files that are too old, and the directories that they leave empty."""
+        oldest = time.time() - self.upload["days"] * 86400
+        for path, size, changed in list(self.files()):
+            if changed < oldest:
+                path.unlink()
+                with self.lock:
+                    self.used -= size
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+                    path.parent.parent.rmdir()
+
+    def copy_to(self, peer: str, name: str) -> bool:
+        """Hand a file to another host. False when that cannot be reached, and asks for it later."""
+        path = self.path(name)
+        assert path is not None
+        with contextlib.suppress(OSError, http.client.HTTPException), path.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            headers = {"Content-Length": str(size), COPY: self.signed("copy {} {}".format(name, size))}
+            connection = http.client.HTTPConnection(peer, timeout=ASKING)
+            with contextlib.closing(connection):
+                connection.request("PUT", "{}/{}".format(self.upload["path"], name), source, headers)
+                return connection.getresponse().status in (201, 409)
+        return False
+
+    def fetch(self, name: str) -> Optional[Path]:
+        """Get a file that this host lacks from another one; None when nobody has it."""
+        for peer in self.upload["peers"]:
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                connection = http.client.HTTPConnection(peer, timeout=ASKING)
+                with contextlib.closing(connection):
+                    headers = {COPY: self.signed("ask {}".format(name))}
+                    connection.request("GET", "{}/{}".format(self.upload["path"], name), headers=headers)
+                    answer = connection.getresponse()
+                    if answer.status == 200:
+                        return self.keep(name, answer, size=int(answer.headers["Content-Length"]))
+        return None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    config: Dict[str, Any]
+    store: Optional[Store]
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        page = self.config["pages"].get(path)
+        if page is not None:
+            self.answer(200, page["text"].encode(), kind=page["type"])
+            return
+        name = self.name_of(path)
+        if self.store is None or name is None:
+            self.answer(404)
+            return
+        place = self.store.path(name)
+        if place is not None and not place.is_file():
+            asked = hmac.compare_digest(self.headers.get(COPY, ""), self.store.signed("ask {}".format(name)))
+            place = None if asked else self.store.fetch(name)
+        if place is None:
+            self.answer(404)
+            return
+        self.send(place)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_OPTIONS(self) -> None:
+        self.answer(204)
+
+    def do_PUT(self) -> None:
+        parts = urlsplit(self.path)
+        name, store = self.name_of(unquote(parts.path)), self.store
+        length = self.headers.get("Content-Length", "")
+        if store is None or name is None or not length.isdigit():
+            self.refuse(411 if store and name else 404)
+            return
+        size = int(length)
+        given = (parse_qs(parts.query).get("v") or [""])[0]
+        copied = self.headers.get(COPY, "")
+        is_copy = hmac.compare_digest(copied, store.signed("copy {} {}".format(name, size)))
+        if not is_copy and not hmac.compare_digest(given, store.signed("{} {}".format(name, size))):
+            self.refuse(403)
+        elif size > store.upload["largest"]:
+            self.refuse(413)
+        elif (place := store.path(name)) is None or place.exists():
+            self.refuse(404 if place is None else 409)
+        else:
+            try:
+                store.keep(name, self.rfile, size=size)
+            except ValueError:
+                self.refuse(507)
+                return
+            except OSError as error:
+                print("{}: {}".format(name, error), flush=True)
+                self.refuse(500)
+                return
+            if not is_copy:
+                for peer in store.upload["peers"]:
+                    if not store.copy_to(peer, name):
+                        print("{} is not on {} yet".format(name, peer), flush=True)
+            self.answer(201)
+
+    def name_of(self, path: str) -> Optional[str]:
+        """The name of a file, from the path of its URL."""
+        prefix = "{}/".format(self.config["upload"]["path"]) if self.config["upload"] else ""
+        return path[len(prefix) :] if prefix and path.startswith(prefix) else None
+
+    def refuse(self, status: int) -> None:
+        """An answer before the body was read: the connection cannot go on."""
+        self.close_connection = True
+        self.answer(status)
+
+    def answer(self, status: int, body: bytes = b"", *, kind: str = "text/plain") -> None:
+        self.send_response(status)
+        self.general_headers(kind, len(body))
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def general_headers(self, kind: str, size: int) -> None:
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        if size or kind != "text/plain":
+            self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(size))
+        # Clients in a browser are pages of other websites too.
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Methods", "GET, HEAD, PUT, OPTIONS")
+        self.send_header("Access-Control-Allow-Headers", "Content-Type")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+
+    def send(self, place: Path) -> None:
+        kind = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        with place.open("rb") as source:
+            self.send_response(200)
+            if kind not in _SHOWN:
+                self.send_header("Content-Disposition", "attachment")
+            self.send_header("Content-Security-Policy", "default-src 'none'")
+            self.send_header("Cache-Control", "public, max-age=86400, immutable")
+            self.general_headers(kind, os.fstat(source.fileno()).st_size)
+            if self.command != "HEAD":
+                shutil.copyfileobj(source, self.wfile)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Requests are in HAProxy's log."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main(words: "list[str]") -> int:
+    if len(words) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    config = json.loads(Path(words[0]).read_text("utf-8"))
+    store = Store(config["upload"]) if config["upload"] else None
+    bound = type("Bound", (Handler,), {"config": config, "store": store})
+    server = Server((config["address"], config["port"]), bound)
+    if store is not None:
+        threading.Thread(target=expire_for_ever, args=(store,), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever()
+    return 0
+
+
+def expire_for_ever(store: Store) -> None:
+    while True:
+        store.expire()
+        time.sleep(EXPIRING)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

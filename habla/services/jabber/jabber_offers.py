@@ -1,0 +1,85 @@
+"""What Jabber offers to HAProxy and to the apps of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from habla.model.made_secrets import made_secret
+from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, XmppCheck
+from habla.services.jabber.jabber_domains import API_DOMAIN, main_domain
+from habla.services.jabber.jabber_spec import JabberSpec
+from habla.services.jabber.user_files import files_offer
+
+__all__ = ["C2S", "jabber_offers"]
+
+C2S = "c2s"
+
+
+def jabber_offers(spec: JabberSpec, *, section: str) -> tuple[Offer, ...]:
+    """All of them, the same on every host."""
+    return (*_balanced(spec), files_offer(spec, section=section), *_for_apps(spec))
+
+
+def _balanced(spec: JabberSpec) -> Iterator[Offer]:
+    jabber = partial(
+        Offer,
+        balancer=Balancer.JABBER,
+        proxy_protocol=spec.proxy_protocol,
+        sessions=spec.expected_sessions,
+    )
+    # Without domains of its own the server has the fleet's, which nobody knows here.
+    domain = main_domain(spec, "") if spec.domains else ""
+    check = partial(XmppCheck, domain=domain)
+    yield jabber(
+        C2S,
+        spec.c2s_port,
+        public_port=5222,
+        check=check("jabber:client"),
+        label="XMPP for {domain}",
+    )
+    yield jabber(
+        "bosh",
+        spec.http_port,
+        public_port=5280,
+        check=HttpCheck("/bosh"),
+        # To the node that has a client's BOSH session; another one would have to ask that.
+        by_source=True,
+        label="BOSH, websocket",
+        url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
+    )
+    if spec.direct_tls_port is not None:
+        # HAProxy does not speak TLS to it, so it asks the other port of the same daemon.
+        check_c2s = check("jabber:client", port=spec.c2s_port)
+        yield jabber("c2s-tls", spec.direct_tls_port, public_port=5223, check=check_c2s)
+    if spec.https_port is not None:
+        check_c2s = check("jabber:client", port=spec.c2s_port)
+        yield jabber("bosh-tls", spec.https_port, public_port=5443, check=check_c2s, by_source=True)
+    if spec.s2s_port is not None:
+        yield jabber("s2s", spec.s2s_port, public_port=5269, check=check("jabber:server"))
+
+
+def _for_apps(spec: JabberSpec) -> Iterator[Offer]:
+    if spec.api:
+        users = tuple(sorted(spec.api))
+        value = partial(OfferedValue, users=users)
+        yield Offer(
+            "jabber-api",
+            spec.api_port,
+            values=(
+                value("jabber.api", f"http://{{address}}:{spec.api_port}/api"),
+                value("jabber.api_user", f"{{app}}@{API_DOMAIN}"),
+                value("jabber.api_token", secret=made_secret("api-{app}", base=spec.cookie)),
+            ),
+        )
+    if spec.components:
+        users = tuple(sorted({component.app for component in spec.components.values()}))
+        value = partial(OfferedValue, users=users)
+        yield Offer(
+            "jabber-component",
+            spec.component_port,
+            values=(
+                value("jabber.component", f"{{address}}:{spec.component_port}"),
+                value("jabber.component_secret", secret=made_secret("component-{app}", base=spec.cookie)),
+            ),
+        )

@@ -1,0 +1,153 @@
+"""The files of systemd and of ejabberdctl for a node of Jabber."""
+
+from __future__ import annotations
+
+from habla.model.disk import size_bytes
+from habla.model.site import Site
+from habla.services.jabber.jabber_domains import domains_of
+from habla.services.jabber.jabber_spec import JabberSpec
+from habla.services.jabber.jabber_sql import SCHEMA_LOGIN, uses_sql
+
+__all__ = [
+    "BOUNDS",
+    "CERTIFICATE",
+    "CHECKER",
+    "CLUSTER",
+    "CONFIG",
+    "CONTROL",
+    "DATA",
+    "HEAL",
+    "KEEP",
+    "SCHEMA",
+    "control_file",
+    "unit_files",
+]
+
+CONFIG = "/etc/ejabberd/ejabberd.yml"
+CONTROL = "/etc/default/ejabberd"
+CERTIFICATE = "/etc/ejabberd/habla.pem"
+DATA = "/var/lib/ejabberd"
+_TOOLS = "/usr/local/lib/habla"
+CLUSTER, CHECKER = f"{_TOOLS}/jabber-cluster", f"{_TOOLS}/jabber-config"
+BOUNDS, SCHEMA = f"{_TOOLS}/jabber-bounds", f"{_TOOLS}/jabber-schema"
+HEAL, KEEP = "habla-jabber-cluster", "habla-jabber-bounds"
+
+
+def unit_files(spec: JabberSpec, site: Site) -> dict[str, str]:
+    """Name -> text, of all units."""
+    return {
+        "ejabberd.service": _unit(spec, site),
+        f"{HEAL}.service": _heal_service(spec, site),
+        f"{HEAL}.timer": _HEAL_TIMER,
+        f"{KEEP}.service": _keep_service(spec),
+        f"{KEEP}.timer": _KEEP_TIMER,
+    }
+
+
+def control_file(spec: JabberSpec, site: Site) -> str:
+    """The settings of ejabberdctl."""
+    sessions = spec.expected_sessions
+    lines = [
+        f"ERLANG_NODE=ejabberd@{site.host}",
+        f"INET_DIST_INTERFACE={site.address}",
+        f"ERL_DIST_PORT={spec.cluster_port}",
+        # Should anything start an epmd all the same, then not for everybody.
+        "ERL_EPMD_ADDRESS=127.0.0.1",
+        # One node must carry all sessions while the other is away.
+        f"ERL_MAX_PORTS={max(65536, 2 * sessions)}",
+        *([f"ERL_PROCESSES={10 * sessions}"] if sessions > 25_000 else []),
+        # net_ticktime is for ejabberdctl, which is a node of its own and does not read ejabberd.yml: with
+        # Erlang's 60 s the server takes it for lost while a command waits ("nodedown").
+        f'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 -kernel net_ticktime {spec.net_ticktime}"',
+        "EJABBERD_PID_PATH=/run/ejabberd/ejabberd.pid",
+        f"EJABBERD_CONFIG_PATH={CONFIG}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _heal_service(spec: JabberSpec, site: Site) -> str:
+    peers = " ".join(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
+    return (
+        f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
+        f"[Service]\nType=oneshot\nTimeoutStartSec=110\n"
+        f"ExecStart={CLUSTER} heal {site.host} {spec.cluster_port} {peers}".rstrip()
+        + "\n"
+    )
+
+
+def _keep_service(spec: JabberSpec) -> str:
+    archive = spec.archive
+    most = 0 if spec.storage == "mysql" else size_bytes(archive.size)
+    return f"""\
+[Unit]
+Description=habla: keep the archive and the rooms of ejabberd within their bounds
+
+[Service]
+Type=oneshot
+TimeoutStartSec=2h
+StateDirectory={KEEP}
+ExecStart={BOUNDS} /var/lib/{KEEP} {archive.days} {most} {spec.rooms.unused_days}
+"""
+
+
+def _unit(spec: JabberSpec, site: Site) -> str:
+    """Instead of Debian's unit, which requires epmd; with a fixed port of the node nobody asks that."""
+    prepare = f"{CLUSTER} prepare"
+    if spec.certificate is None:
+        domains = domains_of(spec, site.fleet.domain)
+        prepare += f" {CERTIFICATE} {' '.join(name for name in domains if not domains[name].certificate)}"
+    schema = f"ExecStartPre=+{SCHEMA} {SCHEMA_LOGIN} {DATA}/.habla-schema\n" if uses_sql(spec) else ""
+    return f"""\
+[Unit]
+Description=ejabberd
+After=network.target
+
+[Service]
+# Not Type=notify: joining a cluster stops and starts ejabberd inside one process, and its STOPPING=1 would
+# make systemd kill that process when the stop times out.
+Type=exec
+User=ejabberd
+Group=ejabberd
+RuntimeDirectory=ejabberd
+LimitNOFILE={max(65536, 2 * spec.expected_sessions)}
+TimeoutStartSec=120
+TimeoutStopSec=60
+ExecStartPre=+{prepare}
+{schema}# Its log is a file; the journal has only what keeps it from starting.
+ExecStart=/usr/sbin/ejabberdctl foreground-quiet
+ExecStop=/bin/sh -c '/usr/sbin/ejabberdctl stop && /usr/sbin/ejabberdctl stopped'
+ExecReload=+{CHECKER} reload
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectHome=yes
+ProtectSystem=full
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+_HEAL_TIMER = """\
+[Unit]
+Description=habla: keep the ejabberd cluster whole
+
+[Timer]
+OnActiveSec=30
+OnUnitInactiveSec=30
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""
+_KEEP_TIMER = """\
+[Unit]
+Description=habla: keep the data of ejabberd within its bounds
+
+[Timer]
+OnActiveSec=10min
+OnUnitInactiveSec=1h
+RandomizedDelaySec=5min
+
+[Install]
+WantedBy=timers.target
+"""

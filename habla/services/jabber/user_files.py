@@ -1,0 +1,155 @@
+"""The program that keeps the files of users, and the pages that tell clients where Jabber is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from xml.sax.saxutils import quoteattr
+
+from habla.model.disk import size_bytes
+from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.programs import program_text
+from habla.model.service import DataBound, HostPart, Owner, Port, ServiceState
+from habla.model.site import Site
+from habla.onhost.document import Directory, File, Health, Unit, User, secret
+from habla.services.jabber.ejabberd_modules import upload_secret
+from habla.services.jabber.jabber_spec import JabberSpec
+
+__all__ = ["FILES", "JabberFiles", "files_offer", "host_meta"]
+
+# The name of its offer, and of its unit after ``habla-``.
+FILES = "jabber-files"
+_HOST_META = "/.well-known/host-meta"
+_CONFIG = "/etc/habla/jabber-files.json"
+_PROGRAM = "/usr/local/lib/habla/jabber-files"
+_UNIT = f"habla-{FILES}.service"
+_USER = f"habla-{FILES}"
+_DATA = f"/var/lib/{_USER}"
+_DEFAULT_PORT = 5444
+
+
+def files_offer(spec: JabberSpec, *, section: str) -> Offer:
+    """What the www instance sends to it."""
+    paths = [_HOST_META, f"{_HOST_META}.json", *([_prefix(spec)] if spec.upload else [])]
+    return Offer(
+        FILES,
+        _port(spec),
+        balancer=Balancer.WWW,
+        routes=tuple(Route(path=path) for path in paths),
+        check=HttpCheck(_HOST_META),
+        maxconn=100,
+        setting=f"{section}.upload.path",
+    )
+
+
+def host_meta(spec: JabberSpec, site: Site) -> dict[str, str]:
+    """Relation -> URL, of the ways to Jabber for clients in a browser (XEP-0156)."""
+    host = urlsplit(site.fleet.website).hostname
+    secure = spec.https_port is not None
+    port = spec.https_port or spec.http_port
+    return {
+        "urn:xmpp:alt-connections:websocket": f"{'wss' if secure else 'ws'}://{host}:{port}/websocket",
+        "urn:xmpp:alt-connections:xbosh": f"{'https' if secure else 'http'}://{host}:{port}/bosh",
+    }
+
+
+@dataclass(frozen=True)
+class JabberFiles(HostPart):
+    """Files of users, and host-meta. spec: of the Jabber beside it. path: of its settings."""
+
+    title: ClassVar = "program for files of Jabber"
+
+    spec: JabberSpec
+    path: str
+    name: str = FILES
+
+    @property
+    def owner(self) -> Owner:
+        """It belongs to Jabber."""
+        return Owner("the files of Jabber", self.path)
+
+    def state(self, site: Site) -> ServiceState:
+        """A daemon on the internal address, under a user of its own."""
+        upload, unit_path = self.spec.upload, f"/etc/systemd/system/{_UNIT}"
+        return ServiceState(
+            packages=("python3",),
+            users={_USER: User()},
+            directories={_DATA: Directory("0750", owner=_USER, group=_USER)} if upload else {},
+            files={
+                _CONFIG: File(self._config(site), "0640", owner="root", group=_USER),
+                _PROGRAM: File(program_text("jabber_files"), "0755"),
+                unit_path: File(_UNIT_TEXT + (f"ReadWritePaths={_DATA}\n" if upload else "") + _INSTALL),
+            },
+            units={_UNIT: Unit(restart_on=(_CONFIG, _PROGRAM, unit_path))},
+            health={FILES: Health(_UNIT, address=str(site.address), port=_port(self.spec), path=_HOST_META)},
+            ports=(Port(_port(self.spec)),),
+            data=(_DATA,) if upload else (),
+            bounds=(DataBound(_DATA, upload.size, setting=f"{self.path}.upload.size"),) if upload else (),
+        )
+
+    def _config(self, site: Site) -> str:
+        links = host_meta(self.spec, site)
+        config: dict[str, Any] = {
+            "address": str(site.address),
+            "port": _port(self.spec),
+            "pages": {
+                _HOST_META: {"type": "application/xrd+xml", "text": _as_xml(links)},
+                f"{_HOST_META}.json": {"type": "application/json", "text": _as_json(links)},
+            },
+            "upload": self._upload(site),
+        }
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+    def _upload(self, site: Site) -> dict[str, Any] | None:
+        upload = self.spec.upload
+        if upload is None:
+            return None
+        peers = [end for end in site.fleet.endpoints.named(FILES) if end.host != site.host]
+        return {
+            "path": _prefix(self.spec),
+            "directory": _DATA,
+            "secret": secret(upload_secret(self.spec), "json"),
+            "peers": [f"{end.address}:{end.offer.port}" for end in peers],
+            "largest": size_bytes(upload.largest),
+            "bytes": size_bytes(upload.size),
+            "days": upload.days,
+        }
+
+
+def _prefix(spec: JabberSpec) -> str:
+    return spec.upload.path.rstrip("/") if spec.upload else ""
+
+
+def _port(spec: JabberSpec) -> int:
+    return spec.upload.port if spec.upload else _DEFAULT_PORT
+
+
+def _as_xml(links: dict[str, str]) -> str:
+    lines = [f"  <Link rel={quoteattr(rel)} href={quoteattr(url)}/>\n" for rel, url in links.items()]
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<XRD xmlns="http://docs.oasis-open.org/ns/xri/xrd-1.0">\n'
+    return f"{head}{''.join(lines)}</XRD>\n"
+
+
+def _as_json(links: dict[str, str]) -> str:
+    return json.dumps({"links": [{"rel": rel, "href": url} for rel, url in links.items()]}) + "\n"
+
+
+_UNIT_TEXT = f"""\
+[Unit]
+Description=habla: files of Jabber users
+
+[Service]
+ExecStart={_PROGRAM} {_CONFIG}
+User={_USER}
+Group={_USER}
+Restart=always
+RestartSec=1
+LimitNOFILE=4096
+NoNewPrivileges=yes
+PrivateTmp=yes
+ProtectHome=yes
+ProtectSystem=strict
+"""
+_INSTALL = "\n[Install]\nWantedBy=multi-user.target\n"
