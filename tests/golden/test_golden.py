@@ -1,4 +1,4 @@
-"""Every rendered file of two stacks, one per HAProxy dialect, as it was last approved.
+"""Every rendered file of two stacks, one per HAProxy dialect, as it was last approved; and of two of Jabber.
 
 To approve a change: ``python tests/golden/test_golden.py`` and look at ``git diff``.
 """
@@ -19,7 +19,9 @@ from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "stacks"
-STACKS = ("lab", "production")
+STACKS = ("lab", "production", "everything", "short")
+# Stacks of their own, of which only the files of Jabber are here.
+JABBER = {"everything": Path(__file__).parent / "jabber", "short": Path(__file__).parent / "jabber"}
 # Programs, not configs: their own tests say what they do.
 PROGRAMS = ("/usr/local/lib/",)
 
@@ -28,8 +30,8 @@ def current(stack: str) -> dict[str, str]:
     """HOST/path -> text, of all that the stack renders."""
     return {
         f"{host}{path}": file.text
-        for host, path, file in rendered(load_plan(ROOT, stack))
-        if not path.startswith(PROGRAMS)
+        for host, path, file in rendered(load_plan(JABBER.get(stack, ROOT), stack))
+        if not path.startswith(PROGRAMS) and (stack not in JABBER or "jabber" in path or "/apps/" in path)
     }
 
 

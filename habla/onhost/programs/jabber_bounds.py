@@ -2,9 +2,10 @@
 """Keeps what ejabberd stores within its bounds. Run by a timer, once an hour.
 
 jabber-bounds STATE DAYS BYTES ROOM_DAYS
-    Once a day: deletes messages from the archive that are older than DAYS, and destroys rooms that nobody
-    used for ROOM_DAYS. Whenever the messages take more than BYTES (0: they are in no file of this host):
-    deletes the oldest of them too, day by day. STATE: a directory for what it remembers.
+    DAYS 0: there is no archive. Once a day: deletes messages from the archive that are older than DAYS, and
+    destroys rooms that nobody used for ROOM_DAYS. Whenever the messages take more than BYTES (0: they are in
+    no file of this host): deletes the oldest of them too, day by day. STATE: a directory for what it
+    remembers.
 
 Written to each host that runs ejabberd; Python 3.9 and its standard library only.
 """
@@ -32,7 +33,8 @@ def main(words: List[str]) -> int:
     days, most, room_days = map(int, words[1:])
     state = json.loads(place.read_text()) if place.exists() else {}
     if time.time() - state.get("looked", 0) >= DAILY:
-        control("delete_old_mam_messages", "all", str(days))
+        if days:
+            control("delete_old_mam_messages", "all", str(days))
         control("rooms_unused_destroy", "global", str(room_days))
         state["looked"] = time.time()
     if most:

@@ -3,7 +3,8 @@
 
 prepare [CERTIFICATE DOMAIN ...] before each start: put another node's database aside, sign a certificate
 check CONFIG                     let ejabberd's own reader look at a config
-heal HOST PORT [PEER ...]         after a start and by timer: join, mend a split, drop nodes that left the fleet
+heal HOST PORT [PEER ...]         after a start and by timer: join, mend a split, drop nodes that left the
+fleet
 
 Written to each host that runs ejabberd; Python 3.9 and its standard library only.
 """

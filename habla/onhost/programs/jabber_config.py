@@ -25,6 +25,7 @@ from typing import Dict, List
 
 CONTROL = Path("/etc/default/ejabberd")
 HOME = Path("/var/lib/ejabberd")
+USER = "ejabberd"
 # Seconds for a node to start or to reload.
 DEADLINE = 60
 # What a node logs about modules that do not start; Erlang's own lines around that help nobody.
@@ -93,6 +94,8 @@ def check(config: Path) -> int:
         # By another ending ejabberd takes it for a config of Erlang terms.
         copied, log = place / "ejabberd.yml", place / "ejabberd.log"
         copied.write_text(without_listeners(config.read_text("utf-8")), "utf-8")
+        for path in (place, copied):
+            shutil.chown(path, USER)
         environment = {
             **os.environ,
             "EJABBERD_CONFIG_PATH": str(copied),
@@ -137,15 +140,15 @@ def reload() -> int:
 
 
 def run(words: List[str], environment: Dict[str, str], directory: str) -> "subprocess.CompletedProcess[str]":
-    """Run as ejabberd's user when root asks, since only he has the cookie."""
-    user = None
-    if os.geteuid() == 0 and "-sname" in words:
-        user = pwd.getpwnam("ejabberd").pw_uid
+    """Run as ejabberd's user: it has the cookie, and may do what the daemon may."""
+    account = pwd.getpwnam(USER)
     return subprocess.run(
         words,
         env=environment,
         cwd=directory,
-        user=user,
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=[],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -9,8 +9,9 @@ Usage: jabber-files CONFIG. CONFIG is JSON:
   UPLOAD: {"path": "/upload", "directory": D, "secret": S, "peers": ["ADDRESS:PORT", ...], "largest": BYTES,
            "bytes": BYTES, "days": DAYS}
 
-ejabberd signs each slot: ?v= is HMAC-SHA256(secret, "PATH SIZE"), as in Prosody's mod_http_upload_external.
-Hosts sign what they ask each other alike. Python 3.9 and its standard library only.
+A file is at PATH/DOMAIN/NAME. ejabberd signs each slot: ?v= is HMAC-SHA256(secret, "NAME SIZE"), as in
+Prosody's mod_http_upload_external. Hosts sign what they ask each other alike. Python 3.9 and its standard
+library only.
 """
 
 from __future__ import annotations
@@ -71,10 +72,14 @@ class Store:
     def signed(self, words: str) -> str:
         return hmac.new(self.upload["secret"].encode(), words.encode(), hashlib.sha256).hexdigest()
 
+    def slot(self, name: str, size: int) -> str:
+        """The signature that ejabberd gives to a slot. It knows nothing of the domain before it."""
+        return self.signed("{} {}".format(name.partition("/")[2], size))
+
     def path(self, name: str) -> Optional[Path]:
         """The place of a file; None for a name that ejabberd gives to none."""
         words = name.split("/")
-        if len(words) > 4 or not all(_WORD.fullmatch(word) for word in words):
+        if len(words) != 4 or not all(_WORD.fullmatch(word) for word in words):
             return None
         return self.root.joinpath(*words)
 
@@ -120,8 +125,8 @@ class Store:
                 with self.lock:
                     self.used -= size
                 with contextlib.suppress(OSError):
-                    path.parent.rmdir()
-                    path.parent.parent.rmdir()
+                    for parent in list(path.parents)[:3]:
+                        parent.rmdir()
 
     def copy_to(self, peer: str, name: str) -> bool:
         """Hand a file to another host. False when that cannot be reached, and asks for it later."""
@@ -174,8 +179,8 @@ class Handler(BaseHTTPRequestHandler):
             place = None if asked else self.store.fetch(name)
         if place is None:
             self.answer(404)
-            return
-        self.send(place)
+        else:
+            self.send(place)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -193,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         given = (parse_qs(parts.query).get("v") or [""])[0]
         copied = self.headers.get(COPY, "")
         is_copy = hmac.compare_digest(copied, store.signed("copy {} {}".format(name, size)))
-        if not is_copy and not hmac.compare_digest(given, store.signed("{} {}".format(name, size))):
+        if not is_copy and not hmac.compare_digest(given, store.slot(name, size)):
             self.refuse(403)
         elif size > store.upload["largest"]:
             self.refuse(413)
@@ -209,10 +214,9 @@ class Handler(BaseHTTPRequestHandler):
                 print("{}: {}".format(name, error), flush=True)
                 self.refuse(500)
                 return
-            if not is_copy:
-                for peer in store.upload["peers"]:
-                    if not store.copy_to(peer, name):
-                        print("{} is not on {} yet".format(name, peer), flush=True)
+            for peer in [] if is_copy else store.upload["peers"]:
+                if not store.copy_to(peer, name):
+                    print("{} is not on {} yet".format(name, peer), flush=True)
             self.answer(201)
 
     def name_of(self, path: str) -> Optional[str]:
@@ -263,6 +267,11 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up, such as a health check that has seen enough, is nobody's fault."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def main(words: "list[str]") -> int:

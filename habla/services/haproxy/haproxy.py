@@ -59,7 +59,7 @@ class Haproxy(Service):
         """The URL of the website, and what hosts that share an address find each other by. No port."""
         # No app has a dot in its name, so none can have the name of this offer.
         website = Offer(WEBSITE_URL, 0, values=(OfferedValue(WEBSITE_URL, website_url(self.spec)),))
-        return (website, Offer(FRONT, 0)) if self.spec.vrrp else (website,)
+        return (Offer(FRONT, 0), website) if self.spec.vrrp else (website,)
 
     def reserved_names(self) -> tuple[str, ...]:
         """Those of its own proxies beside them: the frontend of the www instance, and the statistics page."""

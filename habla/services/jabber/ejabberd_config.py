@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from habla.model.made_secrets import made_secret
 from habla.model.site import Site
 from habla.onhost.document import secret
-from habla.services.jabber.ejabberd_modules import account_modules, changed, domain_modules
+from habla.services.jabber.ejabberd_modules import NO_ARCHIVE, account_modules, changed, domain_modules
 from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec
 from habla.services.jabber.jabber_sql import sql_options
@@ -59,6 +59,8 @@ def ejabberd_config(spec: JabberSpec, site: Site, *, paths: Paths) -> dict[str, 
         # logrotate rotates by size and asks for a new file.
         "log_rotate_count": 0,
         "certfiles": list(paths.certificates),
+        # Certificates are secrets of the stack, or signed by the host.
+        "acme": {"auto": False},
         "listen": list(_listeners(spec, site)),
         # Seconds until a lost node is given up; its peers' logins wait for as long.
         "net_ticktime": spec.net_ticktime,
@@ -77,7 +79,8 @@ def ejabberd_config(spec: JabberSpec, site: Site, *, paths: Paths) -> dict[str, 
         if (options := _host_options(name, domain, spec=spec, site=site, paths=paths, modules=modules))
     }
     if spec.api:
-        hosts[API_DOMAIN] = {**_external(paths.auth[API_DOMAIN]), "s2s_access": "none", "modules": {}}
+        hosts[API_DOMAIN] = {**_external(paths.auth[API_DOMAIN]), "s2s_access": "none"}
+        hosts[API_DOMAIN]["modules"] = NO_ARCHIVE if "mod_mam" in modules else {}
     if hosts:
         config["host_config"] = hosts
     config["modules"] = modules
@@ -94,7 +97,8 @@ def restart_options(config: Mapping[str, Any]) -> str:
 def upload_url(spec: JabberSpec, site: Site) -> str:
     """The URL below which the www instance takes and serves files."""
     path = spec.upload.path.rstrip("/") if spec.upload else ""
-    return f"{site.fleet.website}{path}"
+    # ejabberd needs a URL for each domain, or all but one of them stay without uploads.
+    return f"{site.fleet.website}{path}/@HOST@"
 
 
 def _listeners(spec: JabberSpec, site: Site) -> Iterator[dict[str, Any]]:
@@ -159,7 +163,8 @@ def _ciphers(spec: JabberSpec) -> dict[str, Any]:
 
 def _access(spec: JabberSpec, site: Site, *, domains: Mapping[str, DomainSpec]) -> dict[str, Any]:
     """Who may do what, and how much of it."""
-    visitors = [name for name, domain in domains.items() if domain.visitors]
+    # Visitors come to the rooms of operators; they make none, unless their domain has a service for that.
+    visitors = [name for name, domain in domains.items() if not domain.allows("rooms") and domain.visitors]
     acl: dict[str, Any] = {"local": {"user_regexp": ""}, "loopback": {"ip": ["127.0.0.0/8"]}}
     if spec.admins:
         acl["admin"] = {"user": list(spec.admins)}
@@ -193,12 +198,13 @@ def _api_permissions(spec: JabberSpec, site: Site) -> Iterator[tuple[str, Any]]:
     """Each app may call its commands, with its token, and from its hosts only."""
     yield "console commands", {"from": "ejabberd_ctl", "who": "all", "what": "*"}
     for app, client in sorted(spec.api.items()):
-        addresses = [str(end.address) for end in site.fleet.endpoints.named(app)]
-        # A rule of two conditions takes both of them.
-        allowed = [{"user": f"{app}@{API_DOMAIN}", "ip": addresses}]
+        # A rule takes all of its conditions, so each address has one of its own.
+        user = f"{app}@{API_DOMAIN}"
+        ends = site.fleet.endpoints.named(app)
+        allowed = [{"allow": {"user": user, "ip": str(end.address)}} for end in ends]
         yield (
             f"app {app}",
-            {"from": "mod_http_api", "who": {"access": {"allow": allowed}}, "what": list(client.commands)},
+            {"from": "mod_http_api", "who": {"access": allowed}, "what": list(client.commands)},
         )
 
 

@@ -11,7 +11,7 @@ from habla.onhost.document import secret
 from habla.services.jabber.jabber_domains import main_domain, service_names
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec
 
-__all__ = ["KNOWN_MODULES", "account_modules", "changed", "domain_modules", "upload_secret"]
+__all__ = ["KNOWN_MODULES", "NO_ARCHIVE", "account_modules", "changed", "domain_modules", "upload_secret"]
 
 Modules = dict[str, dict[str, Any]]
 
@@ -32,6 +32,8 @@ KNOWN_MODULES = tuple(
 )
 
 
+# ejabberd's command that deletes old messages fails as soon as one domain has no archive.
+NO_ARCHIVE: Modules = {"mod_mam": {"default": "never"}}
 # The modules of visitors: they have no account in which anything could be kept.
 _VISITORS = ("mod_adhoc", "mod_bosh", "mod_caps", "mod_ping", "mod_stream_mgmt", "mod_time")
 
@@ -113,6 +115,7 @@ def domain_modules(
         main = main_domain(spec, fleet_domain)
         theirs = service_names(main, DomainSpec(), upload=spec.upload is not None)
         # A visitor's client finds rooms and files of the operators where it looks.
+        kept |= NO_ARCHIVE if "mod_mam" in accounts else {}
         kept["mod_disco"] = {"extra_domains": sorted(theirs.keys() - {f"pubsub.{main}"})}
         for option, module in (("roster", "mod_roster"), ("rooms", "mod_muc")):
             if domain.allows(option) and module in accounts:

@@ -143,7 +143,10 @@ class Jabber(Service):
             },
             # A node beside the running one, with all modules; the tool may be as new as the config.
             checks={
-                "ejabberd": Check(("python3", f"{{{CHECKER}}}", "check", f"{{{CONFIG}}}"), (CONFIG, CHECKER))
+                "ejabberd": Check(
+                    ("python3", f"{{{CHECKER}}}", "check", f"{{{CONFIG}}}"),
+                    (CONFIG, CHECKER, *certificates, *sorted(programs)),
+                )
             },
             actions={
                 "jabber-cluster": Action(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from habla.errors import Fault
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec
@@ -59,8 +59,8 @@ def domain_faults(spec: JabberSpec, fleet_domain: str, *, section: str) -> Itera
         )
 
 
-def _shadowed(name: str, claims: Iterable[tuple[str, str]]) -> Fault:
-    path = max(path for path, _ in claims)
+def _shadowed(name: str, claims: Sequence[tuple[str, str]]) -> Fault:
+    path = claims[-1][0]
     words = " and ".join(sorted(words for _, words in claims))
     return Fault(
         path,

@@ -76,8 +76,9 @@ def _heal_service(spec: JabberSpec, site: Site) -> str:
 
 
 def _keep_service(spec: JabberSpec) -> str:
-    archive = spec.archive
-    most = 0 if spec.storage == "mysql" else size_bytes(archive.size)
+    has_archive = spec.modules.get("mod_mam", {}) is not None
+    days = spec.archive.days if has_archive else 0
+    most = size_bytes(spec.archive.size) if has_archive and spec.storage == "mnesia" else 0
     return f"""\
 [Unit]
 Description=habla: keep the archive and the rooms of ejabberd within their bounds
@@ -86,7 +87,7 @@ Description=habla: keep the archive and the rooms of ejabberd within their bound
 Type=oneshot
 TimeoutStartSec=2h
 StateDirectory={KEEP}
-ExecStart={BOUNDS} /var/lib/{KEEP} {archive.days} {most} {spec.rooms.unused_days}
+ExecStart={BOUNDS} /var/lib/{KEEP} {days} {most} {spec.rooms.unused_days}
 """
 
 

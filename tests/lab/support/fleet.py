@@ -261,7 +261,8 @@ class Fleet:
             "dialect": "1.3.14",
             "releases": {"1.3.14.10": {"path": archive.name}},
         }
-        stack["config"]["habla:services"] = {**shared["value"], "jabber": {"proxy_protocol": False}}
+        jabber = {**shared["value"]["jabber"], "proxy_protocol": False}
+        stack["config"]["habla:services"] = {**shared["value"], "jabber": jabber}
         self._stack.write_text(yaml.safe_dump(stack, sort_keys=False))
 
     def _configure(self, changes: Mapping[str, Any]) -> None:
