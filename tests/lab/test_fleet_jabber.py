@@ -183,7 +183,7 @@ cat >/root/mod_fragile.erl <<'ERLANG'
 SOURCE
 ERLANG
 cd /root && erl -noinput -eval \'{ok, _} = compile:file("mod_fragile"), halt().\' \\
-&& install -m 644 mod_fragile.beam "$(dirname /usr/lib/*/ejabberd-*/ebin/mod_ping.beam)"
+&& install -m 644 mod_fragile.beam "$(ls -d /usr/lib/*/ejabberd-*/ebin | sort | tail -n 1)"
 """
 
 
@@ -194,7 +194,8 @@ def test_a_reload_that_leaves_a_module_off_is_taken_back(fleet: Fleet, talking: 
     before = nodes_processes(fleet)
     packages = {"services.jabber.packages": ["ejabberd"]}
     output = fleet.refused({**packages, "services.jabber.modules": {"mod_fragile": {}}})
-    assert "mod_fragile does not run for hab.la" in output, output
+    print(output)
+    assert "mod_fragile does not run for hab.la" in output
     assert nodes_processes(fleet) == before
     for host in STABLE:
         assert "mod_fragile" not in fleet.ssh(host, "cat /etc/ejabberd/ejabberd.yml")

@@ -35,7 +35,7 @@ _COMPLAINT = re.compile(r"\[(critical|error)\]\s*(?:<[^>]*>@\S+ )?(.*)")
 _MISSING = """
 Missing = fun() ->
     [{Host, Module} || Host <- ejabberd_option:hosts(),
-                       {Module, _} <- ejabberd_option:modules(Host),
+                       {Module, _, _} <- ejabberd_option:modules(Host),
                        not gen_mod:is_loaded(Host, Module)]
 end,
 Tell = fun([]) -> io:format("habla: ok~n");
@@ -63,7 +63,7 @@ Result = case os:getenv("HABLA_RELOAD") of "yes" -> Call(ejabberd_config, reload
 case Result of
     ok ->
         Hosts = Call(ejabberd_option, hosts, []),
-        Tell([{Host, Module} || Host <- Hosts, {Module, _} <- Call(ejabberd_option, modules, [Host]),
+        Tell([{Host, Module} || Host <- Hosts, {Module, _, _} <- Call(ejabberd_option, modules, [Host]),
                                 not Call(gen_mod, is_loaded, [Host, Module])]),
         halt(0);
     {badrpc, nodedown} -> io:format("ejabberd does not answer~n"), halt(1);
