@@ -137,7 +137,10 @@ def systemctl(step: str, verb: str, *, units: Sequence[str]) -> Dict[str, unit_o
         run(step, " ".join(units) or verb, command=["systemctl", verb, *units], timeout=300)
     except Failure as failure:
         failed = [name for name, state in unit_states(units).items() if not state.active]
-        words = [failure.reason]
+        # A unit whose reload failed still runs.
+        named, reason = failed_units(failure.reason)
+        failed += [name for name in named if name not in failed]
+        words = [reason]
         # A failure is short: the first units are enough to find the cause.
         words += [unit_output.last_words(name, marks.get(name)) for name in failed[:_TOLD]]
         raise Failure(step, " ".join(failed or units) or verb, reason=readable("\n".join(words))) from None
