@@ -62,6 +62,16 @@ def parser() -> argparse.ArgumentParser:
     addresses.add_argument("--write", action="store_true", help="write that file without deploying anything")
     addresses.set_defaults(run=_addresses)
 
+    dns = verbs.add_parser(
+        "dns",
+        parents=[stack],
+        help="print the records that the DNS needs",
+        description="Prints the records that people need to reach the fleet, as a zone file: the names of "
+        "the website, of virtual hosts and of Jabber's domains. Asks no host. The exit status is 1 if no HAProxy "
+        "has a public address.",
+    )
+    dns.set_defaults(run=_dns)
+
     status = verbs.add_parser(
         "status",
         parents=[stack, login],
@@ -140,6 +150,12 @@ def _addresses(root: Path, options: argparse.Namespace) -> int:
     from habla.cli import addresses_verb
 
     return addresses_verb.run(root, options)
+
+
+def _dns(root: Path, options: argparse.Namespace) -> int:
+    from habla.cli import dns_verb
+
+    return dns_verb.run(root, options)
 
 
 def _status(root: Path, options: argparse.Namespace) -> int:

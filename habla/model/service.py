@@ -15,7 +15,8 @@ from typing import ClassVar
 from habla.errors import Fault
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
-from habla.model.site import Database, Endpoints, Site
+from habla.model.public_names import PublicName
+from habla.model.site import Database, Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec, LogSpec, Spec
 from habla.onhost.document import HostState, Parts
 
@@ -242,6 +243,10 @@ class Service(ABC):
     def data_name(self, site: Site) -> str:
         """The name of that data, when the same directories can hold different data: a database, say."""
         return self.name
+
+    def public_names(self, fleet: FleetFacts) -> Iterable[PublicName]:
+        """The names by which people reach it."""
+        return ()
 
     def databases(self) -> tuple[Database, ...]:
         """The databases that it needs in the fleet's MySQL."""

@@ -9,8 +9,9 @@ from typing import ClassVar, assert_never
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.names import BALANCER
 from habla.model.offer import WEBSITE_URL, Balancer, Offer, OfferedValue, Route
+from habla.model.public_names import PublicName
 from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
-from habla.model.site import Endpoints, Site
+from habla.model.site import Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive, Directory, File, Health, HostState, Unit, User, secret
 from habla.onhost.document import Check as FileCheck
@@ -101,6 +102,13 @@ class Haproxy(Service):
             target = f"{shared}:{port}" if shared else port
             found[name] = Forward(target, label or name, url or "127.0.0.1:{port}")
         return found
+
+    def public_names(self, fleet: FleetFacts) -> Iterable[PublicName]:
+        """The website, the names that are sent there, and the virtual hosts of services."""
+        names = website(self.spec, fleet.domain)
+        offers = fleet.behind(Balancer.WWW).values()
+        hosts = sorted({route.host for ends in offers for route in ends[0].offer.routes} - {""})
+        yield from map(PublicName, dict.fromkeys([*names.hosts, *names.redirects, *hosts]))
 
     def shared_address(self) -> str:
         """The address that keepalived moves."""

@@ -14,15 +14,16 @@ from typing import ClassVar
 from habla.errors import Fault
 from habla.model.offer import Offer
 from habla.model.programs import program_text
+from habla.model.public_names import PublicName
 from habla.model.service import DataBound, Log, Port, Scope, Service, ServiceState
-from habla.model.site import Database, Endpoints, Site
+from habla.model.site import Database, Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Action, Archive, Check, Directory, File, Health, Unit, secret
 from habla.services.jabber.component_gate import JabberGate
 from habla.services.jabber.ejabberd_config import Paths, ejabberd_config, restart_options
 from habla.services.jabber.jabber_domains import domains_of, main_domain
 from habla.services.jabber.jabber_faults import jabber_faults
-from habla.services.jabber.jabber_offers import jabber_offers
+from habla.services.jabber.jabber_offers import jabber_names, jabber_offers
 from habla.services.jabber.jabber_spec import JabberSpec
 from habla.services.jabber.jabber_sql import SCHEMA_LOGIN, databases, schema_login, uses_sql
 from habla.services.jabber.jabber_units import (
@@ -83,6 +84,10 @@ class Jabber(Service):
             for name, domain in self.spec.domains.items()
             if domain.program and domain.program.archive
         }
+
+    def public_names(self, fleet: FleetFacts) -> Iterable[PublicName]:
+        """Its domains, and the services of domains that other servers may reach."""
+        return jabber_names(self.spec, fleet)
 
     def databases(self) -> tuple[Database, ...]:
         """Its own in MySQL, where it keeps data there."""

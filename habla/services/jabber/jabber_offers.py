@@ -7,11 +7,13 @@ from functools import partial
 
 from habla.model.made_secrets import made_secret
 from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, XmppCheck
-from habla.services.jabber.jabber_domains import API_DOMAIN, main_domain
+from habla.model.public_names import PublicName, ServiceRecord
+from habla.model.site import FleetFacts
+from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of, main_domain, service_names
 from habla.services.jabber.jabber_spec import JabberSpec
-from habla.services.jabber.user_files import files_offer
+from habla.services.jabber.user_files import files_offer, host_meta
 
-__all__ = ["C2S", "jabber_offers"]
+__all__ = ["C2S", "jabber_names", "jabber_offers"]
 
 C2S = "c2s"
 
@@ -19,6 +21,26 @@ C2S = "c2s"
 def jabber_offers(spec: JabberSpec, *, section: str) -> tuple[Offer, ...]:
     """All of them, the same on every host."""
     return (*_balanced(spec), files_offer(spec, section=section), *_for_apps(spec))
+
+
+def jabber_names(spec: JabberSpec, fleet: FleetFacts) -> Iterator[PublicName]:
+    """The names of its domains in the DNS, and those of their services."""
+    public = {end.offer.name: end.offer.public_port for end in fleet.endpoints.all}
+    clients = [
+        ServiceRecord(record, public[offer])
+        for record, offer in (("_xmpp-client", C2S), ("_xmpps-client", "c2s-tls"))
+        if offer in public
+    ]
+    servers = [ServiceRecord("_xmpp-server", public["s2s"])] if "s2s" in public else []
+    for name, domain in domains_of(spec, fleet.domain).items():
+        reached = servers if domain.allows("s2s") else []
+        # Clients in a browser ask the domain of the website by HTTP (XEP-0156); others need no address of it.
+        main = name == main_domain(spec, fleet.domain)
+        web = tuple(host_meta(spec, fleet).values()) if main else ()
+        yield PublicName(name, services=(*clients, *reached), addressed=main, web=web)
+        if reached:
+            for service in service_names(name, domain, upload=spec.upload is not None):
+                yield PublicName(service, services=tuple(reached), addressed=False)
 
 
 def _balanced(spec: JabberSpec) -> Iterator[Offer]:

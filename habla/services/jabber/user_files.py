@@ -12,7 +12,7 @@ from habla.model.disk import size_bytes
 from habla.model.offer import Balancer, HttpCheck, Offer, Route
 from habla.model.programs import program_text
 from habla.model.service import DataBound, HostPart, Owner, Port, ServiceState
-from habla.model.site import Site
+from habla.model.site import FleetFacts, Site
 from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.jabber.ejabberd_modules import upload_secret
 from habla.services.jabber.jabber_spec import JabberSpec
@@ -44,9 +44,9 @@ def files_offer(spec: JabberSpec, *, section: str) -> Offer:
     )
 
 
-def host_meta(spec: JabberSpec, site: Site) -> dict[str, str]:
+def host_meta(spec: JabberSpec, fleet: FleetFacts) -> dict[str, str]:
     """Relation -> URL, of the ways to Jabber for clients in a browser (XEP-0156)."""
-    host = urlsplit(site.fleet.website).hostname
+    host = urlsplit(fleet.website).hostname
     secure = spec.https_port is not None
     port = spec.https_port or spec.http_port
     return {
@@ -90,7 +90,7 @@ class JabberFiles(HostPart):
         )
 
     def _config(self, site: Site) -> str:
-        links = host_meta(self.spec, site)
+        links = host_meta(self.spec, site.fleet)
         config: dict[str, Any] = {
             "address": str(site.address),
             "port": _port(self.spec),
