@@ -42,10 +42,12 @@ if TYPE_CHECKING:
         WebNode,
     )
     from habla.model.disk import AlertsSpec, LogRuleSpec, LogsSpec, PartitionSpec, SmtpSpec
-    from habla.model.offer import Balancer, HttpCheck, Offer, Route, XmppCheck
+    from habla.model.made_secrets import made_secret, made_value
+    from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, Route, XmppCheck
+    from habla.model.public_names import PublicName, ServiceRecord
     from habla.model.roles import Role
-    from habla.model.service import Log, Port, Service, ServiceState
-    from habla.model.site import Device, Endpoint, Endpoints, Site
+    from habla.model.service import DataBound, Log, Port, Service, ServiceState
+    from habla.model.site import Database, Device, Endpoint, Endpoints, Site
     from habla.model.snmp import SnmpSpec
     from habla.model.spec import ArchiveSpec, LogSpec, Spec
     from habla.onhost.document import Action, Archive, Check, Directory, File, Health, HostState, Unit, User
@@ -60,7 +62,17 @@ if TYPE_CHECKING:
         TlsSpec,
         VrrpSpec,
     )
-    from habla.services.jabber import JabberSpec
+    from habla.services.jabber import (
+        ApiClientSpec,
+        ArchiveBoundSpec,
+        ComponentSpec,
+        DomainSpec,
+        JabberLimitsSpec,
+        JabberSpec,
+        ProgramSpec,
+        RoomsSpec,
+        UploadSpec,
+    )
     from habla.services.memcached import MemcachedSpec
     from habla.services.memqd import MemqdSpec
     from habla.services.mysql import MysqlSpec
@@ -71,17 +83,23 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "AlertsSpec",
+    "ApiClientSpec",
     "AppSpec",
     "Archive",
+    "ArchiveBoundSpec",
     "ArchiveSpec",
     "Balancer",
     "CacheDbNode",
     "CacheDbNodeArgs",
     "CactiSpec",
     "Check",
+    "ComponentSpec",
     "CookiesSpec",
+    "DataBound",
+    "Database",
     "Device",
     "Directory",
+    "DomainSpec",
     "Endpoint",
     "Endpoints",
     "ExistingHost",
@@ -100,6 +118,7 @@ __all__ = [
     "HttpCheck",
     "InternalSubnet",
     "InternalSubnetArgs",
+    "JabberLimitsSpec",
     "JabberSpec",
     "Lab",
     "LabArgs",
@@ -119,15 +138,20 @@ __all__ = [
     "MysqlSpec",
     "Node",
     "Offer",
+    "OfferedValue",
     "PartitionSpec",
     "Port",
+    "ProgramSpec",
+    "PublicName",
     "ReleaseSpec",
     "Role",
+    "RoomsSpec",
     "Route",
     "RouteSpec",
     "Service",
     "ServiceNode",
     "ServiceNodeArgs",
+    "ServiceRecord",
     "ServiceState",
     "Site",
     "SmtpSpec",
@@ -139,12 +163,15 @@ __all__ = [
     "TimeoutsSpec",
     "TlsSpec",
     "Unit",
+    "UploadSpec",
     "User",
     "VolatileServiceNode",
     "VrrpSpec",
     "WebNode",
     "XmppCheck",
     "__version__",
+    "made_secret",
+    "made_value",
 ]
 
 
@@ -152,7 +179,9 @@ __all__ = [
 _HOMES = (
     "habla.model.spec",
     "habla.model.disk",
+    "habla.model.made_secrets",
     "habla.model.offer",
+    "habla.model.public_names",
     "habla.model.roles",
     "habla.model.service",
     "habla.model.site",

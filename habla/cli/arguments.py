@@ -67,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
         parents=[stack],
         help="print the records that the DNS needs",
         description="Prints the records that people need to reach the fleet, as a zone file: the names of "
-        "the website, of virtual hosts and of Jabber's domains. Asks no host. The exit status is 1 if no HAProxy "
-        "has a public address.",
+        "the website, of virtual hosts and of Jabber's domains. Asks no host. The exit status is 1 if "
+        "no HAProxy has a public address.",
     )
     dns.set_defaults(run=_dns)
 

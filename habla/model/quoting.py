@@ -5,10 +5,9 @@ The types in ``text_types`` refuse the characters that a format cannot hold; doc
 
 from __future__ import annotations
 
-import json
 import re
 
-__all__ = ["environment_value", "log_glob", "sql_text", "systemd_word", "yaml_text"]
+__all__ = ["environment_value", "log_glob", "sql_text", "systemd_word"]
 
 
 def systemd_word(word: str) -> str:
@@ -24,11 +23,6 @@ def environment_value(value: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_./:,@+-]*", value):
         return value
     return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
-
-
-def yaml_text(value: str) -> str:
-    """A text in YAML's double quotes, whose escapes include those of JSON."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def sql_text(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, assert_never
+from typing import ClassVar
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.names import BALANCER
@@ -15,8 +15,9 @@ from habla.model.site import Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive, Directory, File, Health, HostState, Unit, User, secret
 from habla.onhost.document import Check as FileCheck
-from habla.services.haproxy.dialect import LOG_SOCKET, STATS, render
+from habla.services.haproxy.dialect import STATS, render
 from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
+from habla.services.haproxy.haproxy_units import LOGS, SYSCTL, sysctl_text, syslog_text, unit_text
 from habla.services.haproxy.model import Dialect, Instance
 from habla.services.haproxy.pages import unavailable
 from habla.services.haproxy.release import binary, built, release_faults, release_states
@@ -26,17 +27,14 @@ from habla.services.haproxy.topology import (
     jabber_instance,
     www_instance,
 )
-from habla.services.haproxy.website import website, website_url
+from habla.services.haproxy.website import website, website_names, website_url
 from habla.services.keepalived import FRONT, Keepalived, vrrp_faults
 
 __all__ = ["Haproxy"]
 
-_LOGS = "/var/log/haproxy"
 _ROTATED = "/usr/lib/rsyslog/rsyslog-rotate"
 _SYSTEM_LOGS = ("syslog", "auth.log", "cron.log", "kern.log", "mail.log", "user.log")
 _SYSLOG = "/etc/rsyslog.d/49-haproxy.conf"
-_SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
-_KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,7 @@ class Haproxy(Service):
 
     def public_names(self, fleet: FleetFacts) -> Iterable[PublicName]:
         """The website, the names that are sent there, and the virtual hosts of services."""
-        names = website(self.spec, fleet.domain)
-        offers = fleet.behind(Balancer.WWW).values()
-        hosts = sorted({route.host for ends in offers for route in ends[0].offer.routes} - {""})
-        yield from map(PublicName, dict.fromkeys([*names.hosts, *names.redirects, *hosts]))
+        return map(PublicName, website_names(self.spec, fleet))
 
     def shared_address(self) -> str:
         """The address that keepalived moves."""
@@ -148,8 +143,8 @@ class Haproxy(Service):
         faults += _port_faults(instances)
         files = {
             UNAVAILABLE: File(unavailable(self.spec.maintenance)),
-            _SYSLOG: File(_syslog(instances)),
-            _SYSCTL: File(_sysctl(self.spec)),
+            _SYSLOG: File(syslog_text(instances)),
+            SYSCTL: File(sysctl_text(self.spec)),
         }
         units = {"rsyslog.service": Unit(restart_on=(_SYSLOG,))}
         checks: dict[str, FileCheck] = {}
@@ -168,7 +163,7 @@ class Haproxy(Service):
                 files[config] = File(render(instance, dialect))
             program = binary(self.spec, name, archives=self._releases(site))
             unit_file = f"/etc/systemd/system/{unit}"
-            files[unit_file] = File(_unit(instance, program, dialect=dialect))
+            files[unit_file] = File(unit_text(instance, program, dialect=dialect))
             # A new program reads the config before the old one is stopped.
             checks[name] = FileCheck((program, "-c", "-f", f"{{{config}}}"), (*inputs, unit_file))
             units[unit] = Unit(restart_on=(unit_file,), reload_on=tuple(inputs))
@@ -178,14 +173,14 @@ class Haproxy(Service):
             # 1.3.14 is not packaged; the distribution's package brings the directories.
             packages=("haproxy", "rsyslog"),
             users={instance.user: User() for instance in instances},
-            directories={_LOGS: Directory("0750", owner="root", group="adm")},
+            directories={LOGS: Directory("0750", owner="root", group="adm")},
             files=files,
             stopped=("haproxy.service",),
             units=units,
             checks=checks,
             health=health,
             logs=(
-                Log(f"{_LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy", files=len(instances)),
+                Log(f"{LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy", files=len(instances)),
                 # rsyslog's own: its package rotates them once a week, whatever their size.
                 *(Log(f"/var/log/{name}", "10M", reopen=_ROTATED, rule="rsyslog") for name in _SYSTEM_LOGS),
             ),
@@ -240,68 +235,3 @@ def _health(instance: Instance, unit: str, *, shared: bool) -> dict[str, Health]
                 else Health(unit, address=str(bind.address), port=bind.port)
             )
     return checks
-
-
-def _unit(instance: Instance, program: str, *, dialect: Dialect) -> str:
-    """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
-
-    1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.
-    """
-    config, run = f"/etc/haproxy/{instance.name}.cfg", f"/run/haproxy-{instance.name}"
-    match dialect:
-        case Dialect.V2:
-            start = f"ExecStart={program} -Ws -f {config} -p {run}/haproxy.pid"
-            service = ["Type=notify", start, "ExecReload=/bin/kill -USR2 $MAINPID", "KillMode=mixed"]
-        case Dialect.V1_3_14:
-            command = f"{program} -D -f {config} -p {run}/haproxy.pid"
-            service = [
-                "Type=forking",
-                f"PIDFile={run}/haproxy.pid",
-                f"ExecStart={command}",
-                f"ExecReload={command} -sf $MAINPID",
-            ]
-        case _:
-            assert_never(dialect)
-    sysctl = f"/lib/systemd/systemd-sysctl {_SYSCTL}"
-    lines = [
-        "[Unit]",
-        f"Description=HAProxy {instance.name}",
-        "After=rsyslog.service",
-        "",
-        "[Service]",
-        f"RuntimeDirectory=haproxy-{instance.name}",
-        f"ExecStartPre={sysctl}",
-        f"ExecStartPre={program} -c -q -f {config}",
-        # Before the reload itself: what it binds to may become possible by this.
-        f"ExecReload={sysctl}",
-        *service,
-        "Restart=always",
-        "RestartSec=1",
-        # Two descriptors a connection. In large steps, for a change of the unit takes a restart.
-        f"LimitNOFILE={max(100_000, 4 * instance.maxconn)}",
-        "",
-        "[Install]",
-        "WantedBy=multi-user.target",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _sysctl(spec: HaproxySpec) -> str:
-    # Without it, connections that wait to be accepted by the old process of a 1.3.14 are reset on reload.
-    lines = ["net.ipv4.tcp_migrate_req = 1"]
-    # A peer that is gone without a word is noticed after 90 s of silence, not after two hours.
-    lines += [f"net.ipv4.tcp_keepalive_{key} = {value}" for key, value in _KEEPALIVE.items()]
-    if spec.vrrp is not None:
-        # Both hosts listen on the shared address, also the one that does not have it.
-        lines.append("net.ipv4.ip_nonlocal_bind = 1")
-    return "\n".join(lines) + "\n"
-
-
-def _syslog(instances: Iterable[Instance]) -> str:
-    """A socket and a file for each instance's log, which go nowhere else."""
-    lines = [f'input(type="imuxsock" Socket="{LOG_SOCKET}" CreatePath="on")']
-    for instance in instances:
-        path = f"{_LOGS}/{instance.name}.log"
-        lines.append(f'{instance.facility}.* action(type="omfile" file="{path}" fileCreateMode="0640")')
-        lines.append("& stop")
-    return "\n".join(lines) + "\n"

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from habla.errors import Fault
-from habla.model.offer import Offer, Route
+from habla.model.offer import Balancer, Offer, Route
+from habla.model.site import FleetFacts
 from habla.services.haproxy.haproxy_spec import HaproxySpec
 
-__all__ = ["Website", "route_faults", "website", "website_faults", "website_url"]
+__all__ = ["Website", "route_faults", "website", "website_faults", "website_names", "website_url"]
 
 _PATH = "load_balancer"
 
@@ -53,6 +54,14 @@ def website_url(spec: HaproxySpec) -> str:
     if tls is None:
         return f"http://{name}"
     return f"https://{name}" + (f":{tls.port}" if tls.port != 443 else "")
+
+
+def website_names(spec: HaproxySpec, fleet: FleetFacts) -> list[str]:
+    """All names that HAProxy's www instance answers to, the website's own first."""
+    names = website(spec, fleet.domain)
+    offers = fleet.behind(Balancer.WWW).values()
+    hosts = sorted({route.host for ends in offers for route in ends[0].offer.routes} - {""})
+    return list(dict.fromkeys([*names.hosts, *names.redirects, *hosts]))
 
 
 def website_faults(site: Website) -> Iterator[Fault]:
