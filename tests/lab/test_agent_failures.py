@@ -11,7 +11,7 @@ import pytest
 from agent import AgentHost, agent_hosts
 
 from habla.model.site import Site
-from habla.onhost.document import File, Health, HostState, Unit
+from habla.onhost.document import Action, File, Health, HostState, Unit
 from habla.plan.component import plan_component
 from habla.services.app import App
 from habla.services.app_spec import AppSpec, HealthSpec
@@ -241,6 +241,25 @@ def test_unit_that_does_not_start_shows_its_lines(host: AgentHost) -> None:
     )
     text = _failure(host, state, "step units: plain.service: ", "\n  no database\n")
     assert "plain.service failed: its ExecStartPre ended with exit status 7" in text
+
+
+@pytest.mark.parametrize(
+    "command", [("systemctl", "start", "once.service"), ("/bin/sh", "-c", "systemctl restart once.service")]
+)
+def test_action_that_starts_a_unit_shows_its_lines(host: AgentHost, command: tuple[str, ...]) -> None:
+    """A unit that an action starts, itself or in a script, is shown with its lines and not with advice."""
+
+    def state(words: str) -> HostState:
+        text = f"[Service]\nType=oneshot\nExecStart=/bin/sh -c '{words}'\n"
+        path = "/etc/systemd/system/once.service"
+        actions = {"once": Action(command, inputs=(path,))}
+        return HostState(host="front1", component="once", files={path: File(text)}, actions=actions)
+
+    assert host.apply(state("echo old: all is well")).status == 0
+    text = _failure(host, state("echo no peer; exit 3"), "step actions: once: Job for once.service failed")
+    assert "once.service ended with exit status 3; its last lines in the journal:\n  no peer\n" in text
+    assert "journalctl" not in text and "systemctl status" not in text
+    assert host.agent("delete", "once").status == 0
 
 
 def test_unit_that_dies_without_a_health_check_shows_its_lines(host: AgentHost) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from habla.onhost import failure
-from habla.onhost.agent import unit_output
+from habla.onhost.agent import system, unit_output
 from habla.onhost.agent.unit_output import Mark, bounded, ending, files_of, last_words, own_lines
 
 UNIT = "habla-chat.service"
@@ -199,3 +199,22 @@ def test_what_is_not_a_file_is_not_read(log: Path, tmp_path: Path) -> None:
     log.unlink()
     log.mkdir()
     assert said(mark) == []
+
+
+def test_units_that_systemctl_could_not_start() -> None:
+    """They are found in its words, also amid those of a script; its advice goes, and other words stay."""
+    text = (
+        "making room\n"
+        "Job for a.service failed because the control process exited with error code.\n"
+        'See "systemctl status a.service" and "journalctl -xeu a.service" for details.\n'
+        "A dependency job for b@1.service failed. See 'journalctl -xe' for details.\n"
+    )
+    failed, words = system.failed_units(text)
+    assert failed == ["a.service", "b@1.service"]
+    assert words.splitlines() == [
+        "making room",
+        "Job for a.service failed because the control process exited with error code.",
+        "A dependency job for b@1.service failed. ",
+    ]
+    other = "See the journalctl of web1\n"
+    assert system.failed_units(other) == ([], other)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..failure import Failure, readable
 from . import unit_output
@@ -55,6 +56,34 @@ def run(
 
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+# How systemctl says that a unit failed which it was asked to start, and the advice that it adds.
+_FAILED_JOB = re.compile(r"^(?:Job|A dependency job) for (\S+) (?:failed|canceled|timed out)", re.MULTILINE)
+_ADVICE = re.compile(r"(?:^|(?<=\. ))See .*(?:systemctl status|journalctl).*\n?", re.MULTILINE)
+_UNIT_NAME = re.compile(r"[\w@.\\:-]+\.(?:service|timer|socket|mount|path|target)")
+
+
+def run_starting(
+    step: str, subject: str, *, command: Sequence[str], stdin: Optional[bytes] = None, timeout: int = _TIMEOUT
+) -> None:
+    """Run a command that may start units. Raises Failure, with the last words of those that failed."""
+    named = [word for word in command if _UNIT_NAME.fullmatch(word)] if command[0] == "systemctl" else []
+    # A script may start other units; for these the end of the journal is the mark.
+    end, marks = unit_output.Mark(unit_output.journal_end()), unit_output.marks(named)
+    try:
+        run(step, subject, command=command, stdin=stdin, timeout=timeout)
+    except Failure as failure:
+        failed, reason = failed_units(failure.reason)
+        words = [reason]
+        words += [unit_output.last_words(name, marks.get(name, end)) for name in failed[:_TOLD]]
+        raise Failure(step, subject, reason=readable("\n".join(words))) from None
+
+
+def failed_units(text: str) -> Tuple[List[str], str]:
+    """The units whose start failed, as systemctl says, and its words without its advice. Pure."""
+    failed = list(dict.fromkeys(_FAILED_JOB.findall(text)))
+    return failed, _ADVICE.sub("", text) if failed else text
 
 
 _STARTING = ("start", "restart", "reload-or-restart")

@@ -216,7 +216,7 @@ class Transaction:
         for name in self.changes.actions:
             action = self.document.actions[name]
             stdin = Path(action.stdin).read_bytes() if action.stdin else None
-            system.run("actions", name, command=action.command, stdin=stdin, timeout=action.timeout)
+            system.run_starting("actions", name, command=action.command, stdin=stdin, timeout=action.timeout)
 
     def prove(self) -> None:
         """Wait until everything answers, and see that what was started stays up."""

@@ -59,14 +59,19 @@ def marks(units: Sequence[str]) -> Dict[str, Mark]:
     """The marks of units as they are now."""
     if not units:
         return {}
-    lines = _ask("journalctl", "--quiet", "--lines=0", "--show-cursor").splitlines()
-    cursor = next((line[len("-- cursor: ") :] for line in lines if line.startswith("-- cursor: ")), "")
+    cursor = journal_end()
     return {
         unit: Mark(
             cursor, properties(unit).get("InvocationID", ""), {path: _size(path) for path in files_of(unit)}
         )
         for unit in units
     }
+
+
+def journal_end() -> str:
+    """The cursor of the last entry of the journal."""
+    lines = _ask("journalctl", "--quiet", "--lines=0", "--show-cursor").splitlines()
+    return next((line[len("-- cursor: ") :] for line in lines if line.startswith("-- cursor: ")), "")
 
 
 def files_of(unit: str) -> List[str]:
