@@ -13,14 +13,14 @@ from functools import partial
 from typing import ClassVar
 
 from habla.model.offer import Balancer, HttpCheck, Offer, XmppCheck
-from habla.model.programs import program_text
+from habla.model.programs import ProgramArchive, program_text
 from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Endpoints, Site
 from habla.onhost.document import Action, Check, Directory, File, Health, Unit, secret
 from habla.services.jabber.ejabberd_config import ejabberd_config
 from habla.services.jabber.jabber_spec import JabberSpec
 
-__all__ = ["Jabber"]
+__all__ = ["CLUSTER_TOOL", "Jabber"]
 
 _CONFIG = "/etc/ejabberd/ejabberd.yml"
 _CONTROL = "/etc/default/ejabberd"
@@ -28,7 +28,11 @@ _CERTIFICATE = "/etc/ejabberd/habla.pem"
 _DATA = "/var/lib/ejabberd"
 _COOKIE = f"{_DATA}/.erlang.cookie"
 _UNIT = "/etc/systemd/system/ejabberd.service"
-_TOOL = "/usr/local/lib/habla/jabber-cluster"
+CLUSTER_TOOL = "/usr/local/lib/habla/jabber-cluster"
+"""The program on each host that starts, joins and heals its node."""
+_CHECKER = "/usr/local/lib/habla/jabber-check"
+_MODULES = "/usr/local/lib/habla/jabber-program"
+_PACKAGE = ProgramArchive("habla.onhost.jabber", "habla_jabber")
 _HEAL = "habla-jabber-cluster"
 
 
@@ -43,6 +47,7 @@ class Jabber(Service):
     default_roles: ClassVar = ("stable",)
     home_role: ClassVar = "stable"
     daemon_users: ClassVar = ("ejabberd", "epmd")
+    programs: ClassVar = (_PACKAGE,)
     # The database belongs to the Erlang node ejabberd@HOST.
     data_needs_host_name: ClassVar = True
 
@@ -100,8 +105,9 @@ class Jabber(Service):
             ),
             _CONTROL: File(self._control(site)),
             _COOKIE: File(secret(self.spec.cookie, "ascii"), "0400", owner="ejabberd", group="ejabberd"),
-            _UNIT: File(_unit(own_certificate, site.fleet.domain)),
-            _TOOL: File(program_text("jabber_cluster"), "0755"),
+            _UNIT: File(self._unit(site)),
+            CLUSTER_TOOL: File(_LAUNCHER, "0755"),
+            _CHECKER: File(program_text("jabber_check"), "0755"),
             f"/etc/systemd/system/{_HEAL}.service": File(self._heal_service(site)),
             f"/etc/systemd/system/{_HEAL}.timer": File(_HEAL_TIMER),
         }
@@ -111,6 +117,8 @@ class Jabber(Service):
             packages=("ejabberd", "openssl"),
             directories={_DATA: Directory("0750", owner="ejabberd", group="ejabberd")},
             files=files,
+            # The agent brings it along.
+            archives={_MODULES: _PACKAGE.archive},
             stopped=("epmd.service", "epmd.socket"),
             units={
                 "ejabberd.service": Unit(
@@ -119,23 +127,22 @@ class Jabber(Service):
                 ),
                 f"{_HEAL}.timer": Unit(restart_on=(f"/etc/systemd/system/{_HEAL}.timer",)),
             },
-            # ejabberd's own reader of its config; the tool may be as new as the config.
-            checks={
-                "ejabberd": Check(("python3", f"{{{_TOOL}}}", "check", f"{{{_CONFIG}}}"), (_CONFIG, _TOOL))
-            },
+            # ejabberd's own reader of its config; the program may be as new as the config.
+            checks={"ejabberd": Check(("python3", f"{{{_CHECKER}}}", f"{{{_CONFIG}}}"), (_CONFIG, _CHECKER))},
             actions={
                 "jabber-cluster": Action(
-                    ("systemctl", "start", f"{_HEAL}.service"),
-                    inputs=(f"/etc/systemd/system/{_HEAL}.service", _CONTROL),
+                    (CLUSTER_TOOL, "settle", *self._peers(site)),
+                    inputs=(f"/etc/systemd/system/{_HEAL}.service", _CONTROL, _MODULES),
                 )
             },
+            # A node that waits for a host that is deployed later is well; that host's apply proves both.
             health={
-                "c2s": Health(
-                    "ejabberd.service", address=str(site.address), port=self.spec.c2s_port, deadline=60
-                ),
-                "http": Health(
-                    "ejabberd.service", address=str(site.address), port=self.spec.http_port, deadline=60
-                ),
+                name: Health(
+                    "ejabberd.service",
+                    command=(CLUSTER_TOOL, "well", str(site.address), str(port)),
+                    deadline=60,
+                )
+                for name, port in (("c2s", self.spec.c2s_port), ("http", self.spec.http_port))
             },
             logs=(
                 Log(
@@ -170,14 +177,22 @@ class Jabber(Service):
         ]
         return "\n".join(lines) + "\n"
 
+    def _peers(self, site: Site) -> tuple[str, ...]:
+        return tuple(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
+
     def _heal_service(self, site: Site) -> str:
-        peers = " ".join(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
         return (
             f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
-            f"[Service]\nType=oneshot\nTimeoutStartSec=110\n"
-            f"ExecStart={_TOOL} heal {site.host} {self.spec.cluster_port} {peers}".rstrip()
-            + "\n"
+            # It waits while ejabberd waits for other nodes, and merges what was apart.
+            f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n"
+            f"ExecStart={' '.join((CLUSTER_TOOL, 'heal', *self._peers(site)))}\n"
         )
+
+    def _unit(self, site: Site) -> str:
+        prepare = (CLUSTER_TOOL, "prepare", *self._peers(site))
+        if self.spec.certificate is None:
+            prepare += ("--certificate", _CERTIFICATE, "--domain", site.fleet.domain)
+        return _unit(" ".join(prepare))
 
 
 _HEAL_TIMER = """\
@@ -194,15 +209,29 @@ WantedBy=timers.target
 """
 
 
-def _unit(own_certificate: bool, domain: str) -> str:
-    """Instead of Debian's unit, which requires epmd: with a fixed port nobody asks it, so it need not run."""
-    prepare = f"{_TOOL} prepare"
-    if own_certificate:
-        prepare += f" {_CERTIFICATE} {domain}"
+_LAUNCHER = f"""\
+#!/usr/bin/python3
+# What Python compiles of the modules goes where only root may write.
+import sys
+
+sys.pycache_prefix = "/run/habla-jabber/pycache"
+sys.path.insert(0, "{_MODULES}")
+from habla_jabber.jabber_main import main
+
+sys.exit(main())
+"""
+
+
+def _unit(prepare: str) -> str:
+    """Instead of Debian's unit, which requires epmd: with a fixed port nobody asks it, so it need not run.
+
+    Each start brings the cluster's service along, which sees the start through.
+    """
     return f"""\
 [Unit]
 Description=ejabberd
 After=network.target
+Wants={_HEAL}.service
 
 [Service]
 # Not Type=notify: joining a cluster stops and starts ejabberd inside one process, and its STOPPING=1 would
@@ -212,7 +241,7 @@ User=ejabberd
 Group=ejabberd
 RuntimeDirectory=ejabberd
 LimitNOFILE=65536
-TimeoutStartSec=120
+TimeoutStartSec=280
 TimeoutStopSec=60
 ExecStartPre=+{prepare}
 ExecStart=/usr/sbin/ejabberdctl foreground
