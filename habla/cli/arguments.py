@@ -127,6 +127,19 @@ def parser() -> argparse.ArgumentParser:
     )
     undrain.add_argument("host", metavar="HOST")
     undrain.set_defaults(run=_undrain)
+
+    jabber = verbs.add_parser("jabber", help="let a Jabber node serve that waits for lost ones")
+    jabber_verbs = jabber.add_subparsers(dest="subverb", required=True, metavar="VERB")
+    force = jabber_verbs.add_parser(
+        "force",
+        parents=[stack, login],
+        help="let the node of a host serve with its own data, at once",
+        description="A Jabber node that starts may wait for another one, which may have newer data. This "
+        "command ends the wait: the node serves with its own data. When the other node returns, the "
+        "records that only it has are merged. docs/jabber-cluster.md has the details.",
+    )
+    force.add_argument("host", metavar="HOST")
+    force.set_defaults(run=_jabber_force)
     return whole
 
 
@@ -176,3 +189,9 @@ def _undrain(root: Path, options: argparse.Namespace) -> int:
     from habla.cli import drain_verb
 
     return drain_verb.undrain(root, options)
+
+
+def _jabber_force(root: Path, options: argparse.Namespace) -> int:
+    from habla.cli import jabber_verb
+
+    return jabber_verb.force(root, options)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
+from pathlib import Path
 
 import pytest
 
+from habla.cli import jabber_verb
+from habla.errors import SettingsError
 from habla.onhost.jabber import contact as contact_module
 from habla.onhost.jabber.cluster import parse_nodes
 from habla.onhost.jabber.contact import Contact, contact, contacts
@@ -86,3 +90,11 @@ def test_report_of_a_merge() -> None:
 def test_names_in_erlang() -> None:
     """Quoted, so that a dash or a quote is a part of the name."""
     assert atom("ejabberd@stable-2") == "'ejabberd@stable-2'" and atom("a'b\\") == "'a\\'b\\\\'"
+
+
+def test_only_a_host_with_jabber_can_be_forced() -> None:
+    """Another host is refused before it is asked anything."""
+    options = argparse.Namespace(stack="lab", host="front1", identity=None)
+    with pytest.raises(SettingsError, match="the host has no Jabber node") as caught:
+        jabber_verb.force(Path(__file__).parents[2], options)
+    assert "hosts with Jabber: stable1, stable2" in str(caught.value)
