@@ -137,6 +137,28 @@ def parser() -> argparse.ArgumentParser:
     )
     undrain.add_argument("host", metavar="HOST")
     undrain.set_defaults(run=_undrain)
+
+    jabber = verbs.add_parser("jabber", help="reach the Jabber nodes: the admin page, a node that waits")
+    jabber_verbs = jabber.add_subparsers(dest="subverb", required=True, metavar="VERB")
+    force = jabber_verbs.add_parser(
+        "force",
+        parents=[stack, login],
+        help="let the node of a host serve with its own data, at once",
+        description="A Jabber node that starts may wait for another one, which may have newer data. This "
+        "command ends the wait: the node serves with its own data. When the other node returns, the "
+        "records that only it has are merged. docs/jabber-cluster.md has the details.",
+    )
+    force.add_argument("host", metavar="HOST")
+    force.set_defaults(run=_jabber_force)
+    admin = jabber_verbs.add_parser(
+        "admin",
+        parents=[stack, login],
+        help="print the SSH command that leads to ejabberd's admin page",
+        description="Prints the SSH command that leads to ejabberd's admin page, its URL, and who may log "
+        "in. The page listens on the loopback address of each Jabber host only.",
+    )
+    admin.add_argument("host", nargs="?", metavar="HOST", help="default: the first host with Jabber")
+    admin.set_defaults(run=_jabber_admin)
     return whole
 
 
@@ -192,3 +214,15 @@ def _undrain(root: Path, options: argparse.Namespace) -> int:
     from habla.cli import drain_verb
 
     return drain_verb.undrain(root, options)
+
+
+def _jabber_admin(root: Path, options: argparse.Namespace) -> int:
+    from habla.cli import jabber_verb
+
+    return jabber_verb.admin(root, options)
+
+
+def _jabber_force(root: Path, options: argparse.Namespace) -> int:
+    from habla.cli import jabber_verb
+
+    return jabber_verb.force(root, options)

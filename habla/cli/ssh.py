@@ -59,6 +59,17 @@ class Shells:
             options = [*options, "-o", f"ProxyCommand={shlex.join(jump)}"]
         return [*options, "-p", str(target.port), f"{target.user}@{target.address}", *words]
 
+    def line(self, host: str, options: Sequence[str]) -> list[str]:
+        """The ssh command line for a person, with more options. His own known_hosts has the host keys."""
+        ours = {f"UserKnownHostsFile={self.known}", "StrictHostKeyChecking=yes", "BatchMode=yes"}
+        words = self.command(host)
+        kept = [
+            word
+            for index, word in enumerate(words[1:], start=1)
+            if word not in ours and not (word == "-o" and words[index + 1] in ours)
+        ]
+        return [words[0], *options, *kept]
+
     def run(self, host: str, command: str, *, stdin: str = "") -> str:
         """Run a shell command as root and return its stdout.
 

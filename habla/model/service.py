@@ -21,6 +21,7 @@ from habla.model.spec import ArchiveSpec, LogSpec, Spec
 from habla.onhost.document import HostState, Parts
 
 __all__ = [
+    "AdminPage",
     "DataBound",
     "Forward",
     "HostFacts",
@@ -248,6 +249,10 @@ class Service(ABC):
         """The names by which people reach it."""
         return ()
 
+    def admin_page(self) -> AdminPage | None:
+        """Its page for operators, if it has one."""
+        return None
+
     def databases(self) -> tuple[Database, ...]:
         """The databases that it needs in the fleet's MySQL."""
         return ()
@@ -267,6 +272,15 @@ class Service(ABC):
     @abstractmethod
     def state(self, site: Site) -> ServiceState:
         """Its state on one host. Pure. Raises Faults."""
+
+
+@dataclass(frozen=True)
+class AdminPage:
+    """A page for operators on the loopback address of a host. accounts: those who may log in."""
+
+    port: int
+    path: str
+    accounts: tuple[str, ...] = ()
 
 
 class HostPart(Service):

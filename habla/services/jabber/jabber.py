@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from habla.errors import Fault
 from habla.model.offer import Offer
-from habla.model.programs import program_text
+from habla.model.programs import ProgramArchive, program_text
 from habla.model.public_names import PublicName
-from habla.model.service import DataBound, Log, Port, Scope, Service, ServiceState
+from habla.model.service import AdminPage, DataBound, Log, Port, Scope, Service, ServiceState
 from habla.model.site import Database, Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Action, Archive, Check, Directory, File, Health, Unit, secret
@@ -30,14 +30,17 @@ from habla.services.jabber.jabber_units import (
     BOUNDS,
     CERTIFICATE,
     CHECKER,
-    CLUSTER,
+    CLUSTER_PROGRAMS,
+    CLUSTER_TOOL,
     CONFIG,
     CONTROL,
     DATA,
     HEAL,
     KEEP,
+    LAUNCHER,
     SCHEMA,
     control_file,
+    peers_of,
     unit_files,
 )
 from habla.services.jabber.login_programs import auth_directories, auth_files, auth_programs, key_path
@@ -49,6 +52,7 @@ __all__ = ["Jabber"]
 _RESTART = "/etc/ejabberd/restart-options.yml"
 _COOKIE = f"{DATA}/.erlang.cookie"
 _SYSTEMD = "/etc/systemd/system/"
+_PACKAGE = ProgramArchive("habla.onhost.jabber", "habla_jabber")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Jabber(Service):
     default_roles: ClassVar = ("stable",)
     home_role: ClassVar = "stable"
     daemon_users: ClassVar = ("ejabberd", "epmd")
+    programs: ClassVar = (_PACKAGE,)
     # The database belongs to the Erlang node ejabberd@HOST.
     data_needs_host_name: ClassVar = True
 
@@ -88,6 +93,11 @@ class Jabber(Service):
     def public_names(self, fleet: FleetFacts) -> Iterable[PublicName]:
         """Its domains, and the services of domains that other servers may reach."""
         return jabber_names(self.spec, fleet)
+
+    def admin_page(self) -> AdminPage | None:
+        """ejabberd's own."""
+        port = self.spec.admin_port
+        return None if port is None else AdminPage(port, "/admin/", self.spec.admins)
 
     def databases(self) -> tuple[Database, ...]:
         """Its own in MySQL, where it keeps data there."""
@@ -121,7 +131,7 @@ class Jabber(Service):
             _RESTART: File(restart_options(config)),
             CONTROL: File(control_file(self.spec, site)),
             _COOKIE: File(secret(self.spec.cookie, "ascii"), "0400", owner="ejabberd", group="ejabberd"),
-            CLUSTER: File(program_text("jabber_cluster"), "0755"),
+            CLUSTER_TOOL: File(LAUNCHER, "0755"),
             CHECKER: File(program_text("jabber_config"), "0755"),
             BOUNDS: File(program_text("jabber_bounds"), "0755"),
             **{f"{_SYSTEMD}{name}": File(text) for name, text in unit_files(self.spec, site).items()},
@@ -155,17 +165,18 @@ class Jabber(Service):
             },
             actions={
                 "jabber-cluster": Action(
-                    ("systemctl", "start", f"{HEAL}.service"),
-                    inputs=(f"{_SYSTEMD}{HEAL}.service", CONTROL),
+                    (CLUSTER_TOOL, "settle", *peers_of(site)),
+                    inputs=(f"{_SYSTEMD}{HEAL}.service", CONTROL, CLUSTER_PROGRAMS),
                 )
             },
+            # A node that waits for a host that is deployed later is well; that host's apply proves both.
             health={
-                "c2s": Health(
-                    "ejabberd.service", address=str(site.address), port=self.spec.c2s_port, deadline=60
-                ),
-                "http": Health(
-                    "ejabberd.service", address=str(site.address), port=self.spec.http_port, deadline=60
-                ),
+                name: Health(
+                    "ejabberd.service",
+                    command=(CLUSTER_TOOL, "well", str(site.address), str(port)),
+                    deadline=60,
+                )
+                for name, port in (("c2s", self.spec.c2s_port), ("http", self.spec.http_port))
             },
             logs=(
                 Log(
@@ -218,6 +229,8 @@ class Jabber(Service):
                 yield _certificate(name), _pem(domain.certificate)
 
     def _archives(self, site: Site) -> Iterator[tuple[str, Archive]]:
+        # The agent brings it along.
+        yield CLUSTER_PROGRAMS, _PACKAGE.archive
         for name, directory in auth_directories(self.spec).items():
             program = self.spec.domains[name].program
             if program and program.archive and program.archive in site.fleet.archives:

@@ -12,14 +12,17 @@ __all__ = [
     "BOUNDS",
     "CERTIFICATE",
     "CHECKER",
-    "CLUSTER",
+    "CLUSTER_PROGRAMS",
+    "CLUSTER_TOOL",
     "CONFIG",
     "CONTROL",
     "DATA",
     "HEAL",
     "KEEP",
+    "LAUNCHER",
     "SCHEMA",
     "control_file",
+    "peers_of",
     "unit_files",
 ]
 
@@ -28,7 +31,9 @@ CONTROL = "/etc/default/ejabberd"
 CERTIFICATE = "/etc/ejabberd/habla.pem"
 DATA = "/var/lib/ejabberd"
 _TOOLS = "/usr/local/lib/habla"
-CLUSTER, CHECKER = f"{_TOOLS}/jabber-cluster", f"{_TOOLS}/jabber-config"
+# The program that starts, joins and heals the node of a host, and the modules that it is made of.
+CLUSTER_TOOL, CLUSTER_PROGRAMS = f"{_TOOLS}/jabber-cluster", f"{_TOOLS}/jabber-program"
+CHECKER = f"{_TOOLS}/jabber-config"
 BOUNDS, SCHEMA = f"{_TOOLS}/jabber-bounds", f"{_TOOLS}/jabber-schema"
 HEAL, KEEP = "habla-jabber-cluster", "habla-jabber-bounds"
 
@@ -37,7 +42,7 @@ def unit_files(spec: JabberSpec, site: Site) -> dict[str, str]:
     """Name -> text, of all units."""
     return {
         "ejabberd.service": _unit(spec, site),
-        f"{HEAL}.service": _heal_service(spec, site),
+        f"{HEAL}.service": _heal_service(site),
         f"{HEAL}.timer": _HEAL_TIMER,
         f"{KEEP}.service": _keep_service(spec),
         f"{KEEP}.timer": _KEEP_TIMER,
@@ -65,13 +70,17 @@ def control_file(spec: JabberSpec, site: Site) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _heal_service(spec: JabberSpec, site: Site) -> str:
-    peers = " ".join(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
+def peers_of(site: Site) -> tuple[str, ...]:
+    """The other hosts of the cluster."""
+    return tuple(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
+
+
+def _heal_service(site: Site) -> str:
     return (
         f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
-        f"[Service]\nType=oneshot\nTimeoutStartSec=110\n"
-        f"ExecStart={CLUSTER} heal {site.host} {spec.cluster_port} {peers}".rstrip()
-        + "\n"
+        # It waits while ejabberd waits for other nodes, and merges what was apart.
+        f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n"
+        f"ExecStart={' '.join((CLUSTER_TOOL, 'heal', *peers_of(site)))}\n"
     )
 
 
@@ -92,16 +101,21 @@ ExecStart={BOUNDS} /var/lib/{KEEP} {days} {most} {spec.rooms.unused_days}
 
 
 def _unit(spec: JabberSpec, site: Site) -> str:
-    """Instead of Debian's unit, which requires epmd; with a fixed port of the node nobody asks that."""
-    prepare = f"{CLUSTER} prepare"
+    """Instead of Debian's unit, which requires epmd; with a fixed port of the node nobody asks that.
+
+    Each start brings the cluster's service along, which sees the start through.
+    """
+    prepare = " ".join((CLUSTER_TOOL, "prepare", *peers_of(site)))
     if spec.certificate is None:
         domains = domains_of(spec, site.fleet.domain)
-        prepare += f" {CERTIFICATE} {' '.join(name for name in domains if not domains[name].certificate)}"
+        own = ",".join(name for name in domains if not domains[name].certificate)
+        prepare += f" --certificate {CERTIFICATE} --domains {own}"
     schema = f"ExecStartPre=+{SCHEMA} {SCHEMA_LOGIN} {DATA}/.habla-schema\n" if uses_sql(spec) else ""
     return f"""\
 [Unit]
 Description=ejabberd
 After=network.target
+Wants={HEAL}.service
 
 [Service]
 # Not Type=notify: joining a cluster stops and starts ejabberd inside one process, and its STOPPING=1 would
@@ -111,7 +125,7 @@ User=ejabberd
 Group=ejabberd
 RuntimeDirectory=ejabberd
 LimitNOFILE={max(65536, 2 * spec.expected_sessions)}
-TimeoutStartSec=120
+TimeoutStartSec=280
 TimeoutStopSec=60
 ExecStartPre=+{prepare}
 {schema}# Its log is a file; the journal has only what keeps it from starting.
@@ -128,6 +142,17 @@ WantedBy=multi-user.target
 """
 
 
+LAUNCHER = f"""\
+#!/usr/bin/python3
+# What Python compiles of the modules goes where only root may write.
+import sys
+
+sys.pycache_prefix = "/run/habla-jabber/pycache"
+sys.path.insert(0, "{CLUSTER_PROGRAMS}")
+from habla_jabber.jabber_main import main
+
+sys.exit(main())
+"""
 _HEAL_TIMER = """\
 [Unit]
 Description=habla: keep the ejabberd cluster whole
