@@ -195,7 +195,8 @@ class JabberSpec(Spec):
     log_level: Literal["error", "warning", "notice", "info", "debug"] = "notice"
     admins: tuple[Jid, ...] = ()
     max_sessions_per_user: Annotated[int, Field(ge=1, le=10_000)] = 10
-    # HAProxy has 28,000 local ports for connections to one node, and one node must be able to carry all of them.
+    # HAProxy has 28,000 local ports for connections to one node, and one node must be able to carry all of
+    # them.
     expected_sessions: Annotated[int, Field(ge=100, le=25_000)] = 5000
     storage: Literal["mnesia", "mysql"] = "mnesia"
     rooms: RoomsSpec = RoomsSpec()
