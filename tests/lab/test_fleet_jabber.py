@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from clients import FRONT, Jabber
-from fleet import OLD_ARCHIVE, STABLE, Fleet
+from fleet import STABLE, Fleet
 from hosts import REPOSITORY, SUPPORT, wait_for
 from jabber_table import documented, table
 
@@ -120,7 +120,6 @@ def test_an_app_calls_its_commands_from_its_hosts_only(fleet: Fleet) -> None:
     assert not fleet.reach(f"{FRONT}:5281", "192.168.2.100:5281", "192.168.2.101:5281")
 
 
-@pytest.mark.skipif(bool(OLD_ARCHIVE), reason="1.3.14 asks the drain responder, once in two seconds")
 def test_health_checks_fill_no_log(fleet: Fleet) -> None:
     """Neither ejabberd's log nor the journal grows on an idle host."""
     units = "-u ejabberd -u habla-jabber-files"

@@ -1,7 +1,8 @@
 """Keeps the ejabberd node of this host ready, started and in the cluster of its peers.
 
-prepare [--certificate PATH --domains DOMAIN,DOMAIN] [PEER ...]
-                    before each start: put another node's database aside, copy what a join would overwrite
+prepare [PEER ...]  before each start: put another node's database aside, copy what a join would overwrite
+certify PATH DOMAIN [DOMAIN ...]
+                    before each start and reload: sign a certificate, unless the one there is for all of these
 heal [PEER ...]     while it starts, and by timer: see the start through, join, mend a split, merge the copy
 settle [PEER ...]   in an apply: have it healed, and prove that the cluster serves, or say whom it waits for
 well ADDRESS PORT   whether this node serves, or waits for a host that is up
@@ -28,8 +29,9 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("prepare", "heal", "settle"):
         verbs.add_parser(verb).add_argument("peers", nargs="*")
-    verbs.choices["prepare"].add_argument("--certificate", type=Path)
-    verbs.choices["prepare"].add_argument("--domains", default="")
+    certify = verbs.add_parser("certify")
+    certify.add_argument("certificate", type=Path)
+    certify.add_argument("domains", nargs="+")
     well = verbs.add_parser("well")
     well.add_argument("address")
     well.add_argument("port", type=int)
@@ -43,13 +45,14 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.verb == "certify":
+        if not certificate.certifies(options.certificate, options.domains):
+            certificate.sign(options.certificate, options.domains)
+        return 0
     node = own_node()
     if options.verb == "prepare":
         database.put_foreign_aside(node)
         database.keep_what_would_be_lost(node, sorted(options.peers))
-        domains = options.domains.split(",")
-        if options.certificate and not certificate.certifies(options.certificate, domains):
-            certificate.sign(options.certificate, domains)
     elif options.verb == "heal":
         heal(node, sorted(options.peers))
     elif options.verb == "settle":

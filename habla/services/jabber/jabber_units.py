@@ -106,10 +106,13 @@ def _unit(spec: JabberSpec, site: Site) -> str:
     Each start brings the cluster's service along, which sees the start through.
     """
     prepare = " ".join((CLUSTER_TOOL, "prepare", *peers_of(site)))
+    signing_start = signing_reload = ""
     if spec.certificate is None:
         domains = domains_of(spec, site.fleet.domain)
-        own = ",".join(name for name in domains if not domains[name].certificate)
-        prepare += f" --certificate {CERTIFICATE} --domains {own}"
+        own = " ".join(name for name in domains if not domains[name].certificate)
+        command = f"+{CLUSTER_TOOL} certify {CERTIFICATE} {own}\n"
+        if own:
+            signing_start, signing_reload = f"ExecStartPre={command}", f"ExecReload={command}"
     schema = f"ExecStartPre=+{SCHEMA} {SCHEMA_LOGIN} {DATA}/.habla-schema\n" if uses_sql(spec) else ""
     return f"""\
 [Unit]
@@ -128,10 +131,10 @@ LimitNOFILE={max(65536, 2 * spec.expected_sessions)}
 TimeoutStartSec=280
 TimeoutStopSec=60
 ExecStartPre=+{prepare}
-{schema}# Its log is a file; the journal has only what keeps it from starting.
+{signing_start}{schema}# Its log is a file; the journal has only what keeps it from starting.
 ExecStart=/usr/sbin/ejabberdctl foreground-quiet
 ExecStop=/bin/sh -c '/usr/sbin/ejabberdctl stop && /usr/sbin/ejabberdctl stopped'
-ExecReload=+{CHECKER} reload
+{signing_reload}ExecReload=+{CHECKER} reload
 PrivateDevices=yes
 PrivateTmp=yes
 ProtectHome=yes
