@@ -25,8 +25,9 @@ down: toolchain ## everything that `make up` made, removed again
 test: toolchain ## lint, types, all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
 	@toolchain/check $(ARGS)
 
-soak: install ## 10,000 mutated stacks, which `make test` tries 200 of
+soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every order of two Jabber starts; needs root
 	@HABLA_MUTATIONS=10000 .venv/bin/python -m pytest -q -n 2 tests/property/test_mutated_stacks.py
+	@HABLA_SOAK=1 .venv/bin/python -m pytest -q tests/lab/test_fleet_jabber_cluster.py
 
 lint: install ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
