@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         WebNode,
     )
     from habla.model.disk import AlertsSpec, LogRuleSpec, LogsSpec, PartitionSpec, SmtpSpec
-    from habla.model.made_secrets import made_secret, made_value
     from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, Route, XmppCheck
     from habla.model.public_names import PublicName, ServiceRecord
     from habla.model.roles import Role
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from habla.model.snmp import SnmpSpec
     from habla.model.spec import ArchiveSpec, LogSpec, Spec
     from habla.onhost.document import Action, Archive, Check, Directory, File, Health, HostState, Unit, User
+    from habla.onhost.made_secrets import made_secret, made_value
     from habla.services.app_spec import AppSpec, HealthSpec, LimitsSpec, RouteSpec
     from habla.services.cacti.cacti import CactiSpec
     from habla.services.haproxy.haproxy_spec import (
@@ -179,7 +179,7 @@ __all__ = [
 _HOMES = (
     "habla.model.spec",
     "habla.model.disk",
-    "habla.model.made_secrets",
+    "habla.onhost.made_secrets",
     "habla.model.offer",
     "habla.model.public_names",
     "habla.model.roles",

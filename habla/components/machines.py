@@ -12,8 +12,8 @@ from pulumi_command import remote
 
 from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost
 from habla.errors import Fault, SettingsError
-from habla.model.made_secrets import base_secret, made_value
 from habla.model.names import LAB
+from habla.onhost.made_secrets import base_secret, made_value
 from habla.plan import FleetPlan, HostPlan
 from habla.settings.models import SshSettings
 

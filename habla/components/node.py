@@ -20,6 +20,7 @@ from habla.model.names import state_resource
 from habla.model.service import HostFacts, Service
 from habla.model.site import Endpoints, FleetFacts
 from habla.onhost.document import HostState
+from habla.onhost.made_secrets import base_secret
 from habla.plan.archive_files import ArchiveFiles
 from habla.plan.component import ComponentPlan
 from habla.plan.node_plan import NodePlan, plan_node
@@ -159,7 +160,7 @@ def _missing_secrets(planned: PlannedNode) -> Iterator[Fault]:
     for host in planned.hosts:
         part = planned.plan.parts[host.name]
         needed = {name for state in (part.state, *part.ahead) for name in state.secrets}
-        for name in sorted(needed - host.secrets):
+        for name in sorted({base_secret(name) for name in needed - host.secrets} - host.secrets):
             rule = f"component {planned.plan.component} of host {host.name} needs it"
             fix = f'give it to the host: HostArgs(…, secrets={{"{name}": …}})'
             yield Fault(f"secrets.{name}", "the secret is not given", rule=rule, fix=fix)

@@ -15,7 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
-from .failure import Failure
+from .failure import Failure, hide
+from .made_secrets import base_secret, made_value
 
 __all__ = [
     "FORMAT",
@@ -126,10 +127,13 @@ class File:
 
         def fill(match: "re.Match[str]") -> str:
             name, form = match[1], match[2] or ""
-            if name not in secrets:
+            base = base_secret(name)
+            if name not in secrets and base not in secrets:
                 raise Failure("secrets", name, reason="the secret has not been delivered to this host")
+            value = secrets[name] if name in secrets else made_value(name, secrets[base])
+            hide([value])
             try:
-                return _ESCAPES[form](secrets[name])
+                return _ESCAPES[form](value)
             except ValueError as error:
                 raise Failure("secrets", name, reason=str(error)) from None
 

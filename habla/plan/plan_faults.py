@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from habla.errors import Fault
-from habla.model.made_secrets import base_secret
 from habla.model.service import Service
+from habla.onhost.made_secrets import base_secret
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
 from habla.settings.fault_words import shared_faults

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habla.model.made_secrets import base_secret, made_secret, made_value
 from habla.onhost.document import File, secret, secret_names
+from habla.onhost.made_secrets import base_secret, made_secret, made_value
 from habla.services.jabber.yaml_config import merged, with_secrets, yaml_config
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))

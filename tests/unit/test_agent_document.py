@@ -26,6 +26,7 @@ from habla.onhost.document import (
     secret_names,
 )
 from habla.onhost.failure import Failure, hide, readable
+from habla.onhost.made_secrets import made_secret, made_value
 from habla.onhost.reading import from_json
 
 _STATE = HostState(
@@ -177,3 +178,15 @@ def test_output_is_bounded() -> None:
         assert [len(line) for line in lines] == [500] * count
         assert lines[-1].startswith("99 ")
         assert len("\n".join(lines).encode()) <= 4000
+
+
+def test_a_secret_that_follows_from_another_is_made_on_the_host_that_has_that() -> None:
+    """A host without it gets the value itself; with neither, the secret has not been delivered."""
+    name = made_secret("api-rpc", base="jabber/cookie")
+    file = File(f"TOKEN={secret(name)}")
+    value = made_value(name, "cookie")
+    assert file.content({"jabber/cookie": "cookie"}) == f"TOKEN={value}".encode()
+    assert file.content({name: "given"}) == b"TOKEN=given"
+    with pytest.raises(Failure, match="has not been delivered"):
+        file.content({"other": "x"})
+    assert value not in readable(f"a program says {value}")

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional
 from ..brought import completed
 from ..document import FORMAT, escaped
 from ..failure import Failure, hide, readable
+from ..made_secrets import base_secret
 from ..reading import from_json
 from . import places, system
 from .bundle import brought_text
@@ -147,7 +148,7 @@ def deliver(raw: Any) -> Dict[str, Any]:
     waiting: List[str] = []
     for component, record in places.records().items():
         wanted = from_json(record["document"]).secrets
-        if not set(wanted) <= set(secrets):
+        if not all(name in secrets or base_secret(name) in secrets for name in wanted):
             # It asks for a secret that is no more: its own next apply, or its deletion, comes after this.
             waiting.append(component)
         elif wanted and Transaction(record["document"], secrets).run()["changed"]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from habla.model.made_secrets import made_secret
 from habla.model.site import Site
 from habla.onhost.document import secret
+from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.ejabberd_modules import NO_ARCHIVE, account_modules, changed, domain_modules
 from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec

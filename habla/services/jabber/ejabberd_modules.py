@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from habla.model.disk import size_bytes
-from habla.model.made_secrets import made_secret
 from habla.onhost.document import secret
+from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_domains import main_domain, service_names
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec
 

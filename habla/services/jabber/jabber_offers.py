@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from habla.model.made_secrets import made_secret
 from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, XmppCheck
 from habla.model.public_names import PublicName, ServiceRecord
 from habla.model.site import FleetFacts
+from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of, main_domain, service_names
 from habla.services.jabber.jabber_spec import JabberSpec
 from habla.services.jabber.user_files import files_offer, host_meta

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from habla.errors import Fault, SettingsError
-from habla.model.made_secrets import made_secret
 from habla.model.site import Database, Endpoint, Site
 from habla.onhost.document import secret
+from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_spec import JabberSpec
 
 __all__ = ["SCHEMA_LOGIN", "databases", "schema_login", "sql_options", "uses_sql"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from habla.model.made_secrets import made_secret
 from habla.model.programs import program_text
 from habla.model.site import Site
 from habla.onhost.document import File, secret
+from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_domains import API_DOMAIN
 from habla.services.jabber.jabber_spec import DomainSpec, JabberSpec
 
