@@ -11,6 +11,7 @@ from throwaway import Stack
 
 from habla.plan import missing_secrets
 from habla.plan.stack_files import load_plan
+from toolchain.setup import npm
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,8 @@ def project(directory: Path, environment: str) -> Stack:
         target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
+    # Which git does not track: the set-up puts them there.
+    shutil.copytree(ROOT / npm.TARGET, directory / npm.TARGET)
     stack.environment["PULUMI_CONFIG_PASSPHRASE"] = environment
     assert stack.cli("stack", "init", environment).ok
     return stack

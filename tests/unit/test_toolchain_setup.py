@@ -315,6 +315,9 @@ def test_old_stand_in_launcher_is_written_anew(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(setup, "HOME", home)
     monkeypatch.setattr(setup, "_cli", lambda: (programs, "from PATH"))
     monkeypatch.setattr(official, "install_plugin", lambda pulumi, environment: False)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "npm.json").write_text("{}")
+    (tmp_path / "examples" / "apps").mkdir(parents=True)
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     assert setup.main() == 0
     assert "from standin.__main__ import main" in plugin.read_text()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toolchain.setup import golang, official, versions
+from toolchain.setup import golang, npm, official, versions
 from toolchain.setup.cache import cache_root, digest_of, is_complete, locked
 from toolchain.setup.launcher import write_launchers, write_stand_in
 from toolchain.setup.report import SetupError, say
@@ -41,7 +41,7 @@ def main() -> int:
 
 def _wanted() -> str:
     sources = sorted((CLONE / "toolchain").rglob("*.py")) + sorted((CLONE / "toolchain" / "go").rglob("go.*"))
-    return digest_of(*sources, str(CLONE), str(cache_root()), os.environ.get("PATH", ""))
+    return digest_of(*sources, CLONE / npm.PINS, str(CLONE), str(cache_root()), os.environ.get("PATH", ""))
 
 
 def _is_done() -> bool:
@@ -51,7 +51,7 @@ def _is_done() -> bool:
         present = all(os.access(path, os.X_OK) for path in stamp["programs"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(present and stamp["wanted"] == _wanted())
+    return bool(present and stamp["wanted"] == _wanted() and npm.is_provided(CLONE))
 
 
 def _provide() -> None:
@@ -61,6 +61,7 @@ def _provide() -> None:
     plugin = directory / "pulumi-resource-command"
     write_launchers(CLONE, programs, pulumi_home=pulumi_home)
     kind = _plugin(programs / "pulumi", plugin)
+    npm.provide(CLONE, cache_root())
     stamp = {
         "wanted": _wanted(),
         "programs": [str(programs / "pulumi"), str(programs / "pulumi-language-python"), str(plugin)],

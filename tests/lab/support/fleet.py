@@ -21,6 +21,8 @@ from clients import Program
 from hosts import REPOSITORY, SUPPORT, Lab
 from pace import Pace
 
+from toolchain.setup import npm
+
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
 STABLE = ("stable1", "stable2")
 # Connections a second. Each of them keeps its port for a minute, and there are 28,000.
@@ -293,7 +295,7 @@ class Fleet:
 
 
 def _copy_project(to: Path) -> None:
-    """The project's files as they are, without what .gitignore names."""
+    """The project's files as they are, without those that git ignores, and the browser's libraries."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, text=True
     )
@@ -301,6 +303,7 @@ def _copy_project(to: Path) -> None:
         if name and (REPOSITORY / name).is_file() and not name.startswith(("tests/", "benchmarks/")):
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, to / name)
+    shutil.copytree(REPOSITORY / npm.TARGET, to / npm.TARGET, dirs_exist_ok=True)
 
 
 def _differing(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[str]:
