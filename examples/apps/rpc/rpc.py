@@ -1,4 +1,4 @@
-"""Hab.la's RPC server: JSON-RPC 2.0 at POST /rpc, over MySQL, memcached and memqd.
+"""Hab.la's RPC server: JSON-RPC 2.0 at POST /rpc, over MySQL, memcached and memqd. Chats: see chats.py.
 
     curl http://www.hab.la/rpc -d '{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}'
 
@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Any
 
+import chats
 from database import Database
 from http_app import HOST, Answer, BackendError, HttpError, Request, health, json_answer, serve
 from memcached import Memcached
@@ -193,11 +194,13 @@ def _error(number: object, code: int, message: str) -> dict[str, Any]:
 
 
 def answer(request: Request) -> Answer:
-    """POST /rpc and GET /rpc/health."""
+    """POST /rpc, GET /rpc/health and all of /rpc/chat."""
     if request.path == "/rpc/health":
         return health({"mysql": database.check, "memcached": cache.check, "memqd": queue.check})
+    if request.path == "/rpc/chat" or request.path.startswith("/rpc/chat/"):
+        return chats.answer(request)
     if request.path.rstrip("/") != "/rpc":
-        raise HttpError(404, f"nothing at {request.path}; there are /rpc and /rpc/health")
+        raise HttpError(404, f"nothing at {request.path}; there are /rpc, /rpc/chat and /rpc/health")
     if request.method != "POST":
         raise HttpError(405, "JSON-RPC 2.0 is sent with POST")
     try:
@@ -226,8 +229,9 @@ def _beat_for_ever() -> None:
     while True:
         try:
             _beat()
+            chats.close_stale()
         except BackendError as error:
-            print(f"not reported: {error}", file=sys.stderr, flush=True)
+            print(f"not reported, or a chat not closed: {error}", file=sys.stderr, flush=True)
         time.sleep(BEAT_SECONDS)
 
 
