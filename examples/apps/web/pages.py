@@ -29,39 +29,23 @@ button { background: var(--blue); color: #fff; border: 0; border-radius: 5px; pa
 button.plain { background: none; color: var(--blue); padding: 0 }
 form.inline { display: inline } .error { color: #a3231f } .text { white-space: pre-wrap }
 pre { background: var(--back); padding: .8rem; overflow-x: auto; border-radius: 5px }
-#log { height: 9rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 5px; padding: .5rem }
 """
 
-# A chat over /rpc. textContent, not innerHTML: what people write stays text.
+# The chat widget, which chat.js brings to life; on every page, so that a chat goes on from one to the next.
 WIDGET = """
-const log = document.getElementById("log"), form = document.getElementById("chat");
-const visitor = "visitor-" + Math.random().toString(36).slice(2, 8);
-async function call(method, params) {
-  const body = JSON.stringify({jsonrpc: "2.0", id: 1, method: method, params: params});
-  const answer = await (await fetch("/rpc", {method: "POST", body: body})).json();
-  if (answer.error) throw new Error(answer.error.message);
-  return answer.result;
-}
-async function show() {
-  try {
-    const history = await call("chat.history", {user: visitor});
-    log.replaceChildren(...history.messages.map(message => {
-      const line = document.createElement("div");
-      line.textContent = message.from + ": " + message.text;
-      return line;
-    }));
-    log.scrollTop = log.scrollHeight;
-  } catch (error) { log.textContent = "The chat is away: " + error.message; }
-}
-form.addEventListener("submit", async event => {
-  event.preventDefault();
-  const text = form.elements.text.value.trim();
-  form.elements.text.value = "";
-  try {
-    if (text) await call("chat.send", {from: visitor, to: "support", text: text});
-  } catch (error) { log.textContent = "Not sent: " + error.message; return; }
-  show();
-});
+<button id=chat-open type=button>Chat with us</button>
+<section id=chat hidden aria-label="Chat with us">
+<header><div><h2>Chat with us</h2><p id=chat-status role=status>Ask us anything.</p></div>
+<button id=chat-end type=button hidden>End chat</button>
+<button id=chat-hide type=button aria-label="Hide the chat">&minus;</button></header>
+<div id=chat-log role=log aria-live=polite aria-label=Messages tabindex=0></div>
+<form id=chat-form><input id=chat-file type=file><label for=chat-file title="Send a file"
+><svg width=20 height=20 viewBox="0 0 24 24" fill=none stroke=currentColor stroke-width=2 aria-hidden=true
+><path d="M21 11l-9 9a5.5 5.5 0 0 1-8-8l9-9a3.7 3.7 0 0 1 5 5l-9 9a1.8 1.8 0 0 1-3-3l8-8"/></svg
+><span class=hidden>Send a file</span></label>
+<textarea name=text aria-label="Your message" placeholder="Your message" maxlength=4000 required></textarea>
+<button>Send</button></form></section>
+<script type=module src=/chat.js></script>
 """
 
 EXAMPLE = """curl http://www.hab.la/rpc -d '{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}'"""
@@ -79,23 +63,22 @@ def page(title: str, content: str, session: Session | None) -> str:
     return (
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(title)} - Hab.la</title>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f'<link rel=icon href="{escape(STATIC)}/logo.svg"><link rel=stylesheet href=/chat.css>'
         f"<style>{STYLE}</style></head><body>"
         f'<header><a href=/><img src="{escape(STATIC)}/logo.svg" alt="Hab.la"></a>'
         f"<a href=/forum>Forum</a><span class=who>{who}</span></header>"
         f"<main><h1>{escape(title)}</h1>{content}</main>"
-        "<footer>Hab.la: talk to the people on your website.</footer></body></html>"
+        f"<footer>Hab.la: talk to the people on your website.</footer>{WIDGET}</body></html>"
     )
 
 
 def home(session: Session | None) -> str:
-    """The front page, with the widget."""
+    """The front page."""
     content = (
         "<section><p>Hab.la puts a chat on your website. Your visitors write there; you answer in any Jabber "
-        "client. Try it:</p><div id=log></div><form id=chat><input name=text autocomplete=off "
-        'placeholder="Say something"><button>Send</button></form></section>'
-        "<section><p>Behind it is JSON-RPC, which your own programs may use, too:</p>"
+        "client. Try it: the button is at the lower right.</p></section>"
+        "<section><p>Your own programs can use Hab.la by JSON-RPC:</p>"
         f"<pre>{escape(EXAMPLE)}</pre></section>"
-        "<script src=/widget.js></script>"
     )
     return page("Live chat for your website", content, session)
 

@@ -1,17 +1,20 @@
 """Hab.la's website and forum: one process, rows in MySQL.
 
-GET  /               the website, with a chat widget that talks to /rpc
+GET  /               the website; on all its pages is a chat widget that talks to /rpc/chat and to Jabber
 GET  /forum          threads; POST starts one
 GET  /forum/NUMBER   one thread; POST replies
      /register /login /logout
+GET  /chat.js /room.js /chat.css /strophe.js   the widget
 GET  /health         200 when MySQL answers
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import forum
@@ -22,11 +25,23 @@ from http_app import Answer, BackendError, HttpError, Request, health, serve
 COOKIE_DOMAIN = os.environ.get("COOKIE_DOMAIN", "www.hab.la")
 COOKIE = "session"
 NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{forum.MAX_NAME}}}")
+# Where the browser may connect to besides the website: Jabber's websocket and BOSH have a port of their own.
+JABBER = os.environ.get("JABBER_ORIGIN", "http://www.hab.la:5280")
+_HERE = Path(__file__).parent
+# Strophe.js is not in the repository: `make toolchain` gets it, and the archive brings it along.
+_STROPHE = Path(os.environ.get("STROPHE", _HERE / "strophe.js"))
+_FILES = {
+    "/chat.js": (_HERE / "chat.js", "text/javascript; charset=utf-8"),
+    "/room.js": (_HERE / "room.js", "text/javascript; charset=utf-8"),
+    "/chat.css": (_HERE / "chat.css", "text/css; charset=utf-8"),
+    "/strophe.js": (_STROPHE, "text/javascript; charset=utf-8"),
+}
 HEADERS = (
     # Styles are inline; scripts only from here, so that no post can bring its own.
     (
         "Content-Security-Policy",
-        "default-src 'self'; style-src 'unsafe-inline'; "
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+        f"connect-src 'self' {JABBER} {JABBER.replace('http', 'ws', 1)}; "
         f"img-src 'self' {pages.STATIC}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("X-Content-Type-Options", "nosniff"),
@@ -38,8 +53,8 @@ def answer(request: Request) -> Answer:
     """All of the website."""
     if request.path == "/health":
         return health({"mysql": forum.database.check})
-    if request.path == "/widget.js":
-        return Answer(200, pages.WIDGET.encode(), "text/javascript; charset=utf-8")
+    if request.path in _FILES:
+        return _file(request)
     try:
         return _route(request)
     except HttpError as error:
@@ -47,6 +62,17 @@ def answer(request: Request) -> Answer:
     except BackendError as error:
         print(f"{error}", flush=True)
         return _html(pages.error(503, "The forum is away for a moment. Please try again."), 503)
+
+
+def _file(request: Request) -> Answer:
+    """A file of the widget. The browser asks each time whether it has changed, and seldom gets it again."""
+    path, kind = _FILES[request.path]
+    content = path.read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = (("ETag", tag), ("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff"))
+    if request.headers.get("if-none-match") == tag:
+        return Answer(304, b"", kind, headers)
+    return Answer(200, content, kind, headers)
 
 
 def _route(request: Request) -> Answer:
