@@ -9,7 +9,7 @@ help: ## list the targets
 install: ## .venv with the pinned packages and the habla command; needs no root
 	@toolchain/install
 
-toolchain: install ## .toolchain/bin/pulumi, its Python host and Command plugin, the browser's library; minutes, once per user
+toolchain: install ## .toolchain/: the Pulumi CLI and its plugins; the library of the lab's page; minutes, once
 	@.venv/bin/python -m toolchain.setup
 
 up: toolchain ## the lab's hosts and the fleet on them, of stacks/Pulumi.lab.yaml; needs root
