@@ -73,12 +73,24 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
     if spec.direct_tls_port is not None:
         # HAProxy does not speak TLS to it, so it asks the other port of the same daemon.
         check_c2s = check("jabber:client", port=spec.c2s_port)
-        yield jabber("c2s-tls", spec.direct_tls_port, public_port=5223, check=check_c2s)
+        yield jabber(
+            "c2s-tls",
+            spec.direct_tls_port,
+            public_port=5223,
+            check=check_c2s,
+            label="the same, TLS first",
+        )
     if spec.https_port is not None:
         check_c2s = check("jabber:client", port=spec.c2s_port)
         yield jabber("bosh-tls", spec.https_port, public_port=5443, check=check_c2s, by_source=True)
     if spec.s2s_port is not None:
-        yield jabber("s2s", spec.s2s_port, public_port=5269, check=check("jabber:server"))
+        yield jabber(
+            "s2s",
+            spec.s2s_port,
+            public_port=5269,
+            check=check("jabber:server"),
+            label="XMPP for other servers",
+        )
 
 
 def _for_apps(spec: JabberSpec) -> Iterator[Offer]:
