@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from habla.model.roles import Role
 from habla.model.spec import Spec
 from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons, default_roles
+from habla.services.jabber import JabberSpec
 from habla.settings.sections import section_names, services_model
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
@@ -69,3 +71,20 @@ def test_the_table_of_services_has_all_of_them() -> None:
 def test_the_table_of_apps_has_all_keys() -> None:
     """One row a key."""
     assert set(rows("Apps")) == set(AppSpec.model_fields)
+
+
+def keys_of(model: type[Spec]) -> set[str]:
+    """The keys of a model, and of the models in it."""
+    found = set(model.model_fields)
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Spec):
+                found |= keys_of(kind)
+    return found
+
+
+def test_the_page_of_jabber_names_every_key_at_any_depth() -> None:
+    """Those of domains, rooms, files and limits included."""
+    page = (Path(__file__).parents[2] / "docs" / "jabber.md").read_text("utf-8")
+    named = {word for text in re.findall(r"`([^`]+)`", page) for word in re.findall(r"[a-z_0-9]+", text)}
+    assert keys_of(JabberSpec) - named == set()

@@ -193,7 +193,7 @@ def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
             if backend.responder:
                 words.append(f"agent-check agent-port {backend.responder} agent-inter {check.inter}")
                 words.append(f'agent-send "{server.name}\\n"')
-            if backend.mode is Mode.TCP:
+            if backend.persistent:
                 # A connection to a lost server would hang until its client gives up; closed, it comes back.
                 words.append("on-marked-down shutdown-sessions")
         case _:

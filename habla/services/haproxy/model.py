@@ -127,8 +127,9 @@ class Server:
 class Backend:
     """Servers that do the same. source_hash: a client's address decides; proxy: the PROXY protocol, v1.
 
-    responder: the port where each server's host says whether it is drained, and, to a dialect whose own
-    checks cannot do it, whether the service is well (``habla/services/drain_responder.py``); 0: none.
+    persistent: connections last for as long as their server is up. responder: the port where each server's
+    host says whether it is drained, and, to a dialect whose own checks cannot do it, whether the service is
+    well (``habla/services/drain_responder.py``); 0: none.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Backend:
     check: Check
     fullconn: int = 0
     source_hash: bool = False
+    persistent: bool = False
     proxy: bool = False
     responder: int = 0
     timeout_server: str = "60s"

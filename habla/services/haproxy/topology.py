@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
@@ -132,9 +133,10 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
                 name,
                 mode,
                 servers=_servers(ends),
-                check=_check(ends[0], site.fleet.domain),
+                check=replace(_check(ends[0], site.fleet.domain), fall=2),
                 # To the node that has a client's BOSH session; another one would have to ask that.
                 source_hash=offer.by_source,
+                persistent=True,
                 proxy=offer.proxy_protocol,
                 responder=DRAIN_PORT,
                 timeout_server=own.timeouts.server or _PERSISTENT,
@@ -181,7 +183,7 @@ def _check(end: Endpoint, host: str) -> Check:
         case HttpCheck(path=path, expect=expect, host=asked):
             return Check("http", path, asked or host, expect)
         case XmppCheck(namespace, domain=domain, port=port):
-            return Check("xmpp", domain=domain or host, namespace=namespace, port=port, fall=2)
+            return Check("xmpp", domain=domain or host, namespace=namespace, port=port)
         case None:
             return Check("tcp")
 

@@ -8,7 +8,16 @@ from pydantic import Field, model_validator
 
 from habla.model.names import DnsName, SecretName, ServiceName
 from habla.model.spec import ArchiveSpec, Many, PortNumber, Spec
-from habla.model.text_types import DebianPackage, Jid, Line, LogSize, OptionName, RequestPath, RoutePath
+from habla.model.text_types import (
+    DebianPackage,
+    Jid,
+    Line,
+    LogSize,
+    OptionName,
+    RequestPath,
+    RoutePath,
+    matching,
+)
 
 __all__ = [
     "ApiClientSpec",
@@ -22,6 +31,10 @@ __all__ = [
     "UploadSpec",
 ]
 
+# Its room service has 11 characters more, of 253; and files are named after it, whose names have 255.
+Domain = Annotated[
+    DnsName, matching(r".*", "up to 200 characters, because names and files are made from it", most=200)
+]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -177,7 +190,7 @@ class JabberSpec(Spec):
     upload, api, components: null and {} turn them off.
     """
 
-    domains: dict[DnsName, DomainSpec] = Field(default_factory=dict)
+    domains: dict[Domain, DomainSpec] = Field(default_factory=dict)
     c2s_port: PortNumber = 5222
     direct_tls_port: PortNumber | None = 5223
     s2s_port: PortNumber | None = 5269
