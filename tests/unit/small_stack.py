@@ -10,6 +10,7 @@ import yaml
 
 from habla.onhost.document import Archive
 from habla.plan import FleetPlan, make_plan
+from habla.plan.data_places import DataPlace
 from habla.settings.loading import load_settings
 
 __all__ = ["STACK", "changed", "planned"]
@@ -58,6 +59,7 @@ def changed(changes: Mapping[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def planned(raw: Mapping[str, Any]) -> FleetPlan:
-    """The plan of a stack, whose archives are all the same. Raises Faults."""
-    return make_plan(load_settings("test", raw), {}, read_archive=lambda spec: Archive("0" * 64))
+def planned(raw: Mapping[str, Any], *, data: Mapping[str, DataPlace] | None = None) -> FleetPlan:
+    """The plan of a stack, whose archives are all the same. data: where it was last. Raises Faults."""
+    settings = load_settings("test", raw)
+    return make_plan(settings, {}, read_archive=lambda spec: Archive("0" * 64), data=data)

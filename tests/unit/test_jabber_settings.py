@@ -128,3 +128,11 @@ def test_an_app_without_a_port_can_be_a_component() -> None:
     address = fleet(jabber, **more).addresses.hosts["gateway1"]
     text = files(jabber, **more)["/etc/systemd/system/habla-jabber-gate.service"]
     assert f"jabber-gate 192.168.2.100 5347 {address}\n" in text
+
+
+def test_data_that_stays_behind_in_another_storage_is_a_fault() -> None:
+    """Rosters and messages would be gone without a word; `start_empty` allows it."""
+    before, after = fleet({}), changed({"services|jabber": {"storage": "mysql"}})
+    with pytest.raises(Faults, match=r"of domain hab\.la, not of domain hab\.la in MySQL"):
+        planned(after, data=before.data)
+    assert planned({**after, "start_empty": ["jabber"]}, data=before.data)

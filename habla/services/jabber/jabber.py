@@ -44,7 +44,7 @@ from habla.services.jabber.jabber_units import (
     unit_files,
 )
 from habla.services.jabber.login_programs import auth_directories, auth_files, auth_programs, key_path
-from habla.services.jabber.user_files import JabberFiles
+from habla.services.jabber.user_files import FILES_DATA, JabberFiles
 from habla.services.jabber.yaml_config import yaml_config
 
 __all__ = ["Jabber"]
@@ -115,12 +115,13 @@ class Jabber(Service):
             yield f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"
 
     def data_paths(self) -> tuple[str, ...]:
-        """Accounts, rosters and messages. A host that joins the cluster gets them from the others."""
-        return (DATA,)
+        """Accounts, rosters, messages and files. A host that joins the cluster gets them from the others."""
+        return (DATA, FILES_DATA) if self.spec.upload else (DATA,)
 
     def data_name(self, site: Site) -> str:
-        """Accounts are of a domain."""
-        return f"domain {main_domain(self.spec, site.fleet.domain)}"
+        """Accounts are of a domain. With another storage, rosters and messages stay behind."""
+        where = " in MySQL" if self.spec.storage == "mysql" else ""
+        return f"domain {main_domain(self.spec, site.fleet.domain)}{where}"
 
     def state(self, site: Site) -> ServiceState:
         """Config, certificates, cookie, and the tools that keep node, cluster and data in order."""

@@ -17,7 +17,7 @@ from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.jabber.ejabberd_modules import upload_secret
 from habla.services.jabber.jabber_spec import JabberSpec
 
-__all__ = ["FILES", "JabberFiles", "files_offer", "host_meta"]
+__all__ = ["FILES", "FILES_DATA", "JabberFiles", "files_offer", "host_meta"]
 
 # The name of its offer, and of its unit after ``habla-``.
 FILES = "jabber-files"
@@ -26,7 +26,7 @@ _CONFIG = "/etc/habla/jabber-files.json"
 _PROGRAM = "/usr/local/lib/habla/jabber-files"
 _UNIT = f"habla-{FILES}.service"
 _USER = f"habla-{FILES}"
-_DATA = f"/var/lib/{_USER}"
+FILES_DATA = f"/var/lib/{_USER}"
 _DEFAULT_PORT = 5444
 
 
@@ -76,17 +76,19 @@ class JabberFiles(HostPart):
         return ServiceState(
             packages=("python3",),
             users={_USER: User()},
-            directories={_DATA: Directory("0750", owner=_USER, group=_USER)} if upload else {},
+            directories={FILES_DATA: Directory("0750", owner=_USER, group=_USER)} if upload else {},
             files={
                 _CONFIG: File(self._config(site), "0640", owner="root", group=_USER),
                 _PROGRAM: File(program_text("jabber_files"), "0755"),
-                unit_path: File(_UNIT_TEXT + (f"ReadWritePaths={_DATA}\n" if upload else "") + _INSTALL),
+                unit_path: File(_UNIT_TEXT + (f"ReadWritePaths={FILES_DATA}\n" if upload else "") + _INSTALL),
             },
             units={_UNIT: Unit(restart_on=(_CONFIG, _PROGRAM, unit_path))},
             health={FILES: Health(_UNIT, address=str(site.address), port=_port(self.spec), path=_HOST_META)},
             ports=(Port(_port(self.spec)),),
-            data=(_DATA,) if upload else (),
-            bounds=(DataBound(_DATA, upload.size, setting=f"{self.path}.upload.size"),) if upload else (),
+            data=(FILES_DATA,) if upload else (),
+            bounds=(DataBound(FILES_DATA, upload.size, setting=f"{self.path}.upload.size"),)
+            if upload
+            else (),
         )
 
     def _config(self, site: Site) -> str:
@@ -109,7 +111,7 @@ class JabberFiles(HostPart):
         peers = [end for end in site.fleet.endpoints.named(FILES) if end.host != site.host]
         return {
             "path": _prefix(self.spec),
-            "directory": _DATA,
+            "directory": FILES_DATA,
             "secret": secret(upload_secret(self.spec), "json"),
             "peers": [f"{end.address}:{end.offer.port}" for end in peers],
             "largest": size_bytes(upload.largest),
