@@ -1,6 +1,6 @@
 # Every target is a thin call of a script in toolchain/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install toolchain up down test soak lint preview clean clean-cache
+.PHONY: help install toolchain up down test check soak lint preview clean clean-cache
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/habla
 
 help: ## list the targets
@@ -28,6 +28,9 @@ test: toolchain ## lint, types, all tests, the lab's included; needs root (make 
 soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every order of two Jabber starts; needs root
 	@HABLA_MUTATIONS=10000 .venv/bin/python -m pytest -q -n 2 tests/property/test_mutated_stacks.py
 	@HABLA_SOAK=1 .venv/bin/python -m pytest -q tests/lab/test_fleet_jabber_cluster.py
+
+check: lint ## lint, types, unit, golden and property tests; no root, no hosts
+	@.venv/bin/python -m pytest -q -n 2 tests/unit tests/golden tests/property
 
 lint: install ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
