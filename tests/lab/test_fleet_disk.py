@@ -153,6 +153,8 @@ def test_an_apply_on_a_full_partition_fails_cleanly_and_works_again_afterwards(f
     running = fleet.ssh(HOST, "systemctl show -P MainPID nginx habla-rpc")
     change = {**CHANGES, "services.static.max_age": 60}
     try:
+        # Most of it at once, or a slow disk would take minutes.
+        fleet.ssh(HOST, f"fallocate -l {free(fleet, '/') * 98 // 100} /full")
         fleet.ssh(HOST, f"systemd-run -q --unit=filler sh -c '{writer}'")
         wait_for(full, 120, "a full partition")
         output = fleet.refused(change)

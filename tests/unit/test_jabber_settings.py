@@ -136,3 +136,21 @@ def test_data_that_stays_behind_in_another_storage_is_a_fault() -> None:
     with pytest.raises(Faults, match=r"of domain hab\.la, not of domain hab\.la in MySQL"):
         planned(after, data=before.data)
     assert planned({**after, "start_empty": ["jabber"]}, data=before.data)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hosts|stable2": {"role": "stable"}},
+        {"services|jabber": {"domains": {"hab.la": {}, "visitors.hab.la": {"auth": "anonymous"}}}},
+    ],
+    ids=["a host that joins", "a domain that comes"],
+)
+def test_neither_a_host_nor_a_domain_that_comes_restarts_a_node(more: dict[str, Any]) -> None:
+    """The unit, and all files for which it restarts, stay the same on the host that is there."""
+    before, after = (planned(changed(change)).hosts["stable1"].states[STATE] for change in ({}, more))
+    restarting = {"/etc/systemd/system/ejabberd.service", *before.units["ejabberd.service"].restart_on}
+    assert restarting <= {*before.files}
+    assert {path: before.files[path] for path in restarting} == {
+        path: after.files[path] for path in restarting
+    }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Sequence
 
 
-def certifies(certificate: Path, domains: "list[str]") -> bool:
+def certifies(certificate: Path, domains: Sequence[str]) -> bool:
     """Whether the certificate is for all the domains, and is so for 30 days at least."""
     if not certificate.exists():
         return False
@@ -20,7 +21,7 @@ def certifies(certificate: Path, domains: "list[str]") -> bool:
     return all("does match certificate" in answer for answer in answers)
 
 
-def sign(certificate: Path, domains: "list[str]") -> None:
+def sign(certificate: Path, domains: Sequence[str]) -> None:
     """A self-signed certificate for the domains, written in one step."""
     new = certificate.with_suffix(".new")
     new.touch(mode=0o600)

@@ -24,8 +24,13 @@ def gather(node: OwnNode, peers: list[str]) -> bool:
     running, stopped = nodes()
     known = {node_of(peer) for peer in peers}
     for gone in sorted(stopped - known - {node.name}):
-        print(f"{gone} is no longer part of the fleet: it leaves the cluster")
-        control("leave_cluster", gone)
+        print(f"{gone} is no longer part of the fleet: it leaves the cluster", flush=True)
+        # Another node may still see it run, while it is being removed. The timer tries again.
+        done = subprocess.run(
+            ["ejabberdctl", "leave_cluster", gone], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            print(f"{gone} has not left yet: {first_line(done)}", flush=True)
     restarted = False
     missing = [peer for peer in peers if node_of(peer) not in running and reachable(peer, node.port)]
     if not CLUSTER_MARK.exists() and missing:

@@ -1,14 +1,14 @@
 """Keeps the ejabberd node of this host ready, started and in the cluster of its peers.
 
-prepare [PEER ...]  before each start: put another node's database aside, copy what a join would overwrite
-certify PATH DOMAIN [DOMAIN ...]
-                    before each start and reload: sign a certificate, unless the one there is for all of these
-heal [PEER ...]     while it starts, and by timer: see the start through, join, mend a split, merge the copy
-settle [PEER ...]   in an apply: have it healed, and prove that the cluster serves, or say whom it waits for
+prepare             before each start: put another node's database aside, copy what a join would overwrite
+certify             before each start and reload: sign a certificate, unless the one there is for all domains
+heal                while it starts, and by timer: see the start through, join, mend a split, merge the copy
+settle              in an apply: have it healed, and prove that the cluster serves, or say whom it waits for
 well ADDRESS PORT   whether this node serves, or waits for a host that is up
 force               the operator's command: no longer wait for the data of other nodes
 
-Which node this is, and the port of the cluster, is in /etc/default/ejabberd.
+Which node this is, and the port of the cluster, is in /etc/default/ejabberd; its peers and domains are in
+/etc/habla/jabber-cluster.json.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from . import certificate, cluster, database, merging, settling
+from .cluster_settings import cluster_settings
 from .erlang import Erlang, ErlangFault
 from .own_node import OwnNode, own_node
 from .starting import NotServing, Start, force_now
@@ -27,11 +28,8 @@ def main() -> int:
     """Run the verb of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in ("prepare", "heal", "settle"):
-        verbs.add_parser(verb).add_argument("peers", nargs="*")
-    certify = verbs.add_parser("certify")
-    certify.add_argument("certificate", type=Path)
-    certify.add_argument("domains", nargs="+")
+    for verb in ("prepare", "certify", "heal", "settle"):
+        verbs.add_parser(verb)
     well = verbs.add_parser("well")
     well.add_argument("address")
     well.add_argument("port", type=int)
@@ -45,18 +43,21 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    settings = cluster_settings()
+    peers = list(settings.peers)
     if options.verb == "certify":
-        if not certificate.certifies(options.certificate, options.domains):
-            certificate.sign(options.certificate, options.domains)
+        place = Path(settings.certificate)
+        if settings.domains and not certificate.certifies(place, settings.domains):
+            certificate.sign(place, settings.domains)
         return 0
     node = own_node()
     if options.verb == "prepare":
         database.put_foreign_aside(node)
-        database.keep_what_would_be_lost(node, sorted(options.peers))
+        database.keep_what_would_be_lost(node, peers)
     elif options.verb == "heal":
-        heal(node, sorted(options.peers))
+        heal(node, peers)
     elif options.verb == "settle":
-        print(settling.settle(node, sorted(options.peers)))
+        print(settling.settle(node, peers))
     elif options.verb == "well":
         settling.be_well(node, address=options.address, c2s_port=options.port)
     else:

@@ -31,6 +31,7 @@ from habla.services.jabber.jabber_units import (
     CERTIFICATE,
     CHECKER,
     CLUSTER_PROGRAMS,
+    CLUSTER_SETTINGS,
     CLUSTER_TOOL,
     CONFIG,
     CONTROL,
@@ -39,8 +40,8 @@ from habla.services.jabber.jabber_units import (
     KEEP,
     LAUNCHER,
     SCHEMA,
+    cluster_settings,
     control_file,
-    peers_of,
     unit_files,
 )
 from habla.services.jabber.login_programs import auth_directories, auth_files, auth_programs, key_path
@@ -133,6 +134,7 @@ class Jabber(Service):
             CONTROL: File(control_file(self.spec, site)),
             _COOKIE: File(secret(self.spec.cookie, "ascii"), "0400", owner="ejabberd", group="ejabberd"),
             CLUSTER_TOOL: File(LAUNCHER, "0755"),
+            CLUSTER_SETTINGS: File(cluster_settings(self.spec, site)),
             CHECKER: File(program_text("jabber_config"), "0755"),
             BOUNDS: File(program_text("jabber_bounds"), "0755"),
             **{f"{_SYSTEMD}{name}": File(text) for name, text in unit_files(self.spec, site).items()},
@@ -166,8 +168,8 @@ class Jabber(Service):
             },
             actions={
                 "jabber-cluster": Action(
-                    (CLUSTER_TOOL, "settle", *peers_of(site)),
-                    inputs=(f"{_SYSTEMD}{HEAL}.service", CONTROL, CLUSTER_PROGRAMS),
+                    (CLUSTER_TOOL, "settle"),
+                    inputs=(f"{_SYSTEMD}{HEAL}.service", CONTROL, CLUSTER_PROGRAMS, CLUSTER_SETTINGS),
                 )
             },
             # A node that waits for a host that is deployed later is well; that host's apply proves both.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from habla.model.disk import size_bytes
 from habla.model.site import Site
 from habla.services.jabber.jabber_domains import domains_of
@@ -13,6 +15,7 @@ __all__ = [
     "CERTIFICATE",
     "CHECKER",
     "CLUSTER_PROGRAMS",
+    "CLUSTER_SETTINGS",
     "CLUSTER_TOOL",
     "CONFIG",
     "CONTROL",
@@ -21,8 +24,8 @@ __all__ = [
     "KEEP",
     "LAUNCHER",
     "SCHEMA",
+    "cluster_settings",
     "control_file",
-    "peers_of",
     "unit_files",
 ]
 
@@ -33,6 +36,7 @@ DATA = "/var/lib/ejabberd"
 _TOOLS = "/usr/local/lib/habla"
 # The program that starts, joins and heals the node of a host, and the modules that it is made of.
 CLUSTER_TOOL, CLUSTER_PROGRAMS = f"{_TOOLS}/jabber-cluster", f"{_TOOLS}/jabber-program"
+CLUSTER_SETTINGS = "/etc/habla/jabber-cluster.json"
 CHECKER = f"{_TOOLS}/jabber-config"
 BOUNDS, SCHEMA = f"{_TOOLS}/jabber-bounds", f"{_TOOLS}/jabber-schema"
 HEAL, KEEP = "habla-jabber-cluster", "habla-jabber-bounds"
@@ -41,7 +45,7 @@ HEAL, KEEP = "habla-jabber-cluster", "habla-jabber-bounds"
 def unit_files(spec: JabberSpec, site: Site) -> dict[str, str]:
     """Name -> text, of all units."""
     return {
-        "ejabberd.service": _unit(spec, site),
+        "ejabberd.service": _unit(spec),
         f"{HEAL}.service": _heal_service(site),
         f"{HEAL}.timer": _HEAL_TIMER,
         f"{KEEP}.service": _keep_service(spec),
@@ -70,9 +74,13 @@ def control_file(spec: JabberSpec, site: Site) -> str:
     return "\n".join(lines) + "\n"
 
 
-def peers_of(site: Site) -> tuple[str, ...]:
-    """The other hosts of the cluster."""
-    return tuple(end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host)
+def cluster_settings(spec: JabberSpec, site: Site) -> str:
+    """The settings of the cluster's programs: the other hosts, and domains to sign a certificate for."""
+    domains = domains_of(spec, site.fleet.domain)
+    signed = [name for name in domains if spec.certificate is None and not domains[name].certificate]
+    peers = [end.host for end in site.fleet.endpoints.named("c2s") if end.host != site.host]
+    settings = {"peers": peers, "certificate": CERTIFICATE, "domains": signed}
+    return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 
 def _heal_service(site: Site) -> str:
@@ -80,7 +88,7 @@ def _heal_service(site: Site) -> str:
         f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
         # It waits while ejabberd waits for other nodes, and merges what was apart.
         f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n"
-        f"ExecStart={' '.join((CLUSTER_TOOL, 'heal', *peers_of(site)))}\n"
+        f"ExecStart={CLUSTER_TOOL} heal\n"
     )
 
 
@@ -100,19 +108,12 @@ ExecStart={BOUNDS} /var/lib/{KEEP} {days} {most} {spec.rooms.unused_days}
 """
 
 
-def _unit(spec: JabberSpec, site: Site) -> str:
+def _unit(spec: JabberSpec) -> str:
     """Instead of Debian's unit, which requires epmd; with a fixed port of the node nobody asks that.
 
-    Each start brings the cluster's service along, which sees the start through.
+    Each start brings the cluster's service along, which sees the start through. Nothing in it depends on
+    other hosts or on domains, because a change of a unit restarts it.
     """
-    prepare = " ".join((CLUSTER_TOOL, "prepare", *peers_of(site)))
-    signing_start = signing_reload = ""
-    if spec.certificate is None:
-        domains = domains_of(spec, site.fleet.domain)
-        own = " ".join(name for name in domains if not domains[name].certificate)
-        command = f"+{CLUSTER_TOOL} certify {CERTIFICATE} {own}\n"
-        if own:
-            signing_start, signing_reload = f"ExecStartPre={command}", f"ExecReload={command}"
     schema = f"ExecStartPre=+{SCHEMA} {SCHEMA_LOGIN} {DATA}/.habla-schema\n" if uses_sql(spec) else ""
     return f"""\
 [Unit]
@@ -130,11 +131,13 @@ RuntimeDirectory=ejabberd
 LimitNOFILE={max(65536, 2 * spec.expected_sessions)}
 TimeoutStartSec=280
 TimeoutStopSec=60
-ExecStartPre=+{prepare}
-{signing_start}{schema}# Its log is a file; the journal has only what keeps it from starting.
+ExecStartPre=+{CLUSTER_TOOL} prepare
+ExecStartPre=+{CLUSTER_TOOL} certify
+{schema}# Its log is a file; the journal has only what keeps it from starting.
 ExecStart=/usr/sbin/ejabberdctl foreground-quiet
 ExecStop=/bin/sh -c '/usr/sbin/ejabberdctl stop && /usr/sbin/ejabberdctl stopped'
-{signing_reload}ExecReload=+{CHECKER} reload
+ExecReload=+{CLUSTER_TOOL} certify
+ExecReload=+{CHECKER} reload
 PrivateDevices=yes
 PrivateTmp=yes
 ProtectHome=yes
