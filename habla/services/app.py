@@ -252,7 +252,8 @@ def _special(
     if value.secret:
         return secret(value.secret.format(app=app), "env")
     texts = (item.text.format(address=end.address, app=app, domain=domain) for end, item in found)
-    return ",".join(dict.fromkeys(texts))
+    # One to fail over to. With all of them, a host that joins would restart every program that names them.
+    return ",".join([*dict.fromkeys(texts)][:2])
 
 
 def _own_first(ends: Iterable[Endpoint], host: str) -> list[Endpoint]:

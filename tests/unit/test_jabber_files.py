@@ -35,12 +35,14 @@ class Keeper:
     root: Path
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
     def start(self) -> None:
         """Until it listens."""
         (self.root / "files").mkdir(exist_ok=True)
         config = {
-            "address": "127.0.0.1",
-            "port": self.port,
             "pages": {"/.well-known/host-meta": {"type": "application/xrd+xml", "text": "<XRD/>"}},
             "upload": {
                 "path": "/upload",
@@ -52,9 +54,9 @@ class Keeper:
                 "days": 1,
             },
         }
-        (self.root / "config.json").write_text(json.dumps(config))
+        self.config.write_text(json.dumps(config))
         self.process = subprocess.Popen(
-            [sys.executable, str(jabber_files.__file__), str(self.root / "config.json")]
+            [sys.executable, str(jabber_files.__file__), "127.0.0.1", str(self.port), str(self.config)]
         )
         for _ in range(100):
             try:
@@ -220,3 +222,25 @@ def test_old_files_go_and_make_room(tmp_path: Path) -> None:
         "a/b/c/new"
     ]
     assert not (tmp_path / "d").exists()
+
+
+def test_a_config_that_changes_is_taken_in_without_a_restart(pair: tuple[Keeper, Keeper]) -> None:
+    """A peer that left is asked no more, and an upload that is under way goes on."""
+    process = pair[0].process
+    assert process is not None
+    with socket.create_connection(("127.0.0.1", pair[0].port), 5) as connection:
+        head = f"PUT /upload/{NAME}?v={signature(NAME, 4)} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+        connection.sendall(f"{head}ha".encode())
+        config = json.loads(pair[0].config.read_text())
+        config["upload"]["peers"] = []
+        config["pages"] = {"/new": {"type": "text/plain", "text": "new"}}
+        pair[0].config.write_text(json.dumps(config))
+        process.send_signal(signal.SIGHUP)
+        for _ in range(50):
+            if pair[0].ask("GET", "/new").status == 200:
+                break
+            time.sleep(0.1)
+        connection.sendall(b"lf")
+        assert connection.recv(100).startswith(b"HTTP/1.1 201")
+    assert pair[0].get(NAME) == (200, b"half")
+    assert process.poll() is None

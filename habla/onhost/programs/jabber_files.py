@@ -4,8 +4,8 @@
 Each host of Jabber runs it, and each has every file: a file that was taken is on all hosts that were up
 before the sender gets his answer. A host that was down asks the others for a file that it lacks.
 
-Usage: jabber-files CONFIG. CONFIG is JSON:
-  {"address": A, "port": P, "pages": {PATH: {"type": T, "text": TEXT}}, "upload": UPLOAD or null}
+Usage: jabber-files ADDRESS PORT CONFIG. CONFIG is JSON, and is read again at SIGHUP:
+  {"pages": {PATH: {"type": T, "text": TEXT}}, "upload": UPLOAD or null}
   UPLOAD: {"path": "/upload", "directory": D, "secret": S, "peers": ["ADDRESS:PORT", ...], "largest": BYTES,
            "bytes": BYTES, "days": DAYS}
 
@@ -52,9 +52,6 @@ class Store:
         self.upload = upload
         self.root = Path(upload["directory"])
         self.coming = self.root / ".coming"
-        self.coming.mkdir(exist_ok=True)
-        for rest in self.coming.iterdir():
-            rest.unlink()
         self.lock = threading.Lock()
         self.used = sum(size for _, size, _ in self.files())
 
@@ -103,8 +100,7 @@ class Store:
                     target.write(data)
                     left -= len(data)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                # Two requests brought the same file.
+            if path.exists():  # Two requests brought the same file.
                 with self.lock:
                     self.used -= path.stat().st_size
             Path(temporary).replace(path)
@@ -130,11 +126,10 @@ class Store:
 
     def copy_to(self, peer: str, name: str) -> bool:
         """Hand a file to another host. False when that cannot be reached, and asks for it later."""
-        path = self.path(name)
-        assert path is not None
-        with contextlib.suppress(OSError, http.client.HTTPException), path.open("rb") as source:
+        place = self.root / name
+        with contextlib.suppress(OSError, http.client.HTTPException), place.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
-            headers = {"Content-Length": str(size), COPY: self.signed("copy {} {}".format(name, size))}
+            headers = {"Content-Length": str(size), COPY: self.signed(f"copy {name} {size}")}
             connection = http.client.HTTPConnection(peer, timeout=ASKING)
             with contextlib.closing(connection):
                 connection.request("PUT", "{}/{}".format(self.upload["path"], name), source, headers)
@@ -160,8 +155,12 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
-    config: Dict[str, Any]
-    store: Optional[Store]
+    keeper: "Keeper"
+
+    def parse_request(self) -> bool:
+        """What is true as the request begins holds until its end."""
+        self.config, self.store = self.keeper.config, self.keeper.store
+        return super().parse_request()
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -177,10 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         if place is not None and not place.is_file():
             asked = hmac.compare_digest(self.headers.get(COPY, ""), self.store.signed("ask {}".format(name)))
             place = None if asked else self.store.fetch(name)
-        if place is None:
-            self.answer(404)
-        else:
-            self.send(place)
+        self.answer(404) if place is None else self.send(place)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -192,27 +188,23 @@ class Handler(BaseHTTPRequestHandler):
         name, store = self.name_of(unquote(parts.path)), self.store
         length = self.headers.get("Content-Length", "")
         if store is None or name is None or not length.isdigit():
-            self.refuse(411 if store and name else 404)
+            self.answer(411 if store and name else 404)
             return
         size = int(length)
         given = (parse_qs(parts.query).get("v") or [""])[0]
-        copied = self.headers.get(COPY, "")
-        is_copy = hmac.compare_digest(copied, store.signed("copy {} {}".format(name, size)))
+        is_copy = hmac.compare_digest(self.headers.get(COPY, ""), store.signed(f"copy {name} {size}"))
         if not is_copy and not hmac.compare_digest(given, store.slot(name, size)):
-            self.refuse(403)
+            self.answer(403)
         elif size > store.upload["largest"]:
-            self.refuse(413)
+            self.answer(413)
         elif (place := store.path(name)) is None or place.exists():
-            self.refuse(404 if place is None else 409)
+            self.answer(404 if place is None else 409)
         else:
             try:
                 store.keep(name, self.rfile, size=size)
-            except ValueError:
-                self.refuse(507)
-                return
-            except OSError as error:
-                print("{}: {}".format(name, error), flush=True)
-                self.refuse(500)
+            except (OSError, ValueError) as error:
+                print(f"{name}: {error}", flush=True)
+                self.answer(507 if isinstance(error, ValueError) else 500)
                 return
             for peer in [] if is_copy else store.upload["peers"]:
                 if not store.copy_to(peer, name):
@@ -224,12 +216,9 @@ class Handler(BaseHTTPRequestHandler):
         prefix = "{}/".format(self.config["upload"]["path"]) if self.config["upload"] else ""
         return path[len(prefix) :] if prefix and path.startswith(prefix) else None
 
-    def refuse(self, status: int) -> None:
-        """An answer before the body was read: the connection cannot go on."""
-        self.close_connection = True
-        self.answer(status)
-
     def answer(self, status: int, body: bytes = b"", *, kind: str = "text/plain") -> None:
+        # The body of a request that is refused may be there still, so the connection cannot go on.
+        self.close_connection |= self.command == "PUT" and status != 201
         self.send_response(status)
         self.general_headers(kind, len(body))
         if self.command != "HEAD":
@@ -274,25 +263,37 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class Keeper:
+    """The config and the files, as they are now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.read()
+        if self.store is not None:
+            shutil.rmtree(self.store.coming, ignore_errors=True)
+            self.store.coming.mkdir()
+        threading.Thread(target=self.expire_for_ever, daemon=True).start()
+
+    def read(self) -> None:
+        self.config = json.loads(self.path.read_text("utf-8"))
+        self.store = Store(self.config["upload"]) if self.config["upload"] else None
+
+    def expire_for_ever(self) -> None:
+        while True:
+            if self.store is not None:
+                self.store.expire()
+            time.sleep(EXPIRING)
+
+
 def main(words: "list[str]") -> int:
-    if len(words) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    config = json.loads(Path(words[0]).read_text("utf-8"))
-    store = Store(config["upload"]) if config["upload"] else None
-    bound = type("Bound", (Handler,), {"config": config, "store": store})
-    server = Server((config["address"], config["port"]), bound)
-    if store is not None:
-        threading.Thread(target=expire_for_ever, args=(store,), daemon=True).start()
+    if len(words) != 3:
+        sys.exit(__doc__)
+    keeper = Keeper(Path(words[2]))
+    server = Server((words[0], int(words[1])), type("Bound", (Handler,), {"keeper": keeper}))
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    signal.signal(signal.SIGHUP, lambda *_: keeper.read())
     server.serve_forever()
     return 0
-
-
-def expire_for_ever(store: Store) -> None:
-    while True:
-        store.expire()
-        time.sleep(EXPIRING)
 
 
 if __name__ == "__main__":

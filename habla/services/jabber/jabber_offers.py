@@ -67,6 +67,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
         check=HttpCheck("/bosh"),
         # To the node that has a client's BOSH session; another one would have to ask that.
         by_source=True,
+        values=(OfferedValue("jabber.bosh_address", "{address}"),),
         label="BOSH, websocket",
         url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
     )

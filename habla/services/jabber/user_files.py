@@ -80,9 +80,9 @@ class JabberFiles(HostPart):
             files={
                 _CONFIG: File(self._config(site), "0640", owner="root", group=_USER),
                 _PROGRAM: File(program_text("jabber_files"), "0755"),
-                unit_path: File(_UNIT_TEXT + (f"ReadWritePaths={FILES_DATA}\n" if upload else "") + _INSTALL),
+                unit_path: File(_unit(f"{site.address} {_port(self.spec)}", upload is not None)),
             },
-            units={_UNIT: Unit(restart_on=(_CONFIG, _PROGRAM, unit_path))},
+            units={_UNIT: Unit(restart_on=(_PROGRAM,), reload_on=(_CONFIG,))},
             health={FILES: Health(_UNIT, address=str(site.address), port=_port(self.spec), path=_HOST_META)},
             ports=(Port(_port(self.spec)),),
             data=(FILES_DATA,) if upload else (),
@@ -94,8 +94,6 @@ class JabberFiles(HostPart):
     def _config(self, site: Site) -> str:
         links = host_meta(self.spec, site.fleet)
         config: dict[str, Any] = {
-            "address": str(site.address),
-            "port": _port(self.spec),
             "pages": {
                 _HOST_META: {"type": "application/xrd+xml", "text": _as_xml(links)},
                 f"{_HOST_META}.json": {"type": "application/json", "text": _as_json(links)},
@@ -138,12 +136,16 @@ def _as_json(links: dict[str, str]) -> str:
     return json.dumps({"links": [{"rel": rel, "href": url} for rel, url in links.items()]}) + "\n"
 
 
-_UNIT_TEXT = f"""\
+def _unit(where: str, keeps: bool) -> str:
+    writable = f"ReadWritePaths={FILES_DATA}\n" if keeps else ""
+    return f"""\
 [Unit]
 Description=habla: files of Jabber users
 
 [Service]
-ExecStart={_PROGRAM} {_CONFIG}
+ExecStart={_PROGRAM} {where} {_CONFIG}
+# A host that joins changes the config, and no visitor should notice that.
+ExecReload=/bin/kill -HUP $MAINPID
 User={_USER}
 Group={_USER}
 Restart=always
@@ -153,5 +155,7 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectHome=yes
 ProtectSystem=strict
+{writable}
+[Install]
+WantedBy=multi-user.target
 """
-_INSTALL = "\n[Install]\nWantedBy=multi-user.target\n"
