@@ -190,8 +190,7 @@ class Handler(BaseHTTPRequestHandler):
         if store is None or name is None or not length.isdigit():
             self.answer(411 if store and name else 404)
             return
-        size = int(length)
-        given = (parse_qs(parts.query).get("v") or [""])[0]
+        size, given = int(length), (parse_qs(parts.query).get("v") or [""])[0]
         is_copy = hmac.compare_digest(self.headers.get(COPY, ""), store.signed(f"copy {name} {size}"))
         if not is_copy and not hmac.compare_digest(given, store.slot(name, size)):
             self.answer(403)
