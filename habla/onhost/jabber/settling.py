@@ -42,7 +42,7 @@ def settle(node: OwnNode, peers: list[str]) -> str:
             if state.phase == "waits" and Contact.REFUSES in wait.contacts.values():
                 return f"{node.name} {wait.words}"
             late = [
-                peer for peer in peers if reachable(peer, node.port) and not _serves(erlang, peer, node=node)
+                peer for peer in peers if reachable(peer, node.port) and _is_late(erlang, peer, node=node)
             ]
             if healing.poll() == 0 and state.phase == "serves" and not late:
                 others = ", ".join(sorted(state.running - {node.name}))
@@ -55,9 +55,13 @@ def settle(node: OwnNode, peers: list[str]) -> str:
             time.sleep(_PAUSE)
 
 
-def _serves(erlang: Erlang, peer: str, *, node: OwnNode) -> bool:
+def _is_late(erlang: Erlang, peer: str, *, node: OwnNode) -> bool:
+    """Whether the node of a peer runs, but does not serve with this one.
+
+    While a host gets another name, the node of its old name answers at its address. Its own apply ends that.
+    """
     state = erlang.state(node_of(peer))
-    return state.phase == "serves" and node.name in state.running
+    return state.phase != "down" and not (state.phase == "serves" and node.name in state.running)
 
 
 def be_well(node: OwnNode, *, address: str, c2s_port: int) -> None:
