@@ -30,3 +30,17 @@ def test_addresses_shows_each_role_with_its_free_space(capsys: pytest.CaptureFix
     assert main(["-C", str(ROOT), "addresses", "-s", "lab"]) == 0
     printed = capsys.readouterr().out
     assert "stable     192.168.2.100-192.168.2.119, 18 free\n  192.168.2.100   stable1\n" in printed
+
+
+def test_jabber_admin_shows_the_way_to_the_admin_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """By SSH, to the first host with Jabber or to the one that is named."""
+    assert main(["-C", str(ROOT), "jabber", "admin", "-s", "production"]) == 0
+    line, url, accounts = capsys.readouterr().out.splitlines()
+    assert line.startswith("ssh -N -L 5285:127.0.0.1:5285 ") and line.endswith(" -p 22 deploy@192.0.2.20")
+    assert "known_hosts" not in line and "StrictHostKeyChecking" not in line
+    assert url == "then open  http://127.0.0.1:5285/admin/"
+    assert "services.jabber.admins" in accounts
+    assert main(["-C", str(ROOT), "jabber", "admin", "-s", "production", "stable2"]) == 0
+    assert "deploy@192.0.2.30" in capsys.readouterr().out
+    assert main(["-C", str(ROOT), "jabber", "admin", "-s", "production", "front1"]) == 2
+    assert "known: stable1, stable2" in capsys.readouterr().err
