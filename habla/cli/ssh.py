@@ -46,10 +46,7 @@ class Shells:
 
     def command(self, host: str, words: Sequence[str] = ()) -> list[str]:
         """The ssh command line. Raises UnreachableError if the host has no address or host key."""
-        target = self.targets.get(host)
-        if target is None:
-            known = ", ".join(self.targets) or "none"
-            raise UnreachableError(f"no host {host} to reach; hosts that can be reached: {known}")
+        target = self._target(host)
         options = self._options(target.identity)
         if target.bastion is not None:
             bastion = target.bastion
@@ -60,15 +57,16 @@ class Shells:
         return [*options, "-p", str(target.port), f"{target.user}@{target.address}", *words]
 
     def line(self, host: str, options: Sequence[str]) -> list[str]:
-        """The ssh command line for a person, with more options. His own known_hosts has the host keys."""
-        ours = {f"UserKnownHostsFile={self.known}", "StrictHostKeyChecking=yes", "BatchMode=yes"}
-        words = self.command(host)
-        kept = [
-            word
-            for index, word in enumerate(words[1:], start=1)
-            if word not in ours and not (word == "-o" and words[index + 1] in ours)
-        ]
-        return [words[0], *options, *kept]
+        """The ssh command line for a person, with these options. His own known_hosts has the host keys."""
+        target = self._target(host)
+        words = ["ssh", *options]
+        if target.identity:
+            words += ["-i", str(target.identity)]
+        if target.bastion is not None:
+            jump = target.bastion
+            address = f"[{jump.address}]" if ":" in jump.address else jump.address
+            words += ["-J", f"{jump.user}@{address}:{jump.port}"]
+        return [*words, "-p", str(target.port), f"{target.user}@{target.address}"]
 
     def run(self, host: str, command: str, *, stdin: str = "") -> str:
         """Run a shell command as root and return its stdout.
@@ -83,6 +81,13 @@ class Shells:
         if done.returncode != 0:
             raise UnreachableError(f"{host}: {_reason(host, self.targets[host], done=done)}")
         return done.stdout
+
+    def _target(self, host: str) -> _Target:
+        target = self.targets.get(host)
+        if target is None:
+            known = ", ".join(self.targets) or "none"
+            raise UnreachableError(f"no host {host} to reach; hosts that can be reached: {known}")
+        return target
 
     def _options(self, identity: Path | None) -> list[str]:
         words = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT}"]
