@@ -273,6 +273,9 @@ class Fleet:
         for path, value in changes.items():
             section, *keys = path.split(".")
             name = f"habla:{section}"
+            if not keys:
+                stack["config"][name] = value
+                continue
             # A section that a stack has is the stack's alone: start from the shared one.
             at = stack["config"].setdefault(name, shared.get(name, {}).get("value", {}))
             for key in keys[:-1]:
