@@ -33,7 +33,7 @@ T = TypeVar("T")
 _DOMAIN: TypeAdapter[str] = TypeAdapter(
     Annotated[
         DnsName,
-        matching(".*", "up to 240 characters, so that static.DOMAIN and www.DOMAIN are names too", most=240),
+        matching(".*", "up to 110 characters, because longer names are made from it", most=110),
     ]
 )
 

@@ -24,7 +24,7 @@ BOTH, ALONE = 15.0, 30.0
 FIRST, SECOND = STABLE
 _STAYS_DOWN = Path("/run/systemd/system/ejabberd.service.d/90-stays-down.conf")
 # How both are killed, the order of their starts, and the seconds between these. `make soak` tries them all.
-STARTS = [("daemon", STABLE, 0.0), ("power", STABLE[::-1], 8.0)]
+STARTS = [("daemon", STABLE, 16.0), ("power", STABLE[::-1], 8.0)]
 # The host that comes back first.
 BACK = [FIRST]
 if os.environ.get("HABLA_SOAK"):

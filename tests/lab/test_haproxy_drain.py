@@ -115,8 +115,8 @@ def test_status_shows_both_instances(fleet: Fleet) -> None:
     # 1.3 has no word for what the last check found, but counts those that failed.
     well = "failed," if OLD_ARCHIVE else "L7OK"
     seen = {tuple(words[1:4]) for words in lines if words[4] == "UP" and well in " ".join(words[7:])}
-    www = {("www", name, host) for name in ("rpc", "status", "static") for host in STABLE}
-    jabber = {("jabber", name, host) for name in ("c2s", "bosh", "s2s") for host in STABLE}
+    www = {("www", name, host) for name in ("rpc", "status", "static", "jabber-files") for host in STABLE}
+    jabber = {("jabber", name, host) for name in ("c2s", "c2s-tls", "bosh", "s2s") for host in STABLE}
     assert seen == {*www, *jabber, ("www", "web", "web1")}
 
 
@@ -158,7 +158,7 @@ def test_hosts_are_reached_with_their_pinned_key(fleet: Fleet) -> None:
     """On machines that the lab did not make, status and drain go by SSH with sudo; another key is refused."""
     identity = ("-i", str(fleet.lab.directory / "keys" / "id_ed25519"))
     _as_existing(fleet)
-    assert fleet.habla("status", *identity, stack="remote").stdout.count(" UP ") == 13
+    assert fleet.habla("status", *identity, stack="remote").stdout.count(" UP ") == 17
     assert fleet.habla("drain", GONE, *identity, stack="remote").returncode == 0
     _as_existing(fleet, front1=fleet.lab.hosts[LEFT]["host_key"])
     done = fleet.habla("status", *identity, stack="remote")

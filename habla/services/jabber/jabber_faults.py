@@ -9,7 +9,7 @@ from habla.errors import Fault, not_one_of
 from habla.model.disk import size_bytes
 from habla.model.site import FleetFacts
 from habla.services.jabber.ejabberd_modules import KNOWN_MODULES
-from habla.services.jabber.jabber_domains import domain_faults
+from habla.services.jabber.jabber_domains import domain_faults, domains_of
 from habla.services.jabber.jabber_spec import JabberSpec
 from habla.services.jabber.jabber_sql import uses_sql
 from habla.services.jabber.yaml_config import secret_faults
@@ -18,6 +18,8 @@ __all__ = ["jabber_faults"]
 
 # ejabberd's own database keeps the archive in a file of dets, which holds no more.
 _DETS = 2**31
+# An atom of Erlang has 255 characters: mod_http_upload_ and host and path of the URL.
+_URL = 245
 
 
 def jabber_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Iterator[Fault]:
@@ -36,6 +38,13 @@ def jabber_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Itera
         rule = "ejabberd's own database holds less than 2G of messages"
         fix = "choose less than 2G, or set storage to mysql"
         yield Fault(f"{section}.archive.size", "too large", value=spec.archive.size, rule=rule, fix=fix)
+    if spec.upload is not None:
+        url = f"{fleet.website}{spec.upload.path}"
+        longest = len(url) + max(map(len, domains_of(spec, fleet.domain)))
+        if longest > _URL:
+            rule = f"with the longest domain after it, the URL of uploads has up to {_URL} characters"
+            fix = "choose a shorter path or domain, or set upload to null"
+            yield Fault(f"{section}.upload.path", "too long", value=url, rule=rule, fix=fix)
     if spec.upload is not None and size_bytes(spec.upload.largest) > size_bytes(spec.upload.size):
         rule = f"all files together take {spec.upload.size} (upload.size)"
         fix = "make size larger, or largest smaller"

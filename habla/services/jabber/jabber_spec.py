@@ -31,9 +31,10 @@ __all__ = [
     "UploadSpec",
 ]
 
-# Its room service has 11 characters more, of 253; and files are named after it, whose names have 255.
+# Erlang's names have 255 characters, and ejabberd gives a process that of the URL of uploads, with the domain
+# in it twice: http://www.DOMAIN/upload/DOMAIN.
 Domain = Annotated[
-    DnsName, matching(r".*", "up to 200 characters, because names and files are made from it", most=200)
+    DnsName, matching(r".*", "up to 110 characters, because longer names are made from it", most=110)
 ]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
