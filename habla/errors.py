@@ -22,6 +22,7 @@ __all__ = [
     "PlacementError",
     "SettingsError",
     "collected",
+    "did_you_mean",
     "not_one_of",
     "raise_faults",
     "unknown_key",
@@ -61,18 +62,21 @@ class Fault:
         return "\n".join(parts)
 
 
+def did_you_mean(name: str, known: Collection[str], *, otherwise: str) -> str:
+    """The fix of a name that stands for nothing: the known name that is most like it, or ``otherwise``."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
+
+
 def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
     """A key that nothing reads, with the known key that is most like it."""
-    key = path.rpartition(".")[2]
-    close = difflib.get_close_matches(key, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "remove it"
+    fix = did_you_mean(path.rpartition(".")[2], known, otherwise="remove it")
     return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
 
 
 def not_one_of(path: str, what: str, *, value: str, known: Collection[str]) -> Fault:
     """A name that stands for nothing, with the known name that is most like it."""
-    close = difflib.get_close_matches(value, known, n=1)
-    fix = f"did you mean {close[0]}?" if close else "choose one of these"
+    fix = did_you_mean(value, known, otherwise="choose one of these")
     return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from habla.model.drain_flags import BY_HAND, BY_SETTING, drain_flag
 from habla.model.offer import DRAIN_PORT, HttpCheck, Offer, XmppCheck
-from habla.model.programs import program_text
+from habla.model.programs import daemon_unit, program_text
 from habla.model.service import HostPart, Port, ServiceState
 from habla.model.site import Site
 from habla.onhost.document import File, Health, Unit
@@ -48,7 +48,9 @@ class Drain(HostPart):
             files={
                 _CONFIG: File(json.dumps(config, indent=2, sort_keys=True) + "\n"),
                 _PROGRAM: File(program_text("drain_responder"), "0755"),
-                unit_path: File(_UNIT_TEXT),
+                unit_path: File(
+                    daemon_unit("habla: tells HAProxy whether this host is drained", f"{_PROGRAM} {_CONFIG}")
+                ),
                 **drain_flag(site),
             },
             units={_UNIT: Unit(restart_on=(_CONFIG, _PROGRAM, unit_path))},
@@ -66,22 +68,3 @@ def _check(offer: Offer, site: Site) -> dict[str, Any]:
             return {"kind": "xmpp", **asked, "namespace": namespace}
         case None:
             return {"kind": "tcp", "port": offer.port}
-
-
-_UNIT_TEXT = f"""\
-[Unit]
-Description=habla: tells HAProxy whether this host is drained
-
-[Service]
-ExecStart={_PROGRAM} {_CONFIG}
-DynamicUser=yes
-Restart=always
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-"""

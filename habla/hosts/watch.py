@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from habla.hosts.snmpd import WATCH_ALIVE
 from habla.model.disk import AlertsSpec
-from habla.model.programs import ProgramArchive
+from habla.model.programs import ProgramArchive, launcher
 from habla.model.service import HostPart, ServiceState
 from habla.model.site import Site
 from habla.model.snmp import SnmpSpec
@@ -216,17 +216,7 @@ CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SE
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 """
 
-_LAUNCHER = f"""\
-#!/usr/bin/python3
-# habla's watcher. What Python compiles of its modules goes where only root may write.
-import sys
-
-sys.pycache_prefix = "/run/{_NAME}/pycache"
-sys.path.insert(0, "{_MODULES}")
-from habla_watch.main import main
-
-sys.exit(main())
-"""
+_LAUNCHER = launcher("habla's watcher", _MODULES, main="habla_watch.main", cache=_NAME)
 
 
 def _snmp_conf(snmp: SnmpSpec) -> str:

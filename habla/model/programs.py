@@ -12,7 +12,7 @@ from importlib import resources
 
 from habla.onhost.document import Archive
 
-__all__ = ["ProgramArchive", "package_texts", "program_text", "program_texts"]
+__all__ = ["ProgramArchive", "daemon_unit", "launcher", "package_texts", "program_text", "program_texts"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,45 @@ class ProgramArchive:
     def archive(self) -> Archive:
         """The archive by digest, as a host's state names it."""
         return Archive(hashlib.sha256(self.content).hexdigest())
+
+
+def launcher(title: str, modules: str, *, main: str, cache: str) -> str:
+    """The text of a program that runs the function ``main`` of the module ``main`` in an archive.
+
+    modules: where the archive is unpacked. cache: a name below /run, for the modules that Python compiles.
+    """
+    return f"""\
+#!/usr/bin/python3
+# {title}. What Python compiles of its modules goes where only root may write.
+import sys
+
+sys.pycache_prefix = "/run/{cache}/pycache"
+sys.path.insert(0, "{modules}")
+from {main} import main
+
+sys.exit(main())
+"""
+
+
+def daemon_unit(description: str, command: str) -> str:
+    """The unit of a small daemon of ours that keeps nothing: under a user of its own, and without rights."""
+    return f"""\
+[Unit]
+Description={description}
+
+[Service]
+ExecStart={command}
+DynamicUser=yes
+Restart=always
+RestartSec=1
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def program_texts() -> Mapping[str, str]:

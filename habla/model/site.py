@@ -155,3 +155,7 @@ class Site:
     outside: IPv4Address | None = None
     drained: bool = False
     partitions: Mapping[str, PartitionSpec] = field(default_factory=dict)
+
+    def own_first(self, ends: Iterable[Endpoint]) -> list[Endpoint]:
+        """The endpoints in their order, those of this host before the others: a program asks them first."""
+        return sorted(ends, key=lambda end: end.host != self.host)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -212,7 +212,7 @@ def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: l
         return str(site.address) if attribute == "address" else site.host
     special = [
         (end, value)
-        for end in _own_first(site.fleet.endpoints.all, site.host)
+        for end in site.own_first(site.fleet.endpoints.all)
         for value in end.offer.values
         if value.name == match[1]
     ]
@@ -254,11 +254,6 @@ def _special(
     texts = (item.text.format(address=end.address, app=app, domain=domain) for end, item in found)
     # One to fail over to. With all of them, a host that joins would restart every program that names them.
     return ",".join([*dict.fromkeys(texts)][:2])
-
-
-def _own_first(ends: Iterable[Endpoint], host: str) -> list[Endpoint]:
-    """A program asks the service on its own host before the others."""
-    return sorted(ends, key=lambda end: end.host != host)
 
 
 def _known(site: Site) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from habla.model.programs import program_text
+from habla.model.programs import daemon_unit, program_text
 from habla.model.service import HostPart, Owner, Port, ServiceState
 from habla.model.site import Site
 from habla.onhost.document import File, Health, Unit
@@ -38,33 +38,14 @@ class JabberGate(HostPart):
         peers = sorted({str(end.address) for app in apps for end in site.fleet.endpoints.named(app)})
         unit_path = f"/etc/systemd/system/{_UNIT}"
         port = self.spec.component_port
+        command = f"{_PROGRAM} {site.address} {port} {' '.join(peers)}".rstrip()
         return ServiceState(
             packages=("python3",),
             files={
                 _PROGRAM: File(program_text("jabber_gate"), "0755"),
-                unit_path: File(_unit(f"{site.address} {port} {' '.join(peers)}".rstrip())),
+                unit_path: File(daemon_unit("habla: lets components in to ejabberd", command)),
             },
             units={_UNIT: Unit(restart_on=(_PROGRAM, unit_path))},
             health={self.name: Health(_UNIT, address=str(site.address), port=port)},
             ports=(Port(port),),
         )
-
-
-def _unit(arguments: str) -> str:
-    return f"""\
-[Unit]
-Description=habla: lets components in to ejabberd
-
-[Service]
-ExecStart={_PROGRAM} {arguments}
-DynamicUser=yes
-Restart=always
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-"""

@@ -154,7 +154,7 @@ class Jabber(Service):
             units={
                 "ejabberd.service": Unit(
                     restart_on=(CONTROL, _COOKIE, _RESTART),
-                    reload_on=(CONFIG, *sorted({*certificates, *programs} - {CONFIG})),
+                    reload_on=(CONFIG, *sorted({*certificates, *programs})),
                 ),
                 f"{HEAL}.timer": Unit(restart_on=(f"{_SYSTEMD}{HEAL}.timer",)),
                 f"{KEEP}.timer": Unit(restart_on=(f"{_SYSTEMD}{KEEP}.timer",)),
@@ -220,7 +220,7 @@ class Jabber(Service):
                 CERTIFICATE,
                 *(_certificate(name) for name in domains if domains[name].certificate),
             ),
-            auth=auth_programs(self.spec, site),
+            auth=auth_programs(self.spec),
             keys={name: key_path(name) for name, domain in domains.items() if domain.key},
         )
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
-from habla.errors import Fault, not_one_of
+from habla.errors import Fault, did_you_mean, not_one_of
 from habla.model.disk import size_bytes
 from habla.model.site import FleetFacts
 from habla.services.jabber.ejabberd_modules import KNOWN_MODULES
 from habla.services.jabber.jabber_domains import domain_faults, domains_of
 from habla.services.jabber.jabber_spec import JabberSpec
-from habla.services.jabber.jabber_sql import uses_sql
+from habla.services.jabber.jabber_sql import server_faults, uses_sql
 from habla.services.jabber.yaml_config import secret_faults
 
 __all__ = ["jabber_faults"]
@@ -29,11 +28,8 @@ def jabber_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Itera
     yield from _module_faults(spec, section=section)
     yield from secret_faults(spec.modules, f"{section}.modules")
     yield from secret_faults(spec.extra, f"{section}.extra")
-    if uses_sql(spec) and len(fleet.endpoints.named("mysql")) != 1:
-        found = ", ".join(end.host for end in fleet.endpoints.named("mysql")) or "none"
-        rule = "Jabber keeps its data in the one MySQL of the fleet"
-        fix = "run mysql on one host, or set storage to mnesia and auth to internal"
-        yield Fault(f"{section}.storage", "no single MySQL", value=found, rule=rule, fix=fix)
+    if uses_sql(spec):
+        yield from server_faults(fleet.endpoints)
     if spec.storage == "mnesia" and size_bytes(spec.archive.size) >= _DETS:
         rule = "ejabberd's own database holds less than 2G of messages"
         fix = "choose less than 2G, or set storage to mysql"
@@ -76,7 +72,6 @@ def _module_faults(spec: JabberSpec, *, section: str) -> Iterator[Fault]:
         return
     for name in spec.modules:
         if name not in KNOWN_MODULES:
-            close = difflib.get_close_matches(name, KNOWN_MODULES, n=1)
             rule = "a module of ejabberd 23.01 or 24.12, or one that services.jabber.packages brings along"
-            fix = f"did you mean {close[0]}?" if close else "correct the name, or name its package"
+            fix = did_you_mean(name, KNOWN_MODULES, otherwise="correct the name, or name its package")
             yield Fault(f"{section}.modules.{name}", "unknown module", value=name, rule=rule, fix=fix)

@@ -13,9 +13,7 @@ from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of, main_do
 from habla.services.jabber.jabber_spec import JabberSpec
 from habla.services.jabber.user_files import files_offer, host_meta
 
-__all__ = ["C2S", "jabber_names", "jabber_offers"]
-
-C2S = "c2s"
+__all__ = ["jabber_names", "jabber_offers"]
 
 
 def jabber_offers(spec: JabberSpec, *, section: str) -> tuple[Offer, ...]:
@@ -28,7 +26,7 @@ def jabber_names(spec: JabberSpec, fleet: FleetFacts) -> Iterator[PublicName]:
     public = {end.offer.name: end.offer.public_port for end in fleet.endpoints.all}
     clients = [
         ServiceRecord(record, public[offer])
-        for record, offer in (("_xmpp-client", C2S), ("_xmpps-client", "c2s-tls"))
+        for record, offer in (("_xmpp-client", "c2s"), ("_xmpps-client", "c2s-tls"))
         if offer in public
     ]
     servers = [ServiceRecord("_xmpp-server", public["s2s"])] if "s2s" in public else []
@@ -54,7 +52,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
     domain = main_domain(spec, "") if spec.domains else ""
     check = partial(XmppCheck, domain=domain)
     yield jabber(
-        C2S,
+        "c2s",
         spec.c2s_port,
         public_port=5222,
         check=check("jabber:client"),
@@ -71,9 +69,9 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
         label="BOSH, websocket",
         url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
     )
+    # HAProxy does not speak TLS to a port, so it asks the other port of the same daemon.
+    check_c2s = check("jabber:client", port=spec.c2s_port)
     if spec.direct_tls_port is not None:
-        # HAProxy does not speak TLS to it, so it asks the other port of the same daemon.
-        check_c2s = check("jabber:client", port=spec.c2s_port)
         yield jabber(
             "c2s-tls",
             spec.direct_tls_port,
@@ -82,7 +80,6 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
             label="the same, TLS first",
         )
     if spec.https_port is not None:
-        check_c2s = check("jabber:client", port=spec.c2s_port)
         yield jabber("bosh-tls", spec.https_port, public_port=5443, check=check_c2s, by_source=True)
     if spec.s2s_port is not None:
         yield jabber(

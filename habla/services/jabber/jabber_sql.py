@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from habla.errors import Fault, SettingsError
-from habla.model.site import Database, Endpoint, Site
+from habla.errors import Fault, SettingsError, raise_faults
+from habla.model.site import Database, Endpoint, Endpoints, Site
 from habla.onhost.document import secret
 from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_spec import JabberSpec
 
-__all__ = ["SCHEMA_LOGIN", "databases", "schema_login", "sql_options", "uses_sql"]
+__all__ = ["SCHEMA_LOGIN", "databases", "schema_login", "server_faults", "sql_options", "uses_sql"]
 
 SCHEMA_LOGIN = "/etc/ejabberd/schema.cnf"
 _NAME = "jabber"
@@ -57,13 +58,17 @@ def _password(spec: JabberSpec) -> str:
     return made_secret("jabber-mysql", base=spec.cookie)
 
 
-def _server(site: Site) -> Endpoint:
-    found = site.fleet.endpoints.named("mysql")
+def server_faults(endpoints: Endpoints) -> Iterator[Fault]:
+    """No MySQL, or more than one."""
+    found = endpoints.named("mysql")
     if len(found) != 1:
         rule = "Jabber keeps its data in the one MySQL of the fleet"
         fix = "run mysql on one host, or set storage to mnesia and auth to internal"
         value = ", ".join(end.host for end in found) or "none"
-        raise SettingsError(
-            [Fault("services.jabber.storage", "no single MySQL", value=value, rule=rule, fix=fix)]
-        )
-    return found[0]
+        yield Fault("services.jabber.storage", "no single MySQL", value=value, rule=rule, fix=fix)
+
+
+def _server(site: Site) -> Endpoint:
+    endpoints = site.fleet.endpoints
+    raise_faults(SettingsError, server_faults(endpoints))
+    return endpoints.named("mysql")[0]

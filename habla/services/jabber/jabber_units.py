@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from habla.model.disk import size_bytes
+from habla.model.programs import launcher
 from habla.model.site import Site
 from habla.services.jabber.jabber_domains import domains_of
 from habla.services.jabber.jabber_spec import JabberSpec
@@ -39,6 +40,8 @@ CLUSTER_TOOL, CLUSTER_PROGRAMS = f"{_TOOLS}/jabber-cluster", f"{_TOOLS}/jabber-p
 CLUSTER_SETTINGS = "/etc/habla/jabber-cluster.json"
 CHECKER = f"{_TOOLS}/jabber-config"
 BOUNDS, SCHEMA = f"{_TOOLS}/jabber-bounds", f"{_TOOLS}/jabber-schema"
+# One node carries all sessions while the other is away; these are more than twice the most of the settings.
+_DESCRIPTORS = 65536
 HEAL, KEEP = "habla-jabber-cluster", "habla-jabber-bounds"
 
 
@@ -55,16 +58,13 @@ def unit_files(spec: JabberSpec, site: Site) -> dict[str, str]:
 
 def control_file(spec: JabberSpec, site: Site) -> str:
     """The settings of ejabberdctl."""
-    sessions = spec.expected_sessions
     lines = [
         f"ERLANG_NODE=ejabberd@{site.host}",
         f"INET_DIST_INTERFACE={site.address}",
         f"ERL_DIST_PORT={spec.cluster_port}",
         # Should anything start an epmd all the same, then not for everybody.
         "ERL_EPMD_ADDRESS=127.0.0.1",
-        # One node must carry all sessions while the other is away.
-        f"ERL_MAX_PORTS={max(65536, 2 * sessions)}",
-        *([f"ERL_PROCESSES={10 * sessions}"] if sessions > 25_000 else []),
+        f"ERL_MAX_PORTS={_DESCRIPTORS}",
         # net_ticktime is for ejabberdctl, which is a node of its own and does not read ejabberd.yml: with
         # Erlang's 60 s the server takes it for lost while a command waits ("nodedown").
         f'ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 -kernel net_ticktime {spec.net_ticktime}"',
@@ -128,7 +128,7 @@ Type=exec
 User=ejabberd
 Group=ejabberd
 RuntimeDirectory=ejabberd
-LimitNOFILE={max(65536, 2 * spec.expected_sessions)}
+LimitNOFILE={_DESCRIPTORS}
 TimeoutStartSec=280
 TimeoutStopSec=60
 ExecStartPre=+{CLUSTER_TOOL} prepare
@@ -148,17 +148,9 @@ WantedBy=multi-user.target
 """
 
 
-LAUNCHER = f"""\
-#!/usr/bin/python3
-# What Python compiles of the modules goes where only root may write.
-import sys
-
-sys.pycache_prefix = "/run/habla-jabber/pycache"
-sys.path.insert(0, "{CLUSTER_PROGRAMS}")
-from habla_jabber.jabber_main import main
-
-sys.exit(main())
-"""
+LAUNCHER = launcher(
+    "habla's Jabber cluster", CLUSTER_PROGRAMS, main="habla_jabber.jabber_main", cache="habla-jabber"
+)
 _HEAL_TIMER = """\
 [Unit]
 Description=habla: keep the ejabberd cluster whole

@@ -17,7 +17,7 @@ _PROGRAM = "/usr/local/lib/habla/jabber-auth"
 _TOKENS = "/etc/ejabberd/api-tokens"
 
 
-def auth_programs(spec: JabberSpec, site: Site) -> dict[str, str]:
+def auth_programs(spec: JabberSpec) -> dict[str, str]:
     """Domain -> the program that ejabberd starts. ejabberd splits it at blanks, so it is a path alone."""
     asked = [name for name, domain in spec.domains.items() if domain.auth in ("external", "http")]
     return {name: f"/etc/ejabberd/auth-{name}" for name in (*asked, *([API_DOMAIN] if spec.api else []))}
@@ -40,7 +40,7 @@ def key_path(domain: str) -> str:
 def auth_files(spec: JabberSpec, site: Site) -> dict[str, File]:
     """Path -> file."""
     files = {}
-    for name, path in auth_programs(spec, site).items():
+    for name, path in auth_programs(spec).items():
         words = _command(name, spec=spec, site=site)
         files[path] = _private(f"#!/bin/sh\nexec {shlex.join(words)}\n", "0750")
     for name, domain in sorted(spec.domains.items()):
@@ -68,8 +68,7 @@ def _command(name: str, *, spec: JabberSpec, site: Site) -> list[str]:
 
 def _urls(domain: DomainSpec, site: Site) -> list[str]:
     """Where the app answers, on this host first."""
-    ends = [end for end in site.fleet.endpoints.named(domain.app or "") if end.offer.port]
-    ends.sort(key=lambda end: end.host != site.host)
+    ends = site.own_first(end for end in site.fleet.endpoints.named(domain.app or "") if end.offer.port)
     return [f"http://{end.address}:{end.offer.port}{domain.path}" for end in ends]
 
 

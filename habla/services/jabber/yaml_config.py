@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from habla.errors import Fault
+from habla.model.names import SecretName
 from habla.onhost.document import secret
 
 __all__ = ["merged", "secret_faults", "with_secrets", "yaml_config"]
 
 _SECRET = re.compile(r"\$\{secret:([^}]*)\}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9._-]+)*")
+_NAME: TypeAdapter[str] = TypeAdapter(SecretName)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -84,9 +86,17 @@ def secret_faults(value: Any, path: str) -> Iterator[Fault]:
             yield from secret_faults(item, f"{path}[{index}]")
     elif isinstance(value, str):
         for name in _SECRET.findall(value):
-            if not _NAME.fullmatch(name):
+            if not _is_secret_name(name):
                 rule = "${secret:NAME}, with lower-case letters, digits and . _ - between slashes"
                 yield Fault(path, "names no secret", value=name, rule=rule, fix="correct the name")
         if "@{secret:" in value:
             rule = "secrets are named as ${secret:NAME}"
             yield Fault(path, "names a secret in another way", value=value, rule=rule, fix="correct it")
+
+
+def _is_secret_name(name: str) -> bool:
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
