@@ -123,7 +123,7 @@ def running_agent(directory: Path, *private_keys: str) -> Iterator[str]:
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + _START_SECONDS
-        while not Path(path).exists() and time.monotonic() < deadline:
+        while not _listens(path) and time.monotonic() < deadline:
             time.sleep(0.02)
         for key in private_keys:
             subprocess.run(
@@ -133,6 +133,12 @@ def running_agent(directory: Path, *private_keys: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _listens(path: str) -> bool:
+    """Whether a socket accepts connections: its file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(path) == 0
 
 
 def encrypted(private_key: str, passphrase: str, *, directory: Path) -> str:
