@@ -110,7 +110,7 @@ def control(*words: str) -> str:
 
 
 def first_line(result: subprocess.CompletedProcess[str]) -> str:
-    """What went wrong, without the help that follows it."""
+    """The first line of a failed command, without the help that follows it."""
     lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
     return lines[0] if lines else f"exit status {result.returncode}"
 

@@ -112,7 +112,7 @@ class Erlang:
 
 
 def evaluate(words: list[str], expression: str, *, seconds: float) -> str:
-    """What one program in a node of its own prints. Raises ErlangFault."""
+    """The output of one program in a node of its own. Raises ErlangFault."""
     try:
         done = subprocess.run(
             ["erl", "-noinput", "-kernel", "logger_level", "none", *words, "-eval", expression],

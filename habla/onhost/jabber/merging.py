@@ -15,7 +15,7 @@ from pathlib import Path
 from .erlang import Erlang, ErlangFault, atom, evaluate, text_of
 from .own_node import DATA, MERGE_MARK, OwnNode, mark_words, write_mark
 
-# What is not worth a record of its own, and what ejabberd writes anew.
+# ejabberd writes records of these tables anew, so a difference in them is no reason to keep the copy.
 _TRIFLES = ("caps_features", "last_activity", "oauth_token", "roster_version")
 # The numbers of nodes are given anew on each side, so that items of two sides would be mixed up.
 _NUMBERED = "pubsub_"

@@ -42,7 +42,7 @@ def own_node() -> OwnNode:
 
 
 def control_setting(pattern: str) -> str:
-    """What the first group of a pattern finds in ejabberd's settings, or an empty string."""
+    """The first group of a pattern in ejabberd's settings, or an empty string without a match."""
     found = re.search(pattern, CONTROL.read_text(), re.MULTILINE)
     return found[1] if found else ""
 

@@ -1,4 +1,4 @@
-"""What an apply wants to know: whether the cluster serves, or waits for a host that is still to be deployed.
+"""Tells an apply whether the cluster serves, or waits for a host that is still to be deployed.
 
 Hosts are deployed one after the other. When all nodes were off, the first of them may have to wait for the
 data of one that is deployed later. That is no failure of the first host: its apply ends well and says whom

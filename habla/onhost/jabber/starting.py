@@ -36,7 +36,7 @@ class NotServing(Exception):
 
 @dataclass(frozen=True)
 class Wait:
-    """What a node waits for, and how these hosts answer. silent: seconds for which none has answered."""
+    """The hosts that a node waits for, and their answers. silent: seconds for which none has answered."""
 
     contacts: Mapping[str, Contact]
     silent: float
@@ -49,7 +49,7 @@ class Wait:
 
     @property
     def words(self) -> str:
-        """Whom the node waits for, as the operator reads it."""
+        """The hosts that the node waits for, as the operator reads it."""
         hosts = [f"{host} ({contact.value})" for host, contact in sorted(self.contacts.items())]
         return f"waits for the newer data of {', '.join(hosts)}"
 

@@ -28,7 +28,7 @@ HOME = Path("/var/lib/ejabberd")
 USER = "ejabberd"
 # Seconds for a node to start or to reload.
 DEADLINE = 60
-# What a node logs about modules that do not start; Erlang's own lines around that help nobody.
+# The lines of a node's log about modules that do not start. The other lines of Erlang help nobody.
 _COMPLAINT = re.compile(r"\[(critical|error)\]\s*(?:<[^>]*>@\S+ )?(.*)")
 
 # Says which modules are configured and do not run, or "ok"; ejabberd may print other lines.

@@ -41,7 +41,7 @@ ASKING = 5.0
 EXPIRING = 3600.0
 COPY = "X-Habla-Copy"
 _WORD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-# What a browser may show; anything else it only saves, for a page of a user's would be one of the website.
+# A browser may show these kinds and only saves others, because a page of a user would be one of the website.
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "audio/mpeg", "audio/ogg")
 
 
@@ -158,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
     keeper: "Keeper"
 
     def parse_request(self) -> bool:
-        """What is true as the request begins holds until its end."""
+        """The config of the moment at which a request begins is valid until the end of the request."""
         self.config, self.store = self.keeper.config, self.keeper.store
         return super().parse_request()
 

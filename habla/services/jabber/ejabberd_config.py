@@ -162,7 +162,7 @@ def _ciphers(spec: JabberSpec) -> dict[str, Any]:
 
 
 def _access(spec: JabberSpec, site: Site, *, domains: Mapping[str, DomainSpec]) -> dict[str, Any]:
-    """Who may do what, and how much of it."""
+    """The options for rights, and for the amount that each client may send."""
     # Visitors come to the rooms of operators; they make none, unless their domain has a service for that.
     visitors = [name for name, domain in domains.items() if not domain.allows("rooms") and domain.visitors]
     acl: dict[str, Any] = {"local": {"user_regexp": ""}, "loopback": {"ip": ["127.0.0.0/8"]}}

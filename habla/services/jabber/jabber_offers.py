@@ -1,4 +1,4 @@
-"""What Jabber offers to HAProxy and to the apps of the fleet."""
+"""The offers of Jabber to HAProxy and to the apps of the fleet."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _DEFAULT_PORT = 5444
 
 
 def files_offer(spec: JabberSpec, *, section: str) -> Offer:
-    """What the www instance sends to it."""
+    """The paths that the www instance sends to the program."""
     paths = [_HOST_META, f"{_HOST_META}.json", *([_prefix(spec)] if spec.upload else [])]
     return Offer(
         FILES,
