@@ -25,6 +25,7 @@ from habla.components.component_schema import Component, in_schema
 from habla.components.door import name_faults, plain, ssh_faults
 from habla.components.first_contact import first_contact
 from habla.errors import Fault, SettingsError, raise_faults
+from habla.lab.records import machine_identity
 from habla.model.names import (
     agent_file_resource,
     agent_resource,
@@ -105,6 +106,8 @@ class LabHost:
     forwards: Mapping[str, int | str] = field(default_factory=dict)
     """Ways from the loopback address: name -> port of its outside address, or ``ADDRESS:PORT`` of one that it
     shares with other hosts, or ``itself:ADDRESS:PORT`` of one that only it can reach."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Forward -> its port on the loopback address, for those that must be known beforehand."""
     partitions: Mapping[str, str] = field(default_factory=dict)
     """File systems of its own: mount point -> size such as ``512M``; without any its ``/`` is an overlay."""
 
@@ -227,7 +230,11 @@ class Host(Component):
             "outside_address": self.outside_address,
             "forwards": dict(sorted(driver.forwards.items())),
             "user": driver.user,
+            # A machine that was lost gets another identity, and so everything is deployed on it again.
+            "machine_id": machine_identity(driver.lab.directory, self.name),
         }
+        if driver.ports:
+            wanted["ports"] = dict(sorted(driver.ports.items()))
         if driver.partitions:  # left away, so that a stack from before they were there has no change
             wanted["partitions"] = dict(sorted(driver.partitions.items()))
         machine = _lab_command(

@@ -30,15 +30,21 @@ __all__ = [
 
 BASE_PACKAGES = (
     "ca-certificates",
+    # What operators reach for, and the docs use: curl, less, strace, tcpdump, vim-tiny.
+    "curl",
     "dbus",
     "iproute2",
+    "less",
     "logrotate",
     "openssh-server",
     "python3",
     "rsync",
+    "strace",
     "sudo",
     "systemd",
     "systemd-sysv",
+    "tcpdump",
+    "vim-tiny",
 )
 #: A user without rights except that it may run everything with ``sudo -n``.
 OPERATOR = "operator"

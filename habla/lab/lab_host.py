@@ -19,7 +19,7 @@ from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
 from habla.lab.rootfs import furnish
 
-__all__ = ["LabHost", "empty_trash"]
+__all__ = ["LabHost", "discard", "empty_trash"]
 
 _BOOT_SECONDS = 90.0
 _STOP_SECONDS = 40.0
@@ -30,6 +30,14 @@ def empty_trash(paths: LabPaths) -> None:
     """Begin to remove the files of deleted hosts. The supervisor does not wait for the end."""
     if paths.trash.is_dir():
         subprocess.Popen(["rm", "-rf", str(paths.trash)], stdin=subprocess.DEVNULL)
+
+
+def discard(paths: LabPaths, name: str) -> None:
+    """Put the files of a host that does not run aside, and begin to remove them. There may be none."""
+    if paths.host(name).exists():
+        paths.trash.mkdir(exist_ok=True)
+        paths.host(name).rename(paths.trash / f"{name}-{time.time_ns()}")
+        empty_trash(paths)
 
 
 class LabHost:
@@ -158,9 +166,7 @@ class LabHost:
     def remove(self) -> None:
         """Cut the host's power and remove its files."""
         self.cut()
-        self._paths.trash.mkdir(exist_ok=True)
-        self._directory.rename(self._paths.trash / f"{self.record.name}-{time.time_ns()}")
-        empty_trash(self._paths)
+        discard(self._paths, self.record.name)
 
     def _public_key(self) -> str:
         return (self._paths.keys / "id_ed25519.pub").read_text()
@@ -215,11 +221,7 @@ class LabHost:
             if self._ended.is_set():
                 raise LabError("the host's init ended")
             if time.monotonic() > deadline:
-                limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
-                raise LabError(
-                    f"SSH did not answer within {_BOOT_SECONDS:.0f} s (each host needs about seven inotify "
-                    f"instances; fs.inotify.max_user_instances of this machine is {limit})"
-                )
+                raise LabError(f"SSH did not answer within {_BOOT_SECONDS:.0f} s")
             await asyncio.sleep(0.05)
 
     def _console(self) -> str:

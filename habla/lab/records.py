@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "LabConfig",
     "Port",
     "free_index",
+    "machine_identity",
     "read_config",
     "read_host",
     "read_hosts",
@@ -76,6 +78,9 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
     return network
 
 
+_KEYS = {"name", "outside_address", "forwards", "machine_id", "partitions", "ports", "user"}
+
+
 @dataclass(frozen=True)
 class Port:
     """One forward from a loopback port of this machine to a port in the lab."""
@@ -122,7 +127,7 @@ class HostRecord:
 
         Raises LabError if a value is not allowed.
         """
-        unknown = sorted(set(request) - {"name", "outside_address", "forwards", "partitions", "user"})
+        unknown = sorted(set(request) - _KEYS)
         if unknown:
             raise LabError(f"host {self.name}: unknown key {', '.join(unknown)}")
         user = request.get("user") or "root"
@@ -135,15 +140,35 @@ class HostRecord:
         if not isinstance(asked, dict):
             raise LabError(f"host {self.name}: forwards {asked!r}; rule: name to port or ADDRESS:PORT")
         kept = {name: port.listen for name, port in self.forwards.items()}
+        ports = self._asked_ports(request, others=others)
         forwards = {}
         for name, value in sorted(asked.items()):
             what = f"host {self.name}: forward {name}"
             target = _target(what, value, config=config)
             if target.address is None and outside is None:
                 raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
-            forwards[name] = replace(target, listen=kept.get(name, 0))
+            forwards[name] = replace(target, listen=ports.get(name) or kept.get(name, 0))
         partitions = checked(self.name, request.get("partitions"))
         return replace(self, outside_address=outside, user=user, forwards=forwards, partitions=partitions)
+
+    def _asked_ports(self, request: Mapping[str, Any], *, others: Iterable[HostRecord]) -> dict[str, int]:
+        """The loopback ports that the request names, by the name of their forward. Raises LabError."""
+        asked = request.get("ports") or {}
+        forwards = request.get("forwards") or {}
+        if not isinstance(asked, dict) or not all(_is_port(port) for port in asked.values()):
+            raise LabError(
+                f"host {self.name}: ports {asked!r}; rule: the name of a forward to a port, 1 to 65535"
+            )
+        for name in sorted(set(asked) - set(forwards)):
+            known = ", ".join(sorted(forwards)) or "none"
+            raise LabError(
+                f"host {self.name}: port of {name}; rule: a forward of this host; there are {known}"
+            )
+        for other in others:
+            for name, port in asked.items():
+                if other.name != self.name and port in [mine.listen for mine in other.forwards.values()]:
+                    raise LabError(f"host {self.name}: port {port:.0f} of {name} is host {other.name}'s")
+        return {name: int(port) for name, port in asked.items()}
 
     def _check_outside(self, text: Any, config: LabConfig, *, others: Iterable[HostRecord]) -> None:
         _check_address(f"host {self.name}: outside_address", text, config=config)
@@ -234,6 +259,18 @@ def read_host(paths: LabPaths, name: str) -> HostRecord | None:
     data = json.loads(path.read_text())
     forwards = {key: Port(**port) for key, port in data["forwards"].items()}
     return HostRecord(**{**data, "ssh": Port(**data["ssh"]), "forwards": forwards})
+
+
+def machine_identity(directory: Path, name: str) -> str:
+    """The machine id of a host of the lab in that directory, or a new one if the lab has no such host.
+
+    A user who may not read the lab's files gets a new one, too.
+    """
+    try:
+        record = read_host(LabPaths.of(directory), name)
+    except PermissionError:
+        record = None
+    return record.machine_id if record else uuid.uuid4().hex
 
 
 def read_hosts(paths: LabPaths) -> list[HostRecord]:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from habla.errors import LabError
-from habla.lab import children, records, volumes
-from habla.lab.forward import Forward, Target, listen
+from habla.lab import children, inotify, records, volumes
+from habla.lab.host_ports import HostPorts
 from habla.lab.keys import ensure_key
-from habla.lab.lab_host import LabHost, empty_trash
+from habla.lab.lab_host import LabHost, discard, empty_trash
 from habla.lab.lab_network import LabNetwork
 from habla.lab.lab_partitions import grown
 from habla.lab.paths import LabPaths
-from habla.lab.records import HostRecord, LabConfig, Port
+from habla.lab.records import HostRecord, LabConfig
 
 __all__ = ["Server"]
 
@@ -44,12 +45,12 @@ class Server:
         self._paths = paths
         self._config = config
         self._network = network
-        self._machine = machine
         self._hosts: dict[str, LabHost] = {}
-        self._forwards: dict[tuple[str, str], Forward] = {}
+        self._ports = HostPorts(network, machine, start=int(paths.identity[-6:], 16))
         self._tasks: set[asyncio.Task[None]] = set()
         # Numbers and ports are chosen for one host at a time. Several hosts may boot at once.
         self._choosing = asyncio.Lock()
+        self._booting = 0
         self._verbs: dict[str, Callable[[dict[str, Any], Say], Awaitable[Any]]] = {
             "host-create": self._create,
             "host-delete": self._delete,
@@ -130,73 +131,75 @@ class Server:
     async def _create(self, request: dict[str, Any], say: Say) -> dict[str, Any]:
         name = str(request["host"].get("name"))
         async with self._choosing:
+            await self._forget_lost(say)
             directory = self._paths.host(name)
             all_records = [host.record for host in self._hosts.values()]
             host = self._hosts.get(name)
-            before = host.record if host else self._new_record(name, request["image"], others=all_records)
+            if host is None:
+                before = self._new_record(request, others=all_records)
+                discard(self._paths, name)
+            else:
+                before = host.record
             wanted = before.asked(request["host"], self._config, others=all_records)
             volumes.refuse_loss(directory, before, wanted=wanted.partitions)
             host_key = ensure_key(directory / "ssh_host_ed25519_key", f"{name} (lab)")
             wanted = replace(wanted, host_key=host_key)
             if host is None:
                 host = self._hosts[name] = LabHost(self._paths, self._network, record=wanted)
-            async with host.lock:
-                host.record = await self._open_ports(wanted)
+            async with host.lock, self._nothing_left(host):
+                host.record = await self._open_ports(host, wanted)
                 records.write_host(self._paths, host.record)
-        async with host.lock:
+        async with host.lock, self._nothing_left(host):
             if host.running and host.booted.outside_address != host.record.outside_address:
                 say(f"{name}: restarting for its new outside address")
                 await host.stop()
             elif host.running and grown(host.booted.partitions, host.record.partitions):
                 say(f"{name}: restarting for its new partitions")
                 await host.stop()
-            await self._boot(host, say)
-            if not host.connected:
-                host.switch(True)
+            await self._boot(host, say, free=request.get("inotify_free"))
         return self._describe(host)
 
-    def _new_record(self, name: str, image: str, *, others: list[HostRecord]) -> HostRecord:
-        index = records.free_index(others, self._config)
-        return HostRecord(name, index, image=image, machine_id=uuid.uuid4().hex)
+    @asynccontextmanager
+    async def _nothing_left(self, host: LabHost) -> AsyncIterator[None]:
+        """Remove a host that fails to come up before it ever did. The caller holds its lock."""
+        try:
+            yield
+        except LabError:
+            if not host.record.prepared:
+                await self._remove(host)
+            raise
 
-    async def _boot(self, host: LabHost, say: Say) -> None:
-        seconds = await host.boot()
+    def _new_record(self, request: dict[str, Any], *, others: list[HostRecord]) -> HostRecord:
+        index = records.free_index(others, self._config)
+        machine_id = request["host"].get("machine_id") or uuid.uuid4().hex
+        if not re.fullmatch("[0-9a-f]{32}", machine_id):
+            raise LabError(
+                f"host {request['host']['name']}: machine_id {machine_id!r}; rule: 32 hexadecimal digits"
+            )
+        return HostRecord(request["host"]["name"], index, image=request["image"], machine_id=machine_id)
+
+    async def _boot(self, host: LabHost, say: Say, *, free: int | None) -> None:
+        """Boot a host that does not run, and plug its cables in.
+
+        free: how many inotify instances the machine has left, if the client could count them.
+        """
+        if not host.running and free is not None:
+            inotify.check(host.record.name, free, booting=self._booting)
+        self._booting += 1
+        try:
+            seconds = await host.boot()
+        finally:
+            self._booting -= 1
         if seconds:
             say(f"{host.record.name}: up after {seconds:.1f} s")
         if not host.record.prepared:
             host.record = replace(host.record, prepared=True)
             records.write_host(self._paths, host.record)
+        if not host.connected:
+            host.switch(True)
 
-    async def _open_ports(self, record: HostRecord) -> HostRecord:
-        """Open the host's loopback ports, recorded or newly chosen, and close those that it no longer has."""
-        inside = LabHost(self._paths, self._network, record=record).address
-        wanted: dict[str, tuple[Port, Target]] = {
-            "ssh": (record.ssh, Target(self._network.inside, inside, record.ssh.port))
-        }
-        own = self._hosts[record.name].own_network
-        for name, port in record.forwards.items():
-            network = own if port.itself else self._network.outside
-            target = Target(network, port.address or record.outside_address or "", port.port)
-            wanted[f"to {name}"] = (port, target)
-        for key in [key for key in self._forwards if key[0] == record.name and key[1] not in wanted]:
-            await self._forwards.pop(key).stop()
-        taken = {port for host in self._hosts.values() for port in _ports(host.record)}
-        chosen = {}
-        for name, (port, target) in wanted.items():
-            forward = self._forwards.get((record.name, name))
-            if forward is not None and forward.target != target:
-                await forward.stop()
-                forward = None
-            if forward is None:
-                start = int(self._paths.identity[-6:], 16)
-                server = listen(self._machine, port.listen, start=start, taken=taken)
-                forward = Forward(server, target)
-                await forward.start()
-                self._forwards[record.name, name] = forward
-            taken.add(forward.listen)
-            chosen[name] = replace(port, listen=forward.listen)
-        ssh = chosen.pop("ssh")
-        return replace(record, ssh=ssh, forwards={name[3:]: port for name, port in chosen.items()})
+    async def _open_ports(self, host: LabHost, record: HostRecord) -> HostRecord:
+        return await self._ports.open(host, record, others=[other.record for other in self._hosts.values()])
 
     async def _delete(self, request: dict[str, Any], say: Say) -> dict[str, Any]:
         name = str(request.get("name"))
@@ -204,25 +207,35 @@ class Server:
         if host is None:
             return {"name": name}
         async with host.lock:
-            for key in [key for key in self._forwards if key[0] == name]:
-                await self._forwards.pop(key).stop()
-            host.remove()
-            self._hosts.pop(name, None)
+            await self._remove(host)
         return {"name": name}
+
+    async def _remove(self, host: LabHost) -> None:
+        """Remove a host with its ports and files. The caller holds its lock."""
+        name = host.record.name
+        await self._ports.close(name)
+        host.remove()
+        self._hosts.pop(name, None)
+
+    async def _forget_lost(self, say: Say) -> None:
+        """Remove every host whose files somebody deleted. The next host-create makes it anew."""
+        for name, host in sorted(self._hosts.items()):
+            if records.read_host(self._paths, name) is None:
+                async with host.lock:
+                    say(f"{name}: somebody deleted its files, so it has to be made anew")
+                    await self._remove(host)
 
     async def _start(self, request: dict[str, Any], say: Say) -> dict[str, Any]:
         host = self._host(request)
-        async with host.lock:
-            host.record = await self._open_ports(host.record)
-            await self._boot(host, say)
-            if not host.connected:
-                host.switch(True)
+        async with host.lock, self._nothing_left(host):
+            host.record = await self._open_ports(host, host.record)
+            await self._boot(host, say, free=request.get("inotify_free"))
         return self._describe(host)
 
     async def _start_all(self, request: dict[str, Any], say: Say) -> list[Any]:
         """Start all recorded hosts at once. A host that fails does not stop the others."""
-        names = sorted(self._hosts)
-        starts = [self._start({"name": name}, say) for name in names]
+        await self._forget_lost(say)
+        starts = [self._start({**request, "name": name}, say) for name in sorted(self._hosts)]
         results = await asyncio.gather(*starts, return_exceptions=True)
         faults = [result for result in results if isinstance(result, BaseException)]
         if faults:
@@ -266,6 +279,7 @@ class Server:
         record = host.record
         return {
             "name": record.name,
+            "machine_id": record.machine_id,
             "address": "127.0.0.1",
             "port": record.ssh.listen,
             "user": record.user,
@@ -275,7 +289,3 @@ class Server:
             "outside_address": record.outside_address,
             "partitions": dict(record.partitions),
         }
-
-
-def _ports(record: HostRecord) -> list[int]:
-    return [record.ssh.listen, *(port.listen for port in record.forwards.values())]

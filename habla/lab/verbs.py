@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import LabError
-from habla.lab import cgroups, namespaces, records, requirements, volumes
+from habla.lab import cgroups, inotify, namespaces, records, requirements, volumes
 from habla.lab.control import connect, ensure_supervisor, request, supervisor_pid
 from habla.lab.image import ensure_base, ensure_root, image_directory
 from habla.lab.keys import ensure_key
@@ -97,7 +97,7 @@ def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     # Not in the supervisor, which could not answer other requests meanwhile.
     if "/" in checked(str(wanted.get("name")), wanted.get("partitions")):
         ensure_root(config.image)
-    message = {"verb": "host-create", "host": wanted, "image": config.image}
+    message = {"verb": "host-create", "host": wanted, "image": config.image, **_room()}
     result: dict[str, Any] = request(ensure_supervisor(paths), message)
     return result
 
@@ -108,14 +108,19 @@ def ask(paths: LabPaths, verb: str, *, name: str) -> Any:
         if verb == "host-delete":
             return {"name": name}
         raise LabError(f"{paths.root} holds no lab")
-    return request(ensure_supervisor(paths), {"verb": verb, "name": name})
+    return request(ensure_supervisor(paths), {"verb": verb, "name": name, **_room()})
 
 
 def start(paths: LabPaths) -> Any:
     """Start the supervisor and every host that does not run. Does nothing if there is no lab."""
     if records.read_config(paths) is None:
         return []
-    return request(ensure_supervisor(paths), {"verb": "start"})
+    return request(ensure_supervisor(paths), {"verb": "start", **_room()})
+
+
+def _room() -> dict[str, int]:
+    """What the machine has left for hosts. The supervisor sees only its own processes."""
+    return {"inotify_free": inotify.free_instances()}
 
 
 def status(paths: LabPaths) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -16,7 +17,8 @@ import pytest
 from hosts import REPOSITORY, Lab, networks_in_use, wait_for
 
 from habla.errors import LabError
-from habla.lab import requirements
+from habla.lab import inotify, requirements
+from habla.lab.control import connect, request
 
 needs_lab = pytest.mark.lab
 
@@ -139,6 +141,94 @@ def test_failed_boot_leaves_no_orphan_and_is_repaired(lab: Lab) -> None:
     del lab.hosts["broken1"]
     assert not (lab.directory / "hosts/broken1").exists() and "broken1" not in lab.running()
     assert lab.ask("host-delete", "broken1") == {"name": "broken1"}
+
+
+@needs_lab
+@pytest.mark.parametrize("fault", ["files", "port"])
+def test_a_host_that_never_came_up_leaves_nothing(lab: Lab, fault: str) -> None:
+    """Neither files nor ports nor a record of it hinder the next host-create, nor any start."""
+    if fault == "files":
+        # The files of the base image at /usr do not fit into the partition.
+        done = lab.call("host-create", document={"name": "never1", "partitions": {"/usr": "16M"}})
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            document = {
+                "name": "never1",
+                "outside_address": "203.0.113.77",
+                "forwards": {"http": 80},
+                "ports": {"http": port},
+            }
+            done = lab.call("host-create", document=document)
+            assert f"port {port} of 127.0.0.1" in done.stderr
+    assert done.returncode == 3
+    assert "never1" not in lab.running() and not (lab.directory / "hosts/never1").exists()
+    assert not [command for command in lab.processes().values() if "never1" in command]
+    lab.ask("start")
+    lab.host("never1")
+    assert lab.run("never1", "hostname") == "never1"
+    lab.ask("host-delete", "never1")
+    del lab.hosts["never1"]
+
+
+@needs_lab
+def test_a_host_whose_files_were_deleted_is_made_anew(lab: Lab) -> None:
+    """The lab forgets it at the next start; host-create makes another machine of that name."""
+    old = lab.host("lost1")
+    lab.run("lost1", "touch /root/of-the-first")
+    (lab.directory / "hosts/lost1/host.json").unlink()
+    done = lab.call("start")
+    assert done.returncode == 0 and "lost1: somebody deleted its files" in done.stderr
+    assert "lost1" not in lab.running()
+    new = lab.host("lost1")
+    assert new["machine_id"] != old["machine_id"] and new["host_key"] != old["host_key"]
+    assert lab.ssh("lost1", "test -e /root/of-the-first").returncode == 1
+    lab.ask("host-delete", "lost1")
+    del lab.hosts["lost1"]
+
+
+@needs_lab
+def test_a_forward_listens_at_the_port_that_was_asked_for(lab: Lab) -> None:
+    """And moves to another one that is asked for later."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    for port in ports:
+        made = lab.host("port1", forwards={"ssh2": "itself:127.0.0.1:22"}, ports={"ssh2": port})
+        assert made["forwards"] == {"ssh2": port}
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", ports[0]), 5)
+    lab.ask("host-delete", "port1")
+    del lab.hosts["port1"]
+
+
+@needs_lab
+def test_too_few_inotify_instances_are_said_before_a_boot(lab: Lab) -> None:
+    """The error has the numbers and the sysctl to set, and the host is not there afterwards."""
+    client = connect(lab.paths)
+    assert client is not None
+    image = lab.ask("status")["hosts"][0]["image"]
+    message = {"verb": "host-create", "host": {"name": "late1"}, "image": image, "inotify_free": 7}
+    with pytest.raises(LabError) as caught:
+        request(client, message)
+    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+    assert f"too few inotify instances: 7 of {limit} are free" in str(caught.value)
+    assert "sysctl -w fs.inotify.max_user_instances=" in str(caught.value)
+    assert "late1" not in lab.running() and not (lab.directory / "hosts/late1").exists()
+
+
+def test_inotify_instances_are_counted() -> None:
+    """Each instance that this process has is one less for hosts."""
+    before = inotify.free_instances()
+    mine = [ctypes.CDLL(None).inotify_init() for _ in range(20)]
+    try:
+        # Other programs come and go meanwhile.
+        assert before - 30 < inotify.free_instances() < before - 10
+    finally:
+        for descriptor in mine:
+            os.close(descriptor)
 
 
 @needs_lab

@@ -25,9 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "hosts": {"errors", "onhost", "model"},
     "settings": {"errors", "onhost", "model", "services", "hosts"},
     "plan": {"errors", "onhost", "model", "services", "hosts", "settings"},
-    "components": {"errors", "onhost", "model", "services", "hosts", "settings", "plan"},
-    "cli": {"errors", "onhost", "model", "services", "hosts", "settings", "plan", "lab"},
     "lab": {"errors", "model"},
+    "components": {"errors", "onhost", "model", "services", "hosts", "settings", "plan", "lab"},
+    "cli": {"errors", "onhost", "model", "services", "hosts", "settings", "plan", "lab"},
     "__init__": {"components", "onhost", "model", "services", "hosts"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
