@@ -200,7 +200,9 @@ def sent_file(
             connection=replace_limits(connection.args),
             source=pulumi.FileAsset(str(path)),
             remote_path=to,
-            triggers=_triggers(connection),
+            # A machine that was made anew under the same address has another key, and none of the files. The
+            # plugin copies again for a new trigger only, and takes nothing away for the old one.
+            triggers=[*(_triggers(connection) or ()), connection.args.host_key or ""],
             opts=pulumi.ResourceOptions.merge(opts, _of_machine(connection)),
         )
 

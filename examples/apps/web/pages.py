@@ -1,4 +1,4 @@
-"""The pages as HTML. Whatever comes from people goes through ``escape``."""
+"""The pages as HTML. All text that comes from people goes through ``escape``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 from forum import MAX_NAME, MAX_TEXT, MAX_TITLE, MIN_PASSWORD, Session
 
+#: The website's own URL, the one of its images, and the domain of the operators' accounts.
+WEBSITE = os.environ.get("WEBSITE_URL", "http://www.hab.la")
 STATIC = os.environ.get("STATIC_URL", "http://static.hab.la")
+JABBER_DOMAIN = os.environ.get("JABBER_DOMAIN", "hab.la")
 
 STYLE = """
 :root { --ink: #22303c; --soft: #5d7183; --line: #d9e2e9; --paper: #fff; --back: #f3f7f9; --blue: #1878b9 }
@@ -29,6 +32,10 @@ button { background: var(--blue); color: #fff; border: 0; border-radius: 5px; pa
 button.plain { background: none; color: var(--blue); padding: 0 }
 form.inline { display: inline } .error { color: #a3231f } .text { white-space: pre-wrap }
 pre { background: var(--back); padding: .8rem; overflow-x: auto; border-radius: 5px }
+.hero { display: flex; gap: 1.2rem; align-items: center }
+table { width: 100%; border-collapse: collapse } th, td { text-align: left; padding: .4rem .6rem .4rem 0;
+  border-bottom: 1px solid var(--line); vertical-align: top } [data-state=up] td:nth-child(2) { color: #18753c }
+[data-state=down] td:nth-child(2) { color: #a3231f; font-weight: bold }
 """
 
 # The chat widget, which chat.js brings to life; on every page, so that a chat goes on from one to the next.
@@ -48,11 +55,14 @@ WIDGET = """
 <script type=module src=/chat.js></script>
 """
 
-EXAMPLE = """curl http://www.hab.la/rpc -d '{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}'"""
+EXAMPLE = f"""curl {WEBSITE}/rpc -d '{{"jsonrpc": "2.0", "id": 1, "method": "system.hosts"}}'"""
+
+# The parts that the status page shows, in its order; system.js asks them.
+PARTS = ("Website and forum", "RPC", "Presence", "Jabber", "Static images")
 
 
-def page(title: str, content: str, session: Session | None) -> str:
-    """A whole page."""
+def page(title: str, content: str, session: Session | None, *, widget: bool = True) -> str:
+    """A whole page. widget: whether it has the visitors' chat."""
     if session:
         who = (
             f"{escape(session.name)} <form class=inline method=post action=/logout>{_csrf(session)}"
@@ -66,21 +76,57 @@ def page(title: str, content: str, session: Session | None) -> str:
         f'<link rel=icon href="{escape(STATIC)}/logo.svg"><link rel=stylesheet href=/chat.css>'
         f"<style>{STYLE}</style></head><body>"
         f'<header><a href=/><img src="{escape(STATIC)}/logo.svg" alt="Hab.la"></a>'
-        f"<a href=/forum>Forum</a><span class=who>{who}</span></header>"
+        "<a href=/forum>Forum</a><a href=/system>Status</a><a href=/operator>Operators</a>"
+        f"<span class=who>{who}</span></header>"
         f"<main><h1>{escape(title)}</h1>{content}</main>"
-        f"<footer>Hab.la: talk to the people on your website.</footer>{WIDGET}</body></html>"
+        f"<footer>Hab.la: talk to the people on your website.</footer>{WIDGET if widget else ''}</body></html>"
     )
 
 
 def home(session: Session | None) -> str:
     """The front page."""
     content = (
-        "<section><p>Hab.la puts a chat on your website. Your visitors write there; you answer in any Jabber "
-        "client. Try it: the button is at the lower right.</p></section>"
+        f'<section class=hero><img src="{escape(STATIC)}/online.png" alt="Operators are on line" width=64 height=64>'
+        "<p>Hab.la puts a chat on your website. Your visitors write there. You answer in any Jabber client, or "
+        "<a href=/operator>in the browser</a>. To try it, press the button at the lower right.</p></section>"
         "<section><p>Your own programs can use Hab.la by JSON-RPC:</p>"
         f"<pre>{escape(EXAMPLE)}</pre></section>"
     )
     return page("Live chat for your website", content, session)
+
+
+def operator(session: Session | None) -> str:
+    """The operators' console, which operator.js brings to life."""
+    content = (
+        f'<form class=box id=operator-login data-domain="{escape(JABBER_DOMAIN)}"><p>Log in with your Jabber '
+        "account to answer visitors.</p><label>Account<input name=account required autocomplete=username "
+        f'placeholder="support@{escape(JABBER_DOMAIN)}"></label><label>Password<input type=password name=password '
+        "required autocomplete=current-password></label><p class=error id=operator-error role=alert></p>"
+        "<button>Go on line</button></form>"
+        "<div id=operator-desk hidden><section><span id=operator-state role=status></span> "
+        "<button class=plain id=operator-logout type=button>Log out</button></section><div class=desk><aside>"
+        "<h2>Waiting visitors</h2><ul id=operator-waiting></ul><h2>Your chats</h2><ul id=operator-chats></ul>"
+        "<h2>On line</h2><ul id=operator-online></ul></aside><section id=operator-chat hidden>"
+        "<p id=operator-people></p><div id=operator-log role=log aria-live=polite aria-label=Messages tabindex=0>"
+        '</div><form id=operator-form><textarea name=text aria-label="Your answer" placeholder="Your answer" '
+        "maxlength=4000 required></textarea><button>Send</button></form></section></div></div>"
+        "<script src=/strophe.js></script><script type=module src=/operator.js></script>"
+    )
+    return page("Operators", content, session, widget=False)
+
+
+def system(session: Session | None) -> str:
+    """The status page, which system.js fills in."""
+    rows = "".join(
+        f"<tr data-part='{escape(part)}'><th scope=row>{escape(part)}</th><td>…</td><td></td><td></td></tr>"
+        for part in PARTS
+    )
+    content = (
+        "<section><table><thead><tr><th>Part<th>State<th>Time<th>Detail</tr></thead>"
+        f'<tbody id=system data-image="{escape(STATIC)}/online.png">{rows}</tbody></table>'
+        "<p id=system-counts role=status></p></section><script type=module src=/system.js></script>"
+    )
+    return page("Status", content, session)
 
 
 def thread_list(threads: list[dict[str, Any]], session: Session | None) -> str:

@@ -15,9 +15,9 @@ const RSM = "http://jabber.org/protocol/rsm", UPLOAD = "urn:xmpp:http:upload:0",
 const GONE = ["item-not-found", "not-allowed", "gone", "forbidden", "registration-required"];
 const NICK = "Visitor", MOST_NICKS = 9, PAGE = 100;
 
-const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
-const named = (parent, name) => parent ? [...parent.getElementsByTagName(name)] : [];
-const first = (parent, name) => named(parent, name)[0] || null;
+export const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
+export const named = (parent, name) => parent ? [...parent.getElementsByTagName(name)] : [];
+export const first = (parent, name) => named(parent, name)[0] || null;
 const within = (seconds, promise) => Promise.race([
   promise, pause(seconds).then(() => { throw new Error("no answer in time"); })]);
 
@@ -27,7 +27,7 @@ export function randomId() {
 }
 
 // The addresses of Jabber, which the website tells (XEP-0156).
-async function endpoints(only) {
+export async function endpoints(only) {
   const links = (await (await fetch("/.well-known/host-meta.json")).json()).links;
   const found = ["websocket", "xbosh"].map(kind => ({
     kind: kind === "xbosh" ? "bosh" : kind,

@@ -4,7 +4,9 @@ GET  /               the website; on all its pages is a chat widget that talks t
 GET  /forum          threads; POST starts one
 GET  /forum/NUMBER   one thread; POST replies
      /register /login /logout
-GET  /chat.js /room.js /chat.css /strophe.js   the widget
+GET  /operator       the console of those who answer visitors
+GET  /system         whether each part of the service works
+GET  /chat.js /room.js /operator.js /system.js /chat.css /strophe.js
 GET  /health         200 when MySQL answers
 """
 
@@ -22,20 +24,23 @@ import pages
 from http_app import Answer, BackendError, HttpError, Request, health, serve
 
 # The only domain that a cookie is ever set for.
-COOKIE_DOMAIN = os.environ.get("COOKIE_DOMAIN", "www.hab.la")
+COOKIE_DOMAIN = os.environ.get("COOKIE_DOMAIN") or urlsplit(pages.WEBSITE).hostname
 COOKIE = "session"
 NAME = re.compile(rf"[A-Za-z0-9._-]{{1,{forum.MAX_NAME}}}")
 # Where the browser may connect to besides the website: Jabber's websocket and BOSH have a port of their own.
-JABBER = os.environ.get("JABBER_ORIGIN", "http://www.hab.la:5280")
+JABBER = os.environ.get("JABBER_ORIGIN", f"{pages.WEBSITE}:5280")
 _HERE = Path(__file__).parent
 # Strophe.js is not in the repository: `make toolchain` gets it, and the archive brings it along.
 _STROPHE = Path(os.environ.get("STROPHE", _HERE / "strophe.js"))
 _FILES = {
     "/chat.js": (_HERE / "chat.js", "text/javascript; charset=utf-8"),
     "/room.js": (_HERE / "room.js", "text/javascript; charset=utf-8"),
+    "/operator.js": (_HERE / "operator.js", "text/javascript; charset=utf-8"),
+    "/system.js": (_HERE / "system.js", "text/javascript; charset=utf-8"),
     "/chat.css": (_HERE / "chat.css", "text/css; charset=utf-8"),
     "/strophe.js": (_STROPHE, "text/javascript; charset=utf-8"),
 }
+_PAGES = {"/": pages.home, "/operator": pages.operator, "/system": pages.system}
 HEADERS = (
     # Styles are inline; scripts only from here, so that no post can bring its own.
     (
@@ -86,8 +91,8 @@ def _route(request: Request) -> Answer:
     try:
         session = _session(request)
     except BackendError:
-        # The front page needs no database, and is shown without one.
-        if request.path != "/" or posted:
+        # These pages need no database, and are shown without one.
+        if request.path not in _PAGES or posted:
             raise
         session = None
     if posted:
@@ -96,8 +101,8 @@ def _route(request: Request) -> Answer:
         if not hmac.compare_digest(request.form().get("csrf", "").encode(), session.csrf.encode()):
             raise HttpError(403, "The form is of another session. Go back, reload and send it again.")
         return _write(request, session)
-    if request.path == "/":
-        return _html(pages.home(session))
+    if request.path in _PAGES:
+        return _html(_PAGES[request.path](session))
     if request.path == "/forum":
         return _html(pages.thread_list(forum.threads(), session))
     number = _number(request.path)
