@@ -100,7 +100,7 @@ function presence(stanza) {
   // 201: the room was gone, and entering made another one of that name, which is not the chat.
   if (codes.includes("201")) connection.send($pres({to: from, type: "unavailable"}));
   if (type === "error" || codes.includes("201") || first(stanza, "destroy")) chat.state = states.ended;
-  else if (who !== nick()) chat.people[type === "unavailable" ? "delete" : "add"](who);
+  else if (who && who !== nick()) chat.people[type === "unavailable" ? "delete" : "add"](who);
   draw();
 }
 
@@ -139,6 +139,7 @@ function session(end) {
       login.hidden = true;
       desk.hidden = false;
       say(`You are on line as ${account.jid}.`);
+      announce("available").then(online).catch(() => {});
       for (const [room, chat] of chats) if (chat.state === states.open) enter(room);
       draw();
     }, BOSH_SECONDS);

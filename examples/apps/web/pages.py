@@ -34,7 +34,7 @@ form.inline { display: inline } .error { color: #a3231f } .text { white-space: p
 pre { background: var(--back); padding: .8rem; overflow-x: auto; border-radius: 5px }
 .hero { display: flex; gap: 1.2rem; align-items: center }
 table { width: 100%; border-collapse: collapse } th, td { text-align: left; padding: .4rem .6rem .4rem 0;
-  border-bottom: 1px solid var(--line); vertical-align: top } [data-state=up] td:nth-child(2) { color: #18753c }
+  border-bottom: 1px solid var(--line); vertical-align: top } td:nth-child(3) { white-space: nowrap } [data-state=up] td:nth-child(2) { color: #18753c }
 [data-state=down] td:nth-child(2) { color: #a3231f; font-weight: bold }
 """
 
