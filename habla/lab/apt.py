@@ -14,7 +14,10 @@ from pathlib import Path
 
 from habla.errors import LabError
 
-__all__ = ["Apt", "run", "suite"]
+__all__ = ["RELEASES", "Apt", "checked_release", "run", "suite"]
+
+#: The releases of Debian that habla is tested with. A lab can also have the machine's own.
+RELEASES = ("bookworm", "trixie")
 
 #: Settings of the machine that the lab must not take over: directories, and commands that run after each
 #: step.
@@ -49,6 +52,8 @@ class Apt:
     """The directory for configuration, lists and archives."""
     status: Path
     """The dpkg status file of the system that packages are chosen for."""
+    release: str = ""
+    """The code name of the release whose packages these are, such as ``trixie``. "" is the machine's own."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,6 +92,22 @@ class Apt:
         kept += [f'{key} "{value}";' for key, value in ours.items()]
         (self.home / "apt.conf").write_text("\n".join(kept) + "\n")
 
+    def update(self) -> None:
+        """Write the configuration and fetch the package lists of the release. Raises LabError.
+
+        Another release than the machine's has the same sources with its code name in them. A mirror of Debian
+        has all releases, and Debian signs them with keys that its older releases know.
+        """
+        self.prepare()
+        self.get("update", what="fetching the package lists")
+        if self.release in ("", suite()):
+            return
+        path = self.home / "sources.list"
+        path.write_text(self.sources())
+        with (self.home / "apt.conf").open("a") as config:
+            config.write(f'Dir::Etc::sourcelist "{path}";\nDir::Etc::sourceparts "/dev/null";\n')
+        self.get("update", what=f"fetching the package lists of {self.release}")
+
     def transport(self) -> str:
         """The settings for access to the sources, such as proxies, as lines of an apt.conf."""
         lines = (self.home / "apt.conf").read_text().splitlines()
@@ -97,24 +118,29 @@ class Apt:
         return run(["apt-get", *arguments], what, env=self.environment)
 
     def sources(self) -> str:
-        """The distribution's own sources as lines of a sources.list. Run ``get("update")`` before.
+        """The distribution's own sources of the release as lines of a sources.list. Run ``update`` before.
 
         Sources of other vendors are left out, because a lab host is a plain system. Raises LabError if there
         is no source.
         """
         release = _os_release()
+        own = release["VERSION_CODENAME"]
+        wanted = self.release or own
         form = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)"
         targets = self.get("indextargets", "--format", form, "Created-By: Packages", what="reading sources")
         lines: dict[str, None] = {}
         for target in targets.splitlines():
             origin, codename, uri, suite, component, signed_by = target.split("|")
-            if origin.lower() != release["ID"] or not codename.startswith(release["VERSION_CODENAME"]):
+            if origin.lower() != release["ID"] or not codename.startswith((own, wanted)):
                 continue
+            if wanted != own:
+                # The suite may be an alias, such as stable, but the code name tells the releases apart.
+                suite = codename.replace(own, wanted)
             signed = f"[signed-by={signed_by}] " if signed_by.startswith("/") else ""
             lines[f"deb {signed}{uri} {suite} {component}"] = None
         if not lines:
             raise LabError(
-                f"no package source of {release['ID']} {release['VERSION_CODENAME']} is configured for apt\n"
+                f"no package source of {release['ID']} {own} is configured for apt\n"
                 "  fix: add the distribution's own sources to /etc/apt/sources.list.d"
             )
         return "\n".join(lines) + "\n"
@@ -134,3 +160,11 @@ def _os_release() -> dict[str, str]:
 def suite() -> str:
     """The code name of the machine's release, such as ``bookworm``."""
     return _os_release()["VERSION_CODENAME"]
+
+
+def checked_release(release: str) -> str:
+    """The release itself. Raises LabError unless a lab can make hosts of it."""
+    known = sorted({*RELEASES, suite()})
+    if release not in known:
+        raise LabError(f"release {release!r}; rule: one of {', '.join(known)}")
+    return release

@@ -25,6 +25,7 @@ __all__ = [
     "ensure_root",
     "image_directory",
     "image_key",
+    "image_release",
     "root_image",
 ]
 
@@ -49,7 +50,7 @@ BASE_PACKAGES = (
 #: A user without rights except that it may run everything with ``sudo -n``.
 OPERATOR = "operator"
 #: Raise it when _customise changes, so that new hosts get a new image. Existing hosts keep their image.
-_CONTENT = "2"
+_CONTENT = "3"
 
 #: The command that makes a file system for a partition. With a seed for checksums, a copy gets a new UUID at
 #: once. The journal is small because nothing waits for it. No blocks are reserved for root, so that df, SNMP
@@ -75,10 +76,10 @@ _MASKED = (
 )
 
 
-def image_key(suite: str) -> str:
+def image_key(release: str) -> str:
     """The name of the image for a release. It changes with the packages and the content version."""
-    text = " ".join([suite, os.uname().machine, _CONTENT, *BASE_PACKAGES])
-    return f"{suite}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = " ".join([release, os.uname().machine, _CONTENT, *BASE_PACKAGES])
+    return f"{release}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def image_directory(key: str) -> Path:
@@ -86,10 +87,17 @@ def image_directory(key: str) -> Path:
     return cache_directory() / "images" / key
 
 
-def ensure_base() -> str:
-    """Make the base image if it is missing, and return its key. Several processes may call it at once."""
-    suite = apt.suite()
-    key = image_key(suite)
+def image_release(key: str) -> str:
+    """The release of the image with that key, such as ``bookworm``."""
+    return key.rpartition("-")[0]
+
+
+def ensure_base(release: str) -> str:
+    """Make the base image of a release if it is missing, and return its key. Several processes may call it.
+
+    Raises LabError.
+    """
+    key = image_key(release)
     target = image_directory(key)
     if target.is_dir():
         return key
@@ -102,7 +110,7 @@ def ensure_base() -> str:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         try:
-            _bootstrap(suite, building)
+            _bootstrap(release, building)
             _customise(building / "root")
             (building / "root").rename(target)
         finally:
@@ -142,14 +150,13 @@ def ensure_root(key: str) -> None:
             building.unlink(missing_ok=True)
 
 
-def _bootstrap(suite: str, building: Path) -> None:
+def _bootstrap(release: str, building: Path) -> None:
     home = building / "apt"
     home.mkdir()
     status = home / "status"
     status.touch()
-    source = apt.Apt(home, status)
-    source.prepare()
-    source.get("update", what="fetching the package lists")
+    source = apt.Apt(home, status, release)
+    source.update()
     (building / "sources.list").write_text(source.sources())
     (building / "transport.conf").write_text(source.transport())
     # In its own namespaces, so that its mounts and processes end with it if it is killed.
@@ -168,7 +175,7 @@ def _bootstrap(suite: str, building: Path) -> None:
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--skip=output/dev"),
             f"--aptopt={building / 'transport.conf'}",
             f"--include={','.join(BASE_PACKAGES)}",
-            *(suite, str(building / "root"), str(building / "sources.list")),
+            *(release, str(building / "root"), str(building / "sources.list")),
         ],
         "making the base image",
     )
@@ -189,6 +196,8 @@ def _customise(root: Path) -> None:
         for path in root.glob(pattern):
             path.unlink()
     (root / "etc/machine-id").write_text("")
+    # Installers write it, and pam_env of Debian 13 complains at every login where it is missing.
+    (root / "etc/default/locale").write_text("LANG=C.UTF-8\n")
     (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/repo ./\n")
     (root / "etc/apt/apt.conf.d/90lab").write_text('APT::Install-Recommends "false";\n')
     (root / "srv/repo").mkdir(exist_ok=True)

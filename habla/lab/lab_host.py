@@ -14,6 +14,7 @@ from pathlib import Path
 from habla.errors import LabError
 from habla.lab import cgroups, namespaces, volumes
 from habla.lab.forward import Target, connect
+from habla.lab.image import image_release
 from habla.lab.lab_network import LabNetwork, host_address
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord
@@ -179,7 +180,7 @@ class LabHost:
             *(f"--directory={self.root}", f"--machine={name}", f"--hostname={name}"),
             *(f"--network-namespace-path=/proc/self/fd/{self._namespace}", "--capability=CAP_NET_ADMIN"),
             *("--suppress-sync=yes", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
-            *(f"--bind-ro={self._paths.pool}:/srv/repo", "--console=pipe"),
+            *(f"--bind-ro={self._paths.pool(image_release(self.record.image))}:/srv/repo", "--console=pipe"),
         ]
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),

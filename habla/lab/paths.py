@@ -71,9 +71,13 @@ class LabPaths:
         return self.root / "keys"
 
     @property
-    def pool(self) -> Path:
-        """The package repository that every host sees at /srv/repo."""
+    def pools(self) -> Path:
+        """The package repositories, one for each release."""
         return self.root / "pool"
+
+    def pool(self, release: str) -> Path:
+        """The package repository that every host of a release sees at /srv/repo."""
+        return self.pools / release
 
     @property
     def log(self) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from habla.errors import LabError
 from habla.lab import apt
-from habla.lab.image import image_directory
+from habla.lab.image import image_directory, image_release
 from habla.lab.paths import cache_directory, locked
 from habla.lab.progress import say
 
@@ -58,12 +58,11 @@ def ensure_pool(packages: Iterable[str], image: str) -> Path:
 def _fill(building: Path, names: list[str], *, image: str) -> int:
     home = building / "apt"
     home.mkdir(parents=True)
-    source = apt.Apt(home, image_directory(image) / "var/lib/dpkg/status")
-    source.prepare()
+    source = apt.Apt(home, image_directory(image) / "var/lib/dpkg/status", image_release(image))
     pool = building / "pool"
     pool.mkdir()
     if names:
-        source.get("update", what="fetching the package lists")
+        source.update()
         source.get("install", "--yes", "--download-only", *names, what="fetching packages")
         for package in source.archives.glob("*.deb"):
             package.rename(pool / package.name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import LabError
+from habla.lab.image import image_release
 from habla.lab.lab_partitions import checked
 from habla.lab.paths import LabPaths
 
@@ -49,8 +50,8 @@ class LabConfig:
     _: KW_ONLY
     packages: tuple[str, ...] = ()
     """The sorted names of the packages in the pool."""
-    image: str = ""
-    """The key of the base image for new hosts."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Release -> the key of the base image for new hosts."""
 
     def __post_init__(self) -> None:
         networks = [_network("management", self.management), _network("outside", self.outside)]
@@ -78,7 +79,7 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
     return network
 
 
-_KEYS = {"name", "outside_address", "forwards", "machine_id", "partitions", "ports", "user"}
+_KEYS = {"name", "outside_address", "forwards", "machine_id", "partitions", "ports", "release", "user"}
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,13 @@ class HostRecord:
         unknown = sorted(set(request) - _KEYS)
         if unknown:
             raise LabError(f"host {self.name}: unknown key {', '.join(unknown)}")
+        release, before = request.get("release"), image_release(self.image)
+        if release not in (None, before):
+            raise LabError(
+                f"host {self.name}: it runs {before}, and {release} is wanted\n"
+                "  rule: a lab host keeps the release that it was made with\n"
+                f"  fix:  remove the host with its data: python -m habla.lab host-delete {self.name}"
+            )
         user = request.get("user") or "root"
         if user not in USERS:
             raise LabError(f"host {self.name}: user {user!r}; rule: one of {', '.join(USERS)}")
@@ -243,6 +251,9 @@ def read_config(paths: LabPaths) -> LabConfig | None:
     if not paths.config.exists():
         return None
     data = json.loads(paths.config.read_text())
+    if "image" in data:  # written before a lab could have hosts of several releases
+        image = data.pop("image")
+        data["images"] = {image_release(image): image}
     return LabConfig(**{**data, "packages": tuple(data["packages"])})
 
 

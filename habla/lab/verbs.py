@@ -10,6 +10,7 @@ from typing import Any
 
 from habla.errors import LabError
 from habla.lab import cgroups, inotify, namespaces, records, requirements, volumes
+from habla.lab.apt import checked_release, suite
 from habla.lab.control import connect, ensure_supervisor, request, supervisor_pid
 from habla.lab.image import ensure_base, ensure_root, image_directory
 from habla.lab.keys import ensure_key
@@ -24,36 +25,37 @@ __all__ = ["ask", "host_create", "lab_create", "lab_delete", "run_in_network", "
 def lab_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     """Make or update the lab. Its hosts stay as they are.
 
-    wanted: ``packages`` (a list of names), ``management`` and ``outside`` (networks). All are optional, and a
-    value that is not given stays as it is. Raises LabError.
+    wanted: ``packages`` and ``releases`` (lists of names), ``management`` and ``outside`` (networks). All are
+    optional, and a value that is not given stays as it is. Raises LabError.
     """
-    unknown = sorted(set(wanted) - {"packages", "management", "outside"})
+    unknown = sorted(set(wanted) - {"packages", "releases", "management", "outside"})
     if unknown:
         raise LabError(f"lab-create: unknown key {', '.join(unknown)}")
     requirements.check()
     before = records.read_config(paths)
     given = {key: value for key, value in wanted.items() if value is not None}
+    releases = given.pop("releases", None) or sorted(before.images if before else ()) or [suite()]
     if "packages" in given:
         given["packages"] = tuple(sorted(set(given["packages"])))
     config = replace(before or LabConfig(), **given)
     if before is not None:
         _refuse_new_networks(paths, before, config=config)
-    image = ensure_base()
-    config = replace(config, image=image)
-    pool = ensure_pool(config.packages, image)
+    config = replace(config, images={release: ensure_base(checked_release(release)) for release in releases})
+    pools = {release: ensure_pool(config.packages, image) for release, image in config.images.items()}
     with locked(paths.lock):
         paths.root.mkdir(parents=True, exist_ok=True)
         paths.root.chmod(0o700)
         records.write_config(paths, config)
         ensure_key(paths.keys / "id_ed25519", "habla lab")
-        publish(pool, paths.pool)
+        for release, pool in pools.items():
+            publish(pool, paths.pool(release))
     ensure_supervisor(paths).close()
     return {
         "directory": str(paths.root),
-        "image": image,
+        "images": dict(config.images),
         "management": config.management,
         "outside": config.outside,
-        "pool": str(paths.pool),
+        "pool": str(paths.pools),
         "private_key": (paths.keys / "id_ed25519").read_text(),
         "private_key_file": str(paths.keys / "id_ed25519"),
         "public_key": (paths.keys / "id_ed25519.pub").read_text().strip(),
@@ -76,7 +78,7 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
         # Nothing is removed from a directory that holds no lab, even if its files have the same names.
         if paths.config.exists():
             volumes.wait_until_free(paths)
-            for directory in (paths.hosts, paths.trash, paths.pool, paths.keys):
+            for directory in (paths.hosts, paths.trash, paths.pools, paths.keys):
                 if directory.exists():
                     shutil.rmtree(directory)
             for path in (paths.log, paths.socket, paths.config):
@@ -90,14 +92,16 @@ def lab_delete(paths: LabPaths) -> dict[str, Any]:
 def host_create(paths: LabPaths, wanted: dict[str, Any]) -> dict[str, Any]:
     """Make or update a host, and the lab if there is none. Returns the host's addresses, ports and keys."""
     config = records.read_config(paths)
-    if config is None or not image_directory(config.image).is_dir():
-        lab_create(paths, {})
+    release = wanted.get("release") or next(iter(sorted(config.images if config else ())), suite())
+    if config is None or release not in config.images or not image_directory(config.images[release]).is_dir():
+        lab_create(paths, {"releases": sorted({release, *(config.images if config else ())})})
         config = records.read_config(paths)
     assert config is not None
+    image = config.images[release]
     # Not in the supervisor, which could not answer other requests meanwhile.
     if "/" in checked(str(wanted.get("name")), wanted.get("partitions")):
-        ensure_root(config.image)
-    message = {"verb": "host-create", "host": wanted, "image": config.image, **_room()}
+        ensure_root(image)
+    message = {"verb": "host-create", "host": wanted, "image": image, **_room()}
     result: dict[str, Any] = request(ensure_supervisor(paths), message)
     return result
 

@@ -62,8 +62,7 @@ def debian_source(directory: Path) -> tuple[str, Path]:
     """
     directory.mkdir(parents=True)
     apt = Apt(directory, Path("/var/lib/dpkg/status"))
-    apt.prepare()
-    apt.get("update", what="fetching the package lists")
+    apt.update()
     lines = [line for line in apt.sources().splitlines() if f" {suite()} " in line]
     sources = directory / "sources.list"
     sources.write_text("".join(line.replace("deb ", "deb-src ", 1) + "\n" for line in lines))
