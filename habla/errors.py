@@ -24,8 +24,8 @@ __all__ = [
     "collected",
     "did_you_mean",
     "not_one_of",
+    "one_edit_apart",
     "raise_faults",
-    "unknown_key",
 ]
 
 
@@ -63,15 +63,23 @@ class Fault:
 
 
 def did_you_mean(name: str, known: Collection[str], *, otherwise: str) -> str:
-    """The fix of a name that stands for nothing: the known name that is most like it, or ``otherwise``."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else otherwise
+    """The fix of an unknown name: the known names that are most like it, or ``otherwise``."""
+    close = one_edit_apart(name, known)[:_MOST_NAMED] or difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {' or '.join(close)}?" if close else otherwise
 
 
-def unknown_key(path: str, known: tuple[str, ...]) -> Fault:
-    """A key that nothing reads, with the known key that is most like it."""
-    fix = did_you_mean(path.rpartition(".")[2], known, otherwise="remove it")
-    return Fault(path, "unknown key", rule=f"known here: {', '.join(known)}", fix=fix)
+def one_edit_apart(name: str, known: Collection[str]) -> list[str]:
+    """The known names that ``name`` becomes with one character added, removed, replaced or swapped."""
+    return [other for other in known if _is_one_edit(name, other)]
+
+
+def _is_one_edit(name: str, other: str) -> bool:
+    """Whether one character is missing, too many, another one, or has changed places with the next."""
+    pairs = zip(name, other, strict=False)
+    start = next((at for at, (one, two) in enumerate(pairs) if one != two), min(len(name), len(other)))
+    one, two = name[start:], other[start:]
+    swapped = one[:2] == two[:2][::-1] and one[2:] == two[2:]
+    return name != other and (swapped or one[1:] in (two, two[1:]) or one == two[1:])
 
 
 def not_one_of(path: str, what: str, *, value: str, known: Collection[str]) -> Fault:

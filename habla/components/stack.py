@@ -9,12 +9,14 @@ import pulumi
 import pulumi.runtime.config
 
 from habla.components.fleet import deploy_fleet, fleet_outputs
-from habla.errors import SettingsError, raise_faults
+from habla.errors import Fault, SettingsError, raise_faults
 from habla.plan import make_plan, missing_secrets
 from habla.plan.archive_files import ArchiveFiles
 from habla.plan.stack_files import read_data, read_held, write_data, write_held
+from habla.settings.config_keys import PREFIX
 from habla.settings.loading import load_settings
-from habla.settings.stackfile import PROJECT, section_value
+from habla.settings.section_merging import merged_sections
+from habla.settings.stackfile import file_sections, project_sections, section_value, stack_path
 
 __all__ = ["deploy_stack"]
 
@@ -22,7 +24,12 @@ __all__ = ["deploy_stack"]
 def deploy_stack(root: Path) -> None:
     """Deploy the stack that Pulumi works on, from its config. Faults come before any host is touched."""
     environment = pulumi.get_stack()
-    raw, secrets = _config()
+    given, secrets = _config()
+    # For its faults: the engine hands on keys without a prefix, and decrypts what is encrypted.
+    file_sections(stack_path(root, environment))
+    faults: list[Fault] = []
+    raw = merged_sections(project_sections(root), given, faults=faults)
+    raise_faults(SettingsError, faults)
     settings = load_settings(environment, raw)
     held = read_held(root, environment)
     plan = make_plan(
@@ -48,9 +55,8 @@ def _config() -> tuple[dict[str, Any], dict[str, str]]:
     raw: dict[str, Any] = {}
     values = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     for key, text in values.items():
-        if key.startswith(f"{PROJECT}:"):
-            section = key.removeprefix(f"{PROJECT}:")
-            raw[section] = section_value(text)
+        if key.startswith(PREFIX):
+            raw[key.removeprefix(PREFIX)] = section_value(text)
     secrets = raw.get("secrets") or {}
     if not isinstance(secrets, dict):
         return raw, {}

@@ -15,7 +15,7 @@ from habla.components.host import Host
 from habla.errors import AddressError, Fault, PlacementError, raise_faults
 from habla.hosts.network import network_state
 from habla.model.disk import LogsSpec
-from habla.model.names import NETWORK, joined_resource
+from habla.model.names import DEFAULT_DOMAIN, NETWORK, joined_resource
 from habla.model.roles import Role
 from habla.model.service import Owner
 from habla.model.site import FleetFacts, Site
@@ -56,7 +56,7 @@ class InternalSubnetArgs:
     _: KW_ONLY
     interface: str = "internal0"
     """The hosts' network interface in it."""
-    domain: str = "hab.la"
+    domain: str = DEFAULT_DOMAIN
     """The domain of the fleet, also that of its Jabber accounts."""
     ranges: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Role -> ranges (``FIRST-LAST`` or CIDR); by default those of the roles, in a /24."""

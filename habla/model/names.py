@@ -16,6 +16,7 @@ from habla.model.text_types import matching
 __all__ = [
     "BALANCER",
     "CACHE_DB",
+    "DEFAULT_DOMAIN",
     "LAB",
     "MONITOR",
     "NETWORK",
@@ -39,6 +40,9 @@ __all__ = [
     "secrets_resource",
     "state_resource",
 ]
+
+# The domain of a fleet whose settings name none.
+DEFAULT_DOMAIN = "hab.la"
 
 # The components of a host besides that of its role.
 NETWORK = "network"

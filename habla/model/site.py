@@ -8,6 +8,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
+from habla.model.names import DEFAULT_DOMAIN
 from habla.model.offer import WEBSITE_URL, Balancer, Offer
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import ArchiveSpec
@@ -98,7 +99,7 @@ class FleetFacts:
 
     network: IPv4Network = IPv4Network("192.168.2.0/24")
     interface: str = "internal0"
-    domain: str = "hab.la"
+    domain: str = DEFAULT_DOMAIN
     environment: str = ""
     hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
     endpoints: Endpoints = Endpoints()

@@ -6,7 +6,7 @@ hands to a component. Sizes are in MB (1,000,000 bytes are not meant: 1 MB = 2**
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -36,8 +36,12 @@ Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 
 
 class Spec(BaseModel):
-    """Base of all settings."""
+    """Base of all settings.
 
+    is_alternative: its keys exclude each other, so that a stack's value replaces the project's whole.
+    """
+
+    is_alternative: ClassVar[bool] = False
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -47,6 +51,7 @@ class ArchiveSpec(Spec):
     include: directories whose files go into it too, such as what several programs share.
     """
 
+    is_alternative: ClassVar[bool] = True
     path: str | None = None
     include: tuple[str, ...] = ()
     url: Url | None = None

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from ipaddress import AddressValueError, NetmaskValueError
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from habla.errors import Fault, unknown_key
+from habla.errors import Fault
+from habla.settings.shape import Steps
+from habla.settings.unknown_keys import belongs_to, misplaced_entry, path_text, unknown_key
 
 __all__ = ["rule_of", "shared_faults", "validation_faults"]
 
@@ -38,34 +40,27 @@ _RULES = {
 _MOST_SHOWN = 100
 
 
-def validation_faults(path: str, error: ValidationError, *, model: Any) -> list[Fault]:
-    """Each error of pydantic as a fault. path: of the value that was checked. model: what checked it."""
+def validation_faults(steps: Steps, error: ValidationError, *, value: Any) -> list[Fault]:
+    """Each error of pydantic as a fault. steps: the way to the value that was checked."""
     faults = []
     for detail in error.errors(include_url=False):
-        where = path
-        for part in (part for part in detail["loc"] if part != "[key]"):
-            where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        value = detail["input"]
-        shown = "" if isinstance(value, (dict, list)) else _shown(value)
-        if detail["type"] == "extra_forbidden":
-            faults.append(unknown_key(where, _keys(model, detail["loc"][:-1])))
+        inner = tuple(part for part in detail["loc"] if part != "[key]")
+        where = (*steps, *inner)
+        found = detail["input"]
+        shown = "" if isinstance(found, (dict, list)) else _shown(found)
+        misplaced = misplaced_entry(steps, inner, value=value)
+        if misplaced is not None:
+            faults.append(misplaced)
+        elif detail["type"] == "extra_forbidden":
+            faults.append(unknown_key(where))
         elif detail["type"] == "missing":
-            faults.append(Fault(where, "missing", rule="this key is required", fix="add it"))
+            rule = "this key is required"
+            faults.append(Fault(path_text(where), "missing", rule=rule, fix="add it"))
         else:
             rule = _rule(detail)
-            faults.append(Fault(where, "not valid", value=shown, rule=rule, fix="correct the value"))
+            fix = belongs_to(where, most=1, is_entry=True) or "correct the value"
+            faults.append(Fault(path_text(where), "not valid", value=shown, rule=rule, fix=fix))
     return faults
-
-
-def _keys(model: Any, loc: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The known keys of the model at ``loc`` below ``model``."""
-    for part in loc:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
-    return tuple(getattr(model, "model_fields", ()))
 
 
 def shared_faults(field: str, addresses: Mapping[str, str | None], *, rule: str) -> Iterator[Fault]:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from habla.errors import Fault, SettingsError, not_one_of, raise_faults, unknown_key
+from habla.errors import Fault, SettingsError, not_one_of, raise_faults
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.names import DnsName, HostName, RoleName, SecretName, ServiceName
+from habla.model.names import DEFAULT_DOMAIN, DnsName, HostName, RoleName, SecretName, ServiceName
 from habla.model.spec import Spec
 from habla.model.text_types import matching
 from habla.services.app_spec import AppSpec
@@ -25,7 +25,9 @@ from habla.settings.models import (
     Settings,
     SshSettings,
 )
+from habla.settings.section_merging import with_domain
 from habla.settings.sections import SERVICES, section_names, service_settings, services_model
+from habla.settings.unknown_keys import belongs_to, path_text, unknown_key
 
 __all__ = ["load_settings"]
 
@@ -45,10 +47,11 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     Raises SettingsError with all faults found.
     """
     faults: list[Fault] = []
+    raw = with_domain(raw, raw.get("domain"), faults=faults)
     for section in raw:
         if section not in section_names():
-            faults.append(unknown_key(section, section_names()))
-    domain = raw.get("domain", "hab.la")
+            faults.append(unknown_key((section,)))
+    domain = raw.get("domain", DEFAULT_DOMAIN)
     network = _one(NetworkSettings, "network", value=raw.get("network", {}), faults=faults)
     services = _one(services_model(), SERVICES, value=raw.get(SERVICES, {}), faults=faults)
     sections: dict[str, Spec | None] = {SERVICES: services}
@@ -71,7 +74,7 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     try:
         _DOMAIN.validate_python(domain)
     except ValidationError as error:
-        faults.extend(validation_faults("domain", error, model=None))
+        faults.extend(validation_faults(("domain",), error, value=domain))
     if not raw.get("hosts"):
         fix = "add at least one host under habla:hosts"
         faults.append(
@@ -118,37 +121,38 @@ def _start_empty(value: Any, apps: Mapping[str, AppSpec], *, faults: list[Fault]
     return tuple(value)
 
 
-def _one(model: type[T], path: str, *, value: Any, faults: list[Fault]) -> T | None:
+def _one(model: type[T], *steps: str, value: Any, faults: list[Fault]) -> T | None:
+    """steps: the way to the value."""
     try:
         # By way of JSON, for there strict mode takes a string for an address and a list for a tuple.
         text = json.dumps({} if value is None else value, default=str, allow_nan=False)
         return TypeAdapter(model).validate_json(text)
     except ValidationError as error:
-        faults.extend(validation_faults(path, error, model=model))
+        faults.extend(validation_faults(steps, error, value=value))
     except (TypeError, ValueError, RecursionError) as error:
         # A program of a user may give anything.
         rule = "settings are texts, numbers, lists, and mappings of texts to these"
+        path = path_text(steps)
         faults.append(Fault(path, "not plain values", value=str(error), rule=rule, fix="correct it"))
     return None
 
 
-def _many(model: type[T], path: str, *, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:
+def _many(model: type[T], section: str, *, value: Any, names: Any, faults: list[Fault]) -> dict[str, T]:
     """Each entry by itself, so that a fault in one does not hide those of another."""
     found = {}
-    for name, item in _named(value, path, names=names, faults=faults).items():
-        entry = _one(model, f"{path}.{name}", value=item, faults=faults)
+    for name, item in _named(value, section, names=names, faults=faults).items():
+        entry = _one(model, section, name, value=item, faults=faults)
         if entry is not None:
             found[name] = entry
     return found
 
 
-def _named(value: Any, path: str, *, names: Any, faults: list[Fault]) -> dict[str, Any]:
+def _named(value: Any, section: str, *, names: Any, faults: list[Fault]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        faults.append(
-            Fault(path, "not a mapping", value=type(value).__name__, rule="name: {…}", fix="write NAME: {…}")
-        )
+        shown = type(value).__name__
+        faults.append(Fault(section, "not a mapping", value=shown, rule="name: {…}", fix="write NAME: {…}"))
         return {}
     adapter = TypeAdapter(names)
     for name in value:
@@ -156,6 +160,6 @@ def _named(value: Any, path: str, *, names: Any, faults: list[Fault]) -> dict[st
             adapter.validate_python(name)
         except ValidationError as error:
             what = "not a name that can be used"
-            rule = rule_of(error)
-            faults.append(Fault(f"{path}.{name}", what, value=str(name), rule=rule, fix="rename it"))
+            rule, fix = rule_of(error), belongs_to((section, str(name)), most=1) or "rename it"
+            faults.append(Fault(f"{section}.{name}", what, value=str(name), rule=rule, fix=fix))
     return {str(name): item for name, item in value.items()}

@@ -8,24 +8,43 @@ from typing import Any
 
 from pydantic import create_model
 
+from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
 from habla.model.service import Service
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import Spec
+from habla.services.app_spec import AppSpec
 from habla.services.catalog import daemons
+from habla.settings.models import HostSettings, LabSettings, NetworkSettings, RoleSettings, SshSettings
 
-__all__ = ["SERVICES", "section_names", "service_settings", "services_model"]
+__all__ = ["SERVICES", "section_names", "section_types", "service_settings", "services_model"]
 
 SERVICES = "services"
-# The sections that every stack may have, in the order in which messages list them. Sections of one service
-# come in between.
-_BEFORE = ("domain", "network", "roles", "hosts", SERVICES, "apps")
-_AFTER = ("ssh", "lab", "partitions", "logs", "alerts", "start_empty", "secrets")
+
+
+def section_types() -> dict[str, Any]:
+    """Section -> the type of its value, in the order in which messages list them."""
+    own = [service for service in daemons().values() if "." not in service.section]
+    return {
+        "domain": str,
+        "network": NetworkSettings,
+        "roles": dict[str, RoleSettings],
+        "hosts": dict[str, HostSettings],
+        SERVICES: services_model(),
+        "apps": dict[str, AppSpec],
+        **{service.section: service.Settings for service in own},
+        "ssh": SshSettings,
+        "lab": LabSettings | None,
+        "partitions": dict[str, PartitionSpec],
+        "logs": LogsSpec,
+        "alerts": AlertsSpec,
+        "start_empty": list[str],
+        "secrets": dict[str, str],
+    }
 
 
 def section_names() -> tuple[str, ...]:
     """The names of all sections."""
-    own = (service.section for service in daemons().values() if "." not in service.section)
-    return (*_BEFORE, *own, *_AFTER)
+    return tuple(section_types())
 
 
 class HostsServices(Spec):

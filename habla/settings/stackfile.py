@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from habla.errors import Fault, SettingsError, raise_faults
+from habla.settings.config_keys import PREFIX, file_faults
 from habla.settings.loading import load_settings
 from habla.settings.models import Settings
+from habla.settings.section_merging import merged_sections
 from habla.settings.yaml_reader import read_mapping
 
-__all__ = ["PROJECT", "data_places_path", "held_addresses_path", "read_stack", "section_value", "stack_path"]
-
-PROJECT = "habla"
+__all__ = [
+    "data_places_path",
+    "file_sections",
+    "held_addresses_path",
+    "project_sections",
+    "read_stack",
+    "section_value",
+    "stack_path",
+]
 
 
 def stack_path(root: Path, environment: str) -> Path:
@@ -44,57 +52,56 @@ def read_stack(root: Path, environment: str) -> Settings:
         fix = f"create {path}" if not there else "choose one of these"
         rule = f"environments here: {', '.join(there) or 'none'}"
         raise SettingsError([Fault(str(path), "no such stack", value=environment, rule=rule, fix=fix)])
-    # As in Pulumi: what the project says holds for every stack that does not say otherwise.
-    project = {key: _project_value(value) for key, value in _config(root / "Pulumi.yaml").items()}
-    config = {**project, **_config(path)}
-    raw = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if _ours(key)}
-    faults = [
-        Fault(
-            where,
-            "encrypted",
-            rule="secrets stand under habla:secrets and are named elsewhere",
-            fix="move it",
-        )
-        for section, value in raw.items()
-        if section != "secrets"
-        for where in _encrypted(section, value)
-    ]
+    project, stack = project_sections(root), file_sections(path)
+    faults: list[Fault] = []
+    raw = merged_sections(project, stack, faults=faults)
     raise_faults(SettingsError, faults)
     return load_settings(environment, raw)
 
 
+def project_sections(root: Path) -> dict[str, Any]:
+    """The sections in ``Pulumi.yaml``, which hold for every stack. Raises SettingsError."""
+    return _sections(root / "Pulumi.yaml", is_project=True)
+
+
+def file_sections(path: Path) -> dict[str, Any]:
+    """The sections in a stack's file; none without the file. Raises SettingsError."""
+    return _sections(path, is_project=False)
+
+
 def section_value(text: str) -> Any:
-    """The value of a section that arrives as text, as Pulumi hands them over: JSON, or the text itself."""
+    """The value of a section that arrives as text, as Pulumi hands them over: JSON, or the text itself.
+
+    The empty text is null: Pulumi makes that of a section without a value.
+    """
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return text or None
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """The part ``config`` of a stack or project file, as Pulumi reads it."""
-    config = read_mapping(path).get("config")
-    if config is None:
-        return {}
-    if not isinstance(config, dict):
-        rule = "config is a mapping of habla:SECTION to its settings"
-        shown = type(config).__name__
-        fault = Fault(
-            f"{path}: config", "not a mapping", value=shown, rule=rule, fix="write habla:SECTION: …"
-        )
-        raise SettingsError([fault])
-    return {key: section_value(value) if isinstance(value, str) else value for key, value in config.items()}
+def _sections(path: Path, *, is_project: bool) -> dict[str, Any]:
+    """Section -> value, of the part ``config`` of a project or stack file."""
+    document = read_mapping(path) if path.is_file() else {}
+    faults = list(file_faults(path.name, document, is_project=is_project))
+    config = document.get("config")
+    found = {}
+    for key, value in (config if isinstance(config, dict) else {}).items():
+        section = key.removeprefix(PREFIX)
+        if section == key:
+            continue
+        is_declared = is_project and isinstance(value, Mapping)
+        given = value.get("value", value.get("default")) if is_declared else value
+        found[section] = section_value(given) if isinstance(given, str) else given
+        if section != "secrets":
+            faults += [_encrypted_fault(where) for where in _encrypted(section, found[section])]
+    raise_faults(SettingsError, faults)
+    return found
 
 
-def _project_value(value: Any) -> Any:
-    """A key of the project's config is a value, or says what its value or default is."""
-    if isinstance(value, Mapping):
-        return value.get("value", value.get("default"))
-    return value
-
-
-def _ours(key: str) -> bool:
-    return key.startswith(f"{PROJECT}:")
+def _encrypted_fault(path: str) -> Fault:
+    rule = "secrets stand under habla:secrets and are named elsewhere"
+    return Fault(path, "encrypted", rule=rule, fix="move it")
 
 
 def _encrypted(path: str, value: Any) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Interface
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -82,6 +82,7 @@ class ReleaseSpec(Spec):
     fetch and check; or ``binary``, a HAProxy that is on the hosts already. Archives are built on the host.
     """
 
+    is_alternative: ClassVar[bool] = True
     path: str | None = None
     url: Url | None = None
     sha256: Sha256 | None = None
