@@ -13,24 +13,19 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.plan import make_plan, missing_secrets
 from habla.plan.archive_files import ArchiveFiles
 from habla.plan.stack_files import read_data, read_held, write_data, write_held
+from habla.settings import Settings
 from habla.settings.config_keys import PREFIX
 from habla.settings.loading import load_settings
 from habla.settings.section_merging import merged_sections
 from habla.settings.stackfile import file_sections, project_sections, section_value, stack_path
 
-__all__ = ["deploy_stack"]
+__all__ = ["deploy_stack", "stack_settings"]
 
 
 def deploy_stack(root: Path) -> None:
     """Deploy the stack that Pulumi works on, from its config. Faults come before any host is touched."""
-    environment = pulumi.get_stack()
-    given, secrets = _config()
-    # For its faults: the engine hands on keys without a prefix, and decrypts what is encrypted.
-    file_sections(stack_path(root, environment))
-    faults: list[Fault] = []
-    raw = merged_sections(project_sections(root), given, faults=faults)
-    raise_faults(SettingsError, faults)
-    settings = load_settings(environment, raw)
+    settings, secrets = stack_settings(root)
+    environment = settings.environment
     held = read_held(root, environment)
     plan = make_plan(
         settings, held, read_archive=ArchiveFiles(root).archive, data=read_data(root, environment)
@@ -45,6 +40,22 @@ def deploy_stack(root: Path) -> None:
     hosts = deploy_fleet(plan, values, root=root)
     for name, output in fleet_outputs(plan, hosts).items():
         pulumi.export(name, output)
+
+
+def stack_settings(root: Path) -> tuple[Settings, dict[str, str]]:
+    """The settings of the stack that Pulumi works on, and the values of its secrets. Raises SettingsError.
+
+    They are those that ``read_stack`` finds in the files: the engine replaces a section of the project whole
+    where the stack has it too, so the project's sections are read here. The stack's file is read for its
+    faults, because the engine hands on keys without a prefix, and decrypts a value wherever it is.
+    """
+    environment = pulumi.get_stack()
+    given, secrets = _config()
+    file_sections(stack_path(root, environment))
+    faults: list[Fault] = []
+    raw = merged_sections(project_sections(root), given, faults=faults)
+    raise_faults(SettingsError, faults)
+    return load_settings(environment, raw), secrets
 
 
 def _config() -> tuple[dict[str, Any], dict[str, str]]:

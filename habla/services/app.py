@@ -208,6 +208,8 @@ def _prefix(path: str | None) -> str:
 def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: list[Fault]) -> str:
     """The value of a reference: of what others offer, or of this host. A fault for one that nobody offers."""
     service, _, attribute = match[1].partition(".")
+    if match[1] == "domain":
+        return site.fleet.domain
     if service == "host" and attribute in ("address", "name"):
         return str(site.address) if attribute == "address" else site.host
     special = [
@@ -225,7 +227,8 @@ def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: l
     }
     if not ends or attribute not in values:
         rule = (
-            f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, ${{host.address}}, ${{host.name}}"
+            f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, "
+            "${host.address}, ${host.name}, ${domain}"
         )
         faults.append(
             Fault(path, "names what nobody offers", value=match[0], rule=rule, fix="correct the reference")

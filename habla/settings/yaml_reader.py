@@ -35,6 +35,7 @@ _FIXES = {
     "\\t": "indent with spaces, not with tabs",
     "another document": "keep one document: remove the line ---",
     "cannot start any token": "write the value in quotes",
+    "but got '{'": 'write a text that has a brace in quotes, such as "ops@${domain}"',
     "mapping values are not allowed here": "write the value in quotes, or the second key on its own line",
     "undefined alias": "write the value in quotes, or define its anchor (&NAME) above",
 }
