@@ -187,6 +187,8 @@ class Service(ABC):
     programs: ClassVar[tuple[ProgramArchive, ...]] = ()
     # Unix users that its packages bring along. A program that runs as one of them could read its secrets.
     daemon_users: ClassVar[tuple[str, ...]] = ()
+    # Whether a fleet has it on one host only. Two of them would know nothing of each other's data.
+    one_per_fleet: ClassVar[bool] = False
     # Whether its data is of no use on a host of another name.
     data_needs_host_name: ClassVar[bool] = False
     # The role whose component class deploys it, also on hosts of a role of the user's own.

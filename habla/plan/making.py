@@ -20,7 +20,7 @@ from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan, plan_host
 from habla.plan.node_plan import offered
 from habla.plan.placement import placement_faults
-from habla.plan.plan_faults import fleet_notes, outside_faults, rule_faults, unserved_faults
+from habla.plan.plan_faults import fleet_notes, outside_faults, repeated_faults, rule_faults, unserved_faults
 from habla.plan.registry import Claim, clashes
 from habla.plan.resources import common_resource_claims, resource_claims
 from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
@@ -72,6 +72,7 @@ def make_plan(
     faults += clashes([fleet_claims, *(host.claims for host in hosts.values())])
     faults += outside_faults(settings)
     faults += unserved_faults(settings, placed)
+    faults += repeated_faults(placed, data or {})
     if not faults:
         # Only then are all rules known.
         faults += rule_faults(settings, hosts)

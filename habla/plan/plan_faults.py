@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from habla.errors import Fault
 from habla.model.service import Service
 from habla.onhost.made_secrets import base_secret
+from habla.plan.data_places import DataPlace
 from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan
 from habla.settings.fault_words import shared_faults
@@ -17,6 +18,7 @@ __all__ = [
     "missing_secrets",
     "needed_secrets",
     "outside_faults",
+    "repeated_faults",
     "rule_faults",
     "unserved_faults",
 ]
@@ -67,6 +69,33 @@ def unserved_faults(settings: Settings, placed: Mapping[str, Iterable[Service]])
             rule = "HAProxy sends the visitors of the website to it, and without a server they all get 503"
             fix = f"add a host of the role {' or '.join(app.roles)}, or remove default: true"
             yield Fault(f"apps.{name}", "no host runs it", value=", ".join(app.roles), rule=rule, fix=fix)
+
+
+def repeated_faults(
+    placed: Mapping[str, Iterable[Service]], data: Mapping[str, DataPlace]
+) -> Iterator[Fault]:
+    """Services that a fleet has once, on several hosts. data: where it was last, which stays."""
+    names = {host: [service.name for service in services] for host, services in sorted(placed.items())}
+    single = {service.name for services in placed.values() for service in services if service.one_per_fleet}
+    repeated: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(single):
+        hosts = tuple(host for host, running in names.items() if name in running)
+        if len(hosts) > 1:
+            repeated.setdefault(hosts, []).append(name)
+    for hosts, services in repeated.items():
+        had = [host for name in services if name in data for host in hosts if host in data[name].hosts]
+        keeper = (had or hosts)[0]
+        for host in hosts:
+            if host != keeper:
+                value = ", ".join(services)
+                rest = ", ".join(name for name in names[host] if name not in services)
+                yield Fault(
+                    f"hosts.{host}.services",
+                    f"{keeper} runs the same services, of which a fleet has one",
+                    value=value,
+                    rule="two of them would know nothing of each other's data, and programs get one address",
+                    fix=f"write services: [{rest}] for {host}; or leave out {value} in hosts.{keeper}.services",
+                )
 
 
 def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:

@@ -19,6 +19,9 @@ from habla.services.app_spec import AppSpec
 
 __all__ = ["App"]
 
+# Its own host's or the first, and one to fail over to. With all of them, a host that joins would restart every
+# program that names them.
+_MOST_ADDRESSES = 2
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 # A program that writes to stdout or stderr fills this; the rest is its own business and in ``logs``.
 _OUTPUT = "output.log"
@@ -220,14 +223,16 @@ def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: l
     ]
     if special:
         return _special(special, match[0], app=app, domain=site.fleet.domain, path=path, faults=faults)
-    ends = [end for end in site.fleet.endpoints.named(service) if end.offer.port]
+    ends = [end for end in site.own_first(site.fleet.endpoints.named(service)) if end.offer.port]
+    addresses = [str(end.address) for end in ends]
     values = {
-        "address": ",".join(str(end.address) for end in ends),
+        "address": "".join(addresses[:1]),
+        "addresses": ",".join(addresses[:_MOST_ADDRESSES]),
         "port": str(ends[0].offer.port) if ends else "",
     }
     if not ends or attribute not in values:
         rule = (
-            f"${{SERVICE.address}} or ${{SERVICE.port}} of {_known(site)}, "
+            f"${{SERVICE.address}}, ${{SERVICE.addresses}} or ${{SERVICE.port}} of {_known(site)}, "
             "${host.address}, ${host.name}, ${domain}"
         )
         faults.append(
@@ -255,8 +260,7 @@ def _special(
     if value.secret:
         return secret(value.secret.format(app=app), "env")
     texts = (item.text.format(address=end.address, app=app, domain=domain) for end, item in found)
-    # One to fail over to. With all of them, a host that joins would restart every program that names them.
-    return ",".join([*dict.fromkeys(texts)][:2])
+    return ",".join([*dict.fromkeys(texts)][:_MOST_ADDRESSES])
 
 
 def _known(site: Site) -> str:

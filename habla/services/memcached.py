@@ -38,6 +38,7 @@ class Memcached(Service):
     default_roles: ClassVar = ("front",)
     beside_balancer: ClassVar = True
     component: ClassVar = CACHE_DB
+    one_per_fleet: ClassVar = True
     daemon_users: ClassVar = ("memcache",)
 
     spec: MemcachedSpec = MemcachedSpec()

@@ -40,6 +40,7 @@ class Memqd(Service):
     default_roles: ClassVar = ("front",)
     beside_balancer: ClassVar = True
     component: ClassVar = CACHE_DB
+    one_per_fleet: ClassVar = True
     daemon_users: ClassVar = ("beanstalkd",)
 
     spec: MemqdSpec = MemqdSpec()

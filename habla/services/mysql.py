@@ -66,6 +66,7 @@ class Mysql(Service):
     default_roles: ClassVar = ("front",)
     beside_balancer: ClassVar = True
     component: ClassVar = CACHE_DB
+    one_per_fleet: ClassVar = True
     daemon_users: ClassVar = ("mysql",)
 
     spec: MysqlSpec = MysqlSpec()
