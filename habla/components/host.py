@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 
 import pulumi
-from pulumi_command import local, remote
+from pulumi_command import remote
 
 from habla.components.agent_bundle import SENT, agent_bundle, install_command
 from habla.components.command import (
@@ -24,13 +22,11 @@ from habla.components.command import (
 from habla.components.component_schema import Component, in_schema
 from habla.components.door import name_faults, plain, ssh_faults
 from habla.components.first_contact import first_contact
+from habla.components.lab_machines import Lab, LabArgs, LabHost, lab_machine
 from habla.errors import Fault, SettingsError, raise_faults
-from habla.lab.records import machine_identity
 from habla.model.names import (
     agent_file_resource,
     agent_resource,
-    lab_network_resource,
-    machine_resource,
     secrets_resource,
 )
 
@@ -57,59 +53,6 @@ class ExistingHost:
     """The socket of an SSH agent."""
     proxy: remote.ProxyConnectionArgs | None = None
     """A machine to jump over."""
-
-
-@in_schema
-@dataclass(frozen=True)
-class LabArgs:
-    """A lab."""
-
-    directory: Path
-    """Its files go there."""
-    packages: tuple[str, ...] = ()
-    """The Debian packages that its hosts may install."""
-
-
-class Lab(Component):
-    """The lab on this machine: base image, package pool, networks; its hosts live in it."""
-
-    directory: Path
-    private_key: pulumi.Output[str]
-
-    def __init__(self, name: str, args: LabArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("habla:index:Lab", name, None, opts)
-        self.directory = args.directory
-        self.command = _lab_command(
-            lab_network_resource(name),
-            args.directory,
-            create="lab-create",
-            delete="lab-delete",
-            wanted={"packages": sorted(args.packages)},
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
-        )
-        self.private_key = pulumi.Output.secret(
-            self.command.stdout.apply(lambda text: str(json.loads(text)["private_key"]))
-        )
-        self.register_outputs({"private_key": self.private_key})
-
-
-@in_schema
-@dataclass(frozen=True)
-class LabHost:
-    """A machine that the lab makes."""
-
-    lab: Lab
-    """The lab."""
-    user: str = "root"
-    """The user who logs in: root, or one who may ``sudo -n``."""
-    _: KW_ONLY
-    forwards: Mapping[str, int | str] = field(default_factory=dict)
-    """Ways from the loopback address: name -> port of its outside address, or ``ADDRESS:PORT`` of one that it
-    shares with other hosts, or ``itself:ADDRESS:PORT`` of one that only it can reach."""
-    ports: Mapping[str, int] = field(default_factory=dict)
-    """Forward -> its port on the loopback address, for those that must be known beforehand."""
-    partitions: Mapping[str, str] = field(default_factory=dict)
-    """File systems of its own: mount point -> size such as ``512M``; without any its ``/`` is an overlay."""
 
 
 @in_schema
@@ -225,26 +168,7 @@ class Host(Component):
         )
 
     def _made(self, driver: LabHost, unreachable: bool, *, opts: pulumi.ResourceOptions) -> None:
-        wanted: dict[str, object] = {
-            "name": self.name,
-            "outside_address": self.outside_address,
-            "forwards": dict(sorted(driver.forwards.items())),
-            "user": driver.user,
-            # A machine that was lost gets another identity, and so everything is deployed on it again.
-            "machine_id": machine_identity(driver.lab.directory, self.name),
-        }
-        if driver.ports:
-            wanted["ports"] = dict(sorted(driver.ports.items()))
-        if driver.partitions:  # left away, so that a stack from before they were there has no change
-            wanted["partitions"] = dict(sorted(driver.partitions.items()))
-        machine = _lab_command(
-            machine_resource(self.name),
-            driver.lab.directory,
-            create="host-create",
-            delete=f"host-delete {self.name}",
-            wanted=wanted,
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[driver.lab.command])),
-        )
+        machine = lab_machine(self.name, driver, outside_address=self.outside_address, opts=opts)
         made = machine.stdout.apply(json.loads)
         self.address = made["address"]
         self.port = made["port"]
@@ -274,32 +198,4 @@ def _ssh_faults(name: str, driver: ExistingHost) -> Iterator[Fault]:
         port=driver.port,
         user=driver.user,
         host_key=driver.host_key,
-    )
-
-
-def _lab_command(
-    name: str,
-    directory: Path,
-    *,
-    create: str,
-    delete: str,
-    wanted: Mapping[str, object],
-    opts: pulumi.ResourceOptions,
-) -> local.Command:
-    """A verb of the lab's own command line, run by this very Python."""
-
-    def line(verb: str) -> str:
-        first, *rest = verb.split()
-        return " ".join([sys.executable, "-m", "habla.lab", first, "--dir", str(directory), *rest])
-
-    return local.Command(
-        name,
-        create=line(create),
-        update=line(create),
-        delete=line(delete),
-        stdin=json.dumps(wanted, sort_keys=True),
-        # Progress is on stderr; stdout is the result, and may hold a key.
-        logging=local.Logging.STDERR,
-        add_previous_output_in_env=False,
-        opts=opts,
     )

@@ -32,14 +32,24 @@ def make_hosts(
     lab = None
     if settings.lab is not None:
         packages = {package for host in plan.hosts.values() for package in host.packages}
-        lab = Lab(LAB, LabArgs(root / settings.lab.directory, tuple(sorted(packages))), opts)
+        releases = {settings.hosts[name].release or settings.lab.release for name in plan.hosts} - {None}
+        directory = root / settings.lab.directory
+        chosen = tuple(sorted(filter(None, releases)))
+        lab = Lab(LAB, LabArgs(directory, tuple(sorted(packages)), releases=chosen), opts)
     hosts = {}
     for name, host in plan.hosts.items():
         mine = settings.hosts[name]
         driver: ExistingHost | LabHost
-        if mine.ssh is None and lab is not None:
+        if mine.ssh is None and lab is not None and settings.lab is not None:
             sizes = {mount: spec.size for mount, spec in host.site.partitions.items()}
-            driver = LabHost(lab, forwards=_forwards(host), partitions=sizes)
+            forwards = _forwards(host)
+            driver = LabHost(
+                lab,
+                forwards=forwards,
+                ports={forward: port for forward, port in settings.lab.ports.items() if forward in forwards},
+                partitions=sizes,
+                release=mine.release or settings.lab.release,
+            )
         else:
             driver = _existing(mine.ssh or SshSettings(), settings.ssh, secrets=secrets)
         needed = {secret: _value(secret, secrets) for secret in host.secrets}

@@ -65,9 +65,11 @@ class Route:
 class OfferedValue:
     """A value that apps may name in their environment, besides address and port of an offer.
 
-    name: as in ``${NAME}``. text: in it ``{address}`` is that of a host with the offer, ``{domain}`` the
-    fleet's and ``{app}`` the name of the app; where several hosts have the offer the value has a text for
-    each, with commas between them.
+    name: as in ``${NAME}``. text: in it ``{address}`` is that of a host with the offer, ``{app}`` the name of
+    the app, ``{domain}`` the fleet's, ``{website}`` the URL of the website, ``{website_scheme}``,
+    ``{website_host}`` and ``{website_port}`` (with its colon) its parts, and ``{OFFER_port}`` the port at
+    which clients outside reach an offer. Where several hosts have the offer the value has a text for each,
+    with commas between them.
     secret: the name of a secret, with ``{app}`` in it, whose value it is in place of a text.
     users: the apps that may name it; None: all.
     """

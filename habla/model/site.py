@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
+from urllib.parse import urlsplit
 
 from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
 from habla.model.names import DEFAULT_DOMAIN
@@ -91,16 +92,17 @@ class Database:
 class FleetFacts:
     """The facts that all hosts of a fleet share. One value for a whole plan, so it is computed once.
 
-    environment: the name of the stack, for messages. interface: the hosts' in the internal network. hosts:
-    all hosts with their internal addresses. devices: the same for a monitor. databases: those that services
-    need in MySQL. archives: the archives of
-    services, by the settings that name them.
+    environment: the name of the stack, for messages. interface: the hosts' in the internal network.
+    published: offer of HAProxy -> the port at which clients outside reach it, where that is not HAProxy's.
+    hosts: all hosts with their internal addresses. devices: the same for a monitor. databases: those that
+    services need in MySQL. archives: the archives of services, by the settings that name them.
     """
 
     network: IPv4Network = IPv4Network("192.168.2.0/24")
     interface: str = "internal0"
     domain: str = DEFAULT_DOMAIN
     environment: str = ""
+    published: Mapping[str, int] = field(default_factory=dict)
     hosts: Mapping[str, IPv4Address] = field(default_factory=dict)
     endpoints: Endpoints = Endpoints()
     devices: tuple[Device, ...] = ()
@@ -132,7 +134,23 @@ class FleetFacts:
         """The URL of the website, without a slash at its end."""
         values = [value for end in self.endpoints.all for value in end.offer.values]
         text = next((value.text for value in values if value.name == WEBSITE_URL), "http://www.{domain}")
-        return text.format(domain=self.domain)
+        url = urlsplit(text.format(domain=self.domain))
+        port = self.published.get("www" if url.scheme == "http" else "https")
+        return url._replace(netloc=f"{url.hostname}:{port}").geturl() if port else url.geturl()
+
+    @cached_property
+    def words(self) -> Mapping[str, str]:
+        """What stands for the words in braces in texts of offers: see ``OfferedValue``."""
+        url = urlsplit(self.website)
+        words = {
+            "domain": self.domain,
+            "website": self.website,
+            "website_scheme": url.scheme,
+            "website_host": url.hostname or "",
+            "website_port": f":{url.port}" if url.port else "",
+        }
+        ports = {end.offer.name: end.offer.public_port for end in self.endpoints.all}
+        return words | {f"{name}_port": str(port) for name, port in (ports | dict(self.published)).items()}
 
     @cached_property
     def guardian(self) -> str:

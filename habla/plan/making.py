@@ -20,7 +20,14 @@ from habla.plan.fleet_plan import FleetPlan
 from habla.plan.host_plan import HostPlan, plan_host
 from habla.plan.node_plan import offered
 from habla.plan.placement import placement_faults
-from habla.plan.plan_faults import fleet_notes, outside_faults, repeated_faults, rule_faults, unserved_faults
+from habla.plan.plan_faults import (
+    fleet_notes,
+    lab_faults,
+    outside_faults,
+    repeated_faults,
+    rule_faults,
+    unserved_faults,
+)
 from habla.plan.registry import Claim, clashes
 from habla.plan.resources import common_resource_claims, resource_claims
 from habla.plan.stack_addresses import plan_stack_addresses, stack_roles
@@ -74,8 +81,9 @@ def make_plan(
     faults += unserved_faults(settings, placed)
     faults += repeated_faults(placed, data or {})
     if not faults:
-        # Only then are all rules known.
+        # Only then are all rules and ports known.
         faults += rule_faults(settings, hosts)
+        faults += lab_faults(settings, hosts)
     raise_faults(PlacementError, faults)
     fleet = next(iter(sites.values())).fleet
     notes = [note for service in in_use for note in service.notes(fleet.endpoints)]
@@ -152,6 +160,7 @@ def _sites(
         interface=settings.network.interface,
         domain=settings.domain,
         environment=settings.environment,
+        published=settings.lab.ports if settings.lab else {},
         hosts=addresses.hosts,
         endpoints=endpoints + watched(endpoints, reachable),
         devices=tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from habla.errors import Fault
+from habla.errors import Fault, not_one_of
 from habla.model.service import Service
 from habla.onhost.made_secrets import base_secret
 from habla.plan.data_places import DataPlace
@@ -15,6 +15,7 @@ from habla.settings.models import Settings
 
 __all__ = [
     "fleet_notes",
+    "lab_faults",
     "missing_secrets",
     "needed_secrets",
     "outside_faults",
@@ -96,6 +97,31 @@ def repeated_faults(
                     rule="two of them would know nothing of each other's data, and programs get one address",
                     fix=f"write services: [{rest}] for {host}; or leave out {value} in hosts.{keeper}.services",
                 )
+
+
+def lab_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterator[Fault]:
+    """Ports of the lab that lead nowhere or to two places, and releases of hosts that the lab does not make."""
+    for name, host in settings.hosts.items():
+        if host.release and (settings.lab is None or host.ssh is not None):
+            rule = (
+                "the lab chooses the release of the hosts that it makes; other hosts have the one they have"
+            )
+            path = f"hosts.{name}.release"
+            yield Fault(path, "not a host of the lab", value=host.release, rule=rule, fix="remove it")
+    if settings.lab is None:
+        return
+    services = [(host.site, service) for host in hosts.values() for service in host.services]
+    known = sorted({name for site, service in services for name in service.forwards(site)})
+    ports: dict[int, str] = {}
+    for name, port in settings.lab.ports.items():
+        path = f"lab.ports.{name}"
+        if name not in known:
+            yield not_one_of(path, "no such port of the fleet", value=name, known=known)
+        if port in ports:
+            rule = "a port of this machine leads to one port of the fleet"
+            fix = f"give one of them another port than {ports[port]}"
+            yield Fault(path, f"lab.ports.{ports[port]} has it too", value=port, rule=rule, fix=fix)
+        ports.setdefault(port, name)
 
 
 def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:

@@ -12,15 +12,15 @@ from habla.errors import Fault, SettingsError, raise_faults
 from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, Route
 from habla.model.quoting import environment_value, systemd_word
 from habla.model.service import Log, Owner, Port, Service, ServiceState, Stability
-from habla.model.site import Endpoint, Site
+from habla.model.site import Endpoint, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.app_spec import AppSpec
 
 __all__ = ["App"]
 
-# Its own host's or the first, and one to fail over to. With all of them, a host that joins would restart every
-# program that names them.
+# Its own host's or the first, and one to fail over to. With all of them, a host that joins would restart
+# every program that names them.
 _MOST_ADDRESSES = 2
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 # A program that writes to stdout or stderr fills this; the rest is its own business and in ``logs``.
@@ -222,7 +222,7 @@ def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: l
         if value.name == match[1]
     ]
     if special:
-        return _special(special, match[0], app=app, domain=site.fleet.domain, path=path, faults=faults)
+        return _special(special, match[0], app=app, fleet=site.fleet, path=path, faults=faults)
     ends = [end for end in site.own_first(site.fleet.endpoints.named(service)) if end.offer.port]
     addresses = [str(end.address) for end in ends]
     values = {
@@ -247,7 +247,7 @@ def _special(
     text: str,
     *,
     app: str,
-    domain: str,
+    fleet: FleetFacts,
     path: str,
     faults: list[Fault],
 ) -> str:
@@ -259,7 +259,7 @@ def _special(
         return text
     if value.secret:
         return secret(value.secret.format(app=app), "env")
-    texts = (item.text.format(address=end.address, app=app, domain=domain) for end, item in found)
+    texts = (item.text.format(address=end.address, app=app, **fleet.words) for end, item in found)
     return ",".join([*dict.fromkeys(texts)][:_MOST_ADDRESSES])
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from habla.model.names import DnsName
-from habla.model.offer import Balancer, HttpCheck, Offer, Route
+from habla.model.offer import Balancer, HttpCheck, Offer, OfferedValue, Route
 from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Site
 from habla.model.spec import ArchiveSpec, PortNumber, Spec
@@ -57,6 +57,7 @@ class Static(Service):
                 balancer=Balancer.WWW,
                 routes=(Route(host),),
                 check=check,
+                values=(OfferedValue("static.url", f"{{website_scheme}}://{host}{{website_port}}"),),
                 setting=f"{self.section}.host",
             ),
         )
@@ -124,7 +125,7 @@ http {{
     server {{
         listen {site.address}:{self.spec.port};
         server_name {site.fleet.domain};
-        return 301 http://www.{site.fleet.domain}$request_uri;
+        return 301 {site.fleet.website}$request_uri;
     }}
 
     server {{

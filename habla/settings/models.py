@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -63,6 +63,10 @@ def _of_hosts(network: IPv4Network) -> IPv4Network:
 Network = Annotated[IPv4Network, AfterValidator(_of_hosts)]
 
 
+#: The releases of Debian that habla is tested with.
+Release = Literal["bookworm", "trixie"]
+
+
 class NetworkSettings(Spec):
     """The internal network. interface: the hosts' network interface in it. reserved: addresses not to use."""
 
@@ -109,7 +113,8 @@ class HostSettings(Spec):
     outside_address: its public address, to which HAProxy binds. partitions: its own, by mount point, besides
     those of all hosts and in their place. drained: HAProxy sends it nothing new; on a
     front host, the shared address moves to the other. unreachable: leave the machine alone, as it
-    cannot be reached; it keeps its address, and a later removal forgets it without contact.
+    cannot be reached; it keeps its address, and a later removal forgets it without contact. release: of a
+    lab host, the release of Debian on it, other than that of the lab.
     """
 
     role: str
@@ -120,12 +125,20 @@ class HostSettings(Spec):
     ssh: SshSettings | None = None
     drained: bool = False
     unreachable: bool = False
+    release: Release | None = None
 
 
 class LabSettings(Spec):
-    """Hosts made on this machine, under ``directory`` (relative to the project)."""
+    """Hosts made on this machine, under ``directory`` (relative to the project).
+
+    release: the release of Debian on them, by default the machine's own. ports: the name of a port of
+    HAProxy, such as ``www`` or ``bosh`` -> the port on 127.0.0.1 that leads there, and that the URLs of the
+    fleet have. A port that is not given is chosen when the lab is made.
+    """
 
     directory: Annotated[str, Field(min_length=1)] = ".lab"
+    release: Release | None = None
+    ports: dict[str, PortNumber] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

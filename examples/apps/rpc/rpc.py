@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 import chats
+import operators
 from database import Database
 from http_app import HOST, Answer, BackendError, HttpError, Request, health, json_answer, serve
 from memcached import Memcached
@@ -230,8 +231,9 @@ def _beat_for_ever() -> None:
         try:
             _beat()
             chats.close_stale()
+            operators.make_accounts()
         except BackendError as error:
-            print(f"not reported, or a chat not closed: {error}", file=sys.stderr, flush=True)
+            print(f"something is not done yet: {error}", file=sys.stderr, flush=True)
         time.sleep(BEAT_SECONDS)
 
 

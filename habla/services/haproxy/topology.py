@@ -30,7 +30,7 @@ __all__ = ["CERTIFICATE", "UNAVAILABLE", "bind_address", "jabber_instance", "www
 
 CERTIFICATE = "/etc/haproxy/www.pem"
 UNAVAILABLE = "/etc/haproxy/unavailable.http"
-_WWW_PORT, _HTTPS_PORT = 80, 443
+_WWW_PORT = 80
 # A Jabber connection lives for as long as the user is at work; keepalives find the dead ones.
 _PERSISTENT = "24h"
 _STATIC = "static"
@@ -216,10 +216,7 @@ def _redirects(
         return (), ()
     condition = _host_acl(names.redirects, acls)
     if Dialect(spec.dialect_of("www")) is Dialect.V2:
-        tls = spec.www.tls
-        port = f":{tls.port}" if tls and tls.port != _HTTPS_PORT else ""
-        scheme = "https" if tls else "http"
-        return (Redirect(f"{scheme}://{names.hosts[0]}{port}", (condition,)),), ()
+        return (Redirect(site.fleet.website, (condition,)),), ()
     raise_faults(DialectError, _redirect_faults(names, site, offers=offers))
     return (), (UseBackend(_STATIC, (condition,)),)
 

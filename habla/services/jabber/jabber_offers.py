@@ -11,7 +11,7 @@ from habla.model.site import FleetFacts
 from habla.onhost.made_secrets import made_secret
 from habla.services.jabber.jabber_domains import API_DOMAIN, domains_of, main_domain, service_names
 from habla.services.jabber.jabber_spec import JabberSpec
-from habla.services.jabber.user_files import files_offer, host_meta
+from habla.services.jabber.user_files import WEB_PORTS, files_offer, host_meta
 
 __all__ = ["jabber_names", "jabber_offers"]
 
@@ -58,14 +58,19 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
         check=check("jabber:client"),
         label="XMPP for {domain}",
     )
+    scheme, port = ("http", "{bosh_port}") if spec.https_port is None else ("https", "{bosh-tls_port}")
+    web_origin = f"{scheme}://{{website_host}}:{port}"
     yield jabber(
         "bosh",
         spec.http_port,
-        public_port=5280,
+        public_port=WEB_PORTS["bosh"],
         check=HttpCheck("/bosh"),
         # To the node that has a client's BOSH session; another one would have to ask that.
         by_source=True,
-        values=(OfferedValue("jabber.bosh_address", "{address}"),),
+        values=(
+            OfferedValue("jabber.bosh_address", "{address}"),
+            OfferedValue("jabber.web_origin", web_origin),
+        ),
         label="BOSH, websocket",
         url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
     )
@@ -80,7 +85,9 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
             label="the same, TLS first",
         )
     if spec.https_port is not None:
-        yield jabber("bosh-tls", spec.https_port, public_port=5443, check=check_c2s, by_source=True)
+        yield jabber(
+            "bosh-tls", spec.https_port, public_port=WEB_PORTS["bosh-tls"], check=check_c2s, by_source=True
+        )
     if spec.s2s_port is not None:
         yield jabber(
             "s2s",

@@ -17,7 +17,10 @@ from habla.onhost.document import Directory, File, Health, Unit, User, secret
 from habla.services.jabber.ejabberd_modules import upload_secret
 from habla.services.jabber.jabber_spec import JabberSpec
 
-__all__ = ["FILES", "FILES_DATA", "JabberFiles", "files_offer", "host_meta"]
+__all__ = ["FILES", "FILES_DATA", "WEB_PORTS", "JabberFiles", "files_offer", "host_meta"]
+
+# Offer for clients in a browser -> the port at which HAProxy has it.
+WEB_PORTS = {"bosh": 5280, "bosh-tls": 5443}
 
 # The name of its offer, and of its unit after ``habla-``.
 FILES = "jabber-files"
@@ -48,7 +51,8 @@ def host_meta(spec: JabberSpec, fleet: FleetFacts) -> dict[str, str]:
     """Relation -> URL, of the ways to Jabber for clients in a browser (XEP-0156)."""
     host = urlsplit(fleet.website).hostname
     secure = spec.https_port is not None
-    port = spec.https_port or spec.http_port
+    offer = "bosh-tls" if secure else "bosh"
+    port = fleet.words.get(f"{offer}_port", WEB_PORTS[offer])
     return {
         "urn:xmpp:alt-connections:websocket": f"{'wss' if secure else 'ws'}://{host}:{port}/websocket",
         "urn:xmpp:alt-connections:xbosh": f"{'https' if secure else 'http'}://{host}:{port}/bosh",

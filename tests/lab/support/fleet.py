@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from clients import Program
 from hosts import REPOSITORY, SUPPORT, Lab
+from lab_stack import lab_sections
 from pace import Pace
 
 from toolchain.setup import npm
@@ -65,15 +66,20 @@ class Done:
 
 
 class Fleet:
-    """The fleet of stacks/Pulumi.lab.yaml under ``root``, which is removed with `close`."""
+    """The fleet of stacks/Pulumi.lab.yaml under ``root``, which is removed with `close`.
 
-    def __init__(self, root: Path) -> None:
+    ports: those of this machine that the stack has, instead of its own. Without them the fleet is one of the
+    domain hab.la at ports that the lab chooses.
+    """
+
+    def __init__(self, root: Path, *, ports: Mapping[str, int] | None = None) -> None:
         self.project = root / "project"
         self.lab = Lab(self.project / ".lab")
         self._state = root / "state"
         self._state.mkdir(parents=True)
         _copy_project(self.project)
         self._stack = self.project / "stacks" / "Pulumi.lab.yaml"
+        self._write_one_stack(ports)
         if OLD_ARCHIVE:
             self._speak_1_3(Path(OLD_ARCHIVE))
         self._leave_out("monitor1")
@@ -248,6 +254,16 @@ class Fleet:
         lab = [sys.executable, "-m", "habla.lab", network, "--dir", str(self.lab.directory), "--"]
         return Program(*lab, sys.executable, str(SUPPORT / script), *arguments)
 
+    def _write_one_stack(self, ports: Mapping[str, int] | None) -> None:
+        """Have all sections in the stack file, so that a test that changes one replaces it whole."""
+        stack = yaml.safe_load(self._stack.read_text())
+        sections = lab_sections(self.project, ports=ports)
+        stack["config"] = {f"habla:{name}": value for name, value in sections.items()}
+        self._stack.write_text(yaml.safe_dump(stack, sort_keys=False))
+        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        del project["config"]
+        (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+
     def _leave_out(self, host: str) -> None:
         """Cacti takes minutes to install: the tests of the monitor add it."""
         stack = yaml.safe_load(self._stack.read_text())
@@ -258,26 +274,22 @@ class Fleet:
         """The same fleet, with HAProxy 1.3.14.10 built from this archive."""
         shutil.copy(archive, self.project / archive.name)
         stack = yaml.safe_load(self._stack.read_text())
-        shared = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["config"]["habla:services"]
         stack["config"]["habla:load_balancer"] |= {
             "dialect": "1.3.14",
             "releases": {"1.3.14.10": {"path": archive.name}},
         }
-        jabber = {**shared["value"]["jabber"], "proxy_protocol": False}
-        stack["config"]["habla:services"] = {**shared["value"], "jabber": jabber}
+        stack["config"]["habla:services"]["jabber"]["proxy_protocol"] = False
         self._stack.write_text(yaml.safe_dump(stack, sort_keys=False))
 
     def _configure(self, changes: Mapping[str, Any]) -> None:
         stack = yaml.safe_load(self._settings)
-        shared = yaml.safe_load((self.project / "Pulumi.yaml").read_text()).get("config", {})
         for path, value in changes.items():
             section, *keys = path.split(".")
             name = f"habla:{section}"
             if not keys:
                 stack["config"][name] = value
                 continue
-            # A section that a stack has is the stack's alone: start from the shared one.
-            at = stack["config"].setdefault(name, shared.get(name, {}).get("value", {}))
+            at = stack["config"].setdefault(name, {})
             for key in keys[:-1]:
                 at = at.setdefault(key, {})
             at[keys[-1]] = value

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from agent import AgentHost
 from clients import Jabber, Program
 from hosts import REPOSITORY, SUPPORT, Lab, wait_for
+from lab_stack import lab_sections
 
 from habla.components.agent_bundle import AGENT_PATH
 from habla.model.names import NETWORK, SUBNET, joined_resource, node_resource, state_resource
@@ -289,10 +289,7 @@ class MachineFleet(Stack):
 
 def lab_settings() -> dict[str, Any]:
     """The sections of stacks/Pulumi.lab.yaml and Pulumi.yaml, without the lab and its secrets."""
-    stack = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())["config"]
-    shared = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    found = {name: value["value"] for name, value in shared.items()} | stack
-    sections = {name.removeprefix("habla:"): value for name, value in found.items()}
+    sections = lab_sections(REPOSITORY)
     return {name: value for name, value in sections.items() if name not in ("lab", "secrets")}
 
 
