@@ -63,6 +63,6 @@ def test_no_trace_of_the_other_domain_is_left(root: Path, name: str, tmp_path: P
 
 def test_everything_but_the_domain_is_the_same(tmp_path: Path) -> None:
     """A fleet of another domain has the files of the first, with its own name in them."""
-    before = plan_of(ROOT, "lab", domain=None, directory=tmp_path / "before")
-    after = plan_of(ROOT, "lab", domain="hab.xy", directory=tmp_path / "after")
+    before = plan_of(ROOT, "staging", domain=None, directory=tmp_path / "before")
+    after = plan_of(ROOT, "staging", domain="hab.xy", directory=tmp_path / "after")
     assert [text.replace("hab.la", "hab.xy") for text in texts(before)] == texts(after)
