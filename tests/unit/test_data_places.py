@@ -57,7 +57,10 @@ def test_the_same_fleet_and_more_hosts_are_fine() -> None:
 
 def test_a_database_on_another_host_is_refused() -> None:
     """The files lie on the old one; new writes would go to an empty database."""
-    moved = {"front1": {**FRONT, "services": ["haproxy", "memcached"]}, "front2": {**OTHER, "services": ["haproxy", "memqd", "mysql"]}}
+    moved = {
+        "front1": {**FRONT, "services": ["haproxy", "memcached"]},
+        "front2": {**OTHER, "services": ["haproxy", "memqd", "mysql"]},
+    }
     found = faults(plan(), hosts={**HOSTS, **moved})
     assert set(found) == {"start_empty.mysql", "start_empty.memqd"}
     assert "mysql would start with empty data on front2" in found["start_empty.mysql"]

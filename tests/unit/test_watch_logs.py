@@ -14,19 +14,26 @@ from habla.onhost.watch.logs import Seen, Uncovered
 from habla.onhost.watch.openfiles import Opener, OpenFile
 from habla.onhost.watch.settings import Settings
 
-# What logrotate 3.21 of Debian 12 printed of a configuration with one of everything.
-RULES = rules.parse((Path(__file__).parent / "logrotate-debug.txt").read_text())
+# What logrotate printed of a configuration with one of everything: 3.21 of Debian 12, and 3.22 of Debian 13.
+PRINTED = {
+    version: rules.parse((Path(__file__).parent / f"logrotate-debug-{version}.txt").read_text())
+    for version in ("3.21", "3.22")
+}
+RULES = PRINTED["3.21"]
 LOGS = "/tmp/c/logs"
 SETTINGS = Settings("a1", "lab", directories=(LOGS,), data=("/srv/data",), exempt=("*/fine-*",))
 WHO = Opener(7, "rpc", "habla-rpc.service")
 
 
 def judged(
-    *paths: str, open_files: tuple[OpenFile, ...] = (), before: dict[str, int] | None = None
+    *paths: str,
+    open_files: tuple[OpenFile, ...] = (),
+    before: dict[str, int] | None = None,
+    by: rules.Rules = RULES,
 ) -> dict[str, Uncovered]:
     """What is found when there are these files of 100 bytes."""
     seen = Seen(dict.fromkeys(paths, 100), list(open_files))
-    found = logs.uncovered(SETTINGS, RULES, seen, before or {}, ["/", "/tmp"])
+    found = logs.uncovered(SETTINGS, by, seen, before or {}, ["/", "/tmp"])
     return {one.path: one for one in found}
 
 
@@ -35,6 +42,7 @@ def opened(path: str, size: int = 100, append: bool = True, deleted: bool = Fals
     return OpenFile(path, size, append, deleted, (1, hash(path)), [WHO])
 
 
+@pytest.mark.parametrize("version", PRINTED)
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -58,19 +66,26 @@ def opened(path: str, size: int = 100, append: bool = True, deleted: bool = Fals
         ("README", ""),
     ],
 )
-def test_each_file_is_judged_by_its_rule(name: str, reason: str) -> None:
+def test_each_file_is_judged_by_its_rule(version: str, name: str, reason: str) -> None:
     """By size it is bounded, by time it is not, and what logrotate refuses or does not know neither."""
     path = f"{LOGS}/{name}"
-    found = judged(path)
+    found = judged(path, by=PRINTED[version])
     assert (found[path].reason if found else "") == reason
 
 
-def test_what_is_wrong_with_the_configuration_is_known() -> None:
+@pytest.mark.parametrize("version", PRINTED)
+def test_what_is_wrong_with_the_configuration_is_known(version: str) -> None:
     """In logrotate's words; a log that is not there yet is no fault."""
-    assert RULES.faults == [
-        "/tmp/c/conf:46 duplicate log entry for /tmp/c/logs/size.log",
-        "/tmp/c/conf:51 unknown option 'sizze' -- ignoring line",
+    assert [fault.partition(" ")[2] for fault in PRINTED[version].faults] == [
+        "duplicate log entry for /tmp/c/logs/size.log",
+        "unknown option 'sizze' -- ignoring line",
     ]
+
+
+def test_both_releases_of_logrotate_describe_the_same_rules() -> None:
+    """3.22 has the words in another order and on one line."""
+    assert PRINTED["3.21"].rules == PRINTED["3.22"].rules
+    assert PRINTED["3.21"].covered == PRINTED["3.22"].covered
 
 
 def test_a_pattern_of_several_lines_is_one_rule() -> None:

@@ -188,7 +188,7 @@ class Host:
         for place in (self.places.memory, self.places.disk):
             place.mkdir()
         monkeypatch.setattr(partitions, "read", lambda _: ([self.partition()], []))
-        monkeypatch.setattr(rules, "ask", lambda *_: rules.Rules([rules.Rule(("/x",), "1 bytes", "", 1)]))
+        monkeypatch.setattr(rules, "ask", lambda *_: rules.Rules([rules.Rule(("/x",), "1 bytes", 1)]))
 
     def partition(self) -> Partition:
         return Partition("/", 100, self.percent, 100 - self.percent)

@@ -39,6 +39,12 @@ GRAPHS = {
     "memory": "Net-SNMP - Memory Usage",
     "sessions": "HAProxy - Sessions",
 }
+# The columns of a device that the poller has a copy of.
+POLLED = (
+    "hostname",
+    *("snmp_version", "snmp_community", "snmp_username", "snmp_password", "snmp_auth_protocol"),
+    *("snmp_priv_passphrase", "snmp_priv_protocol", "snmp_port", "snmp_timeout"),
+)
 _PSEUDO = re.compile(r"/(sys|run|proc|dev)(/|$)")
 
 
@@ -104,6 +110,7 @@ class Sync:
             number = ids.get(name) or self.add(name, device)
             self.update(number, device)
             self.graphs(number, device)
+        self.repoll()
         self.report["added"] += plant(self.cacti, OURS)
         return self.report
 
@@ -149,10 +156,21 @@ class Sync:
         if rows[0] != list(wanted.values()):
             changes = ", ".join(f"{name} = {quoted(value)}" for name, value in wanted.items())
             self.cacti.sql(f"UPDATE host SET {changes} WHERE id = {number};")
-            # What is polled is a copy.
-            self.cacti.php("push_out_hosts.php", f"--host-id={number}")
             if device["name"] not in self.report["added"]:
                 self.report["changed"].append(device["name"])
+
+    def repoll(self) -> None:
+        """Bring what the poller asks up to date. It has a copy of each device's row.
+
+        For all devices at once: for a single one, Cacti 1.2.30 forgets which, and renews the first.
+        """
+        same = " AND ".join(f"p.{name} <=> h.{name}" for name in POLLED)
+        stale = self.cacti.sql(
+            "SELECT DISTINCT h.id FROM poller_item p JOIN host h ON h.id = p.host_id"
+            f" WHERE h.external_id = '{OURS}' AND NOT ({same});"
+        )
+        if stale:
+            self.cacti.php("rebuild_poller_cache.php")
 
     def graphs(self, number: str, device: Mapping[str, Any]) -> None:
         """The graphs of one device; those that stay keep their ids, files and history."""

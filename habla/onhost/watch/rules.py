@@ -12,13 +12,20 @@ from typing import Iterator
 
 _SECONDS = 20
 _BEGINS = "rotating pattern: "
+_FILE = "considering log "
+# logrotate 3.21 and 3.22 have the same words in another order and on other lines, so a description is read as
+# one text: first the globs and when it rotates, then phrases in any order.
 _PATTERN = re.compile(
-    r"^rotating pattern: (?P<globs>.*?) +(?P<when>(?:\d+ bytes)|hourly|daily|weekly|monthly|yearly"
-    r"|after \d+ days|forced from command line) \((?P<keep>[^)]*)\)$"
+    r"(?P<globs>.+?) +(?P<when>\d+ bytes|hourly|daily|weekly|monthly|yearly|after \d+ days"
+    r"|forced from command line)(?= |$)(?P<more>.*)"
 )
+_EARLY = re.compile(r"(?<!only )log files >= (\d+)(?: bytes)? are rotated earlier")
+_OLD_FOLDER = re.compile(r"olddir is (.+?),")
 _SKIPPED = re.compile(r'^\s*error: skipping "(?P<path>[^"]+)" because (?P<why>.*)$')
 # A rule without missingok of a log that is not there yet: nothing of it can grow.
 _ABSENT = re.compile(r"^\s*error: stat of (?P<path>.+) failed: No such file or directory$")
+# Of a line of the configuration, 3.22 only warns where 3.21 had an error.
+_FAULT = re.compile(r"^\s*(?:error: |warning: (?=/\S+:\d+ ))(?P<words>.*)$")
 # Names that logrotate gives to old files: numbered or dated, compressed or not.
 _OLD = re.compile(r"^(?P<base>.+?)(?P<mark>\.\d{1,4}|-\d{6,}(?:[-_.]?\d+)*)(?P<end>(?:\.[A-Za-z]\w{0,9})*)$")
 _PACKED = {".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".Z", ".zip"}
@@ -32,7 +39,6 @@ class Rule:
 
     globs: tuple[str, ...]
     when: str
-    keep: str
     bytes: int = 0
     old: str = ""
 
@@ -108,52 +114,53 @@ def parse(text: str) -> Rules:
     found = Rules()
     current: Rule | None = None
     for line in _joined(text):
-        pattern = _PATTERN.match(line)
         skipped, absent = _SKIPPED.match(line), _ABSENT.match(line)
-        if pattern:
-            when = pattern["when"]
-            size = int(when.split()[0]) if when.endswith(" bytes") else 0
-            current = Rule(_words(pattern["globs"]), when, pattern["keep"], size)
-            found.rules.append(current)
+        if line.startswith(_BEGINS):
+            current = _rule(line[len(_BEGINS) :])
+            if current:
+                found.rules.append(current)
+            else:
+                # A logrotate that speaks otherwise must not be taken for one whose rules are all well.
+                found.faults.append(f"logrotate says what nobody here understands: {line}")
         elif skipped:
             found.refused[skipped["path"]] = skipped["why"]
         elif absent:
             found.covered.pop(absent["path"], None)
-        elif line.lstrip().startswith("error: "):
-            found.faults.append(line.strip()[len("error: ") :])
-        elif current and line.startswith(("empty log files are", "olddir is ")):
-            current = found.rules[-1] = _more(current, line)
-        elif current and line.startswith("considering log "):
+        elif fault := _FAULT.match(line):
+            found.faults.append(fault["words"])
+        elif current and line.startswith(_FILE):
             # The first rule of a file is the one that counts; logrotate refuses a second.
-            found.covered.setdefault(line[len("considering log ") :], current)
+            found.covered.setdefault(line[len(_FILE) :], current)
     for path in found.refused:
         found.covered.pop(path, None)
     return found
 
 
 def _joined(text: str) -> Iterator[str]:
-    """The lines of ``text``; a pattern, which may be of several, as one."""
-    pattern = ""
+    """The lines of ``text``. The description of a rule, which ends before a file or an empty line, is one."""
+    description = ""
     for line in text.splitlines():
-        if pattern and line.startswith(("empty log files", "olddir is", "considering log ", _BEGINS)):
-            # A logrotate that speaks otherwise must not be taken for one whose rules are all well.
-            yield f"error: logrotate says what nobody here understands: {pattern}"
-            pattern = ""
-        if pattern or line.startswith(_BEGINS):
-            pattern = f"{pattern} {line.strip()}".strip()
-            if _PATTERN.match(pattern):
-                yield pattern
-                pattern = ""
+        if description and (not line.strip() or line.startswith((_BEGINS, _FILE))):
+            yield description
+            description = ""
+        if description or line.startswith(_BEGINS):
+            description = f"{description} {line.strip()}".strip()
         else:
             yield line
+    if description:
+        yield description
 
 
-def _more(rule: Rule, line: str) -> Rule:
-    """maxsize makes a rule by time one by size; olddir moves what it leaves."""
-    early = re.search(r"(?<!only )log files >= (\d+)(?: bytes)? are rotated earlier", line)
-    old = re.search(r"olddir is (.+?), ", line)
-    size = int(early[1]) if early else rule.bytes
-    return Rule(rule.globs, rule.when, rule.keep, size, old[1] if old else rule.old)
+def _rule(description: str) -> Rule | None:
+    """The rule that logrotate describes, or None for words that are not known here."""
+    pattern = _PATTERN.fullmatch(description)
+    if not pattern:
+        return None
+    when = pattern["when"]
+    # maxsize makes a rule by time one by size; olddir moves what it leaves.
+    early, old = _EARLY.search(pattern["more"]), _OLD_FOLDER.search(pattern["more"])
+    size = int(early[1]) if early else int(when.split()[0]) if when.endswith(" bytes") else 0
+    return Rule(_words(pattern["globs"]), when, size, old[1] if old else "")
 
 
 def _words(text: str) -> tuple[str, ...]:
