@@ -8,8 +8,7 @@ The names below are the library. They are loaded when they are first asked for, 
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -201,8 +200,11 @@ _HOMES = (
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.metadata.version("habla")
+        # Loaded here, because it takes longer to load than the rest of a command.
+        from importlib.metadata import version
+
+        return version("habla")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = map(importlib.import_module, _HOMES)
+    modules = map(import_module, _HOMES)
     return next(getattr(module, name) for module in modules if name in module.__all__)

@@ -1,35 +1,34 @@
-"""The ``habla`` command: shows a stack without Pulumi, and asks its hosts over SSH."""
+"""The ``habla`` command: shows a stack without Pulumi, and asks its hosts over SSH.
 
-from __future__ import annotations
+A new command is one module and one line in ``command_table.COMMANDS``. The module has one function::
 
-import os
-import sys
-from collections.abc import Sequence
+    @command(examples=("habla count -s lab --role web",))
+    @stack_option
+    @host_filters
+    @report_options
+    def count(invocation: Invocation) -> Result:
+        \"\"\"Count the services on each host.
 
-from habla.cli.arguments import Run, parser
-from habla.cli.exit_status import ExitStatus
-from habla.errors import Faults, HablaError
+        The docstring is the help text. Its first sentence is the summary in ``habla --help``.
+        \"\"\"
+        plan = invocation.plan()
+        counts = {name: len(plan.hosts[name].services) for name in invocation.chosen(plan.settings)}
+        table = Table(("host", "services"), [(name, str(count)) for name, count in counts.items()])
+        return Result(counts, (table,))
+
+Four rules keep the commands alike:
+
+- The function returns a ``Result`` and prints nothing. The decorator prints the result: its document with
+  ``--json``, its text otherwise. It also turns the status of the result into the exit status.
+- Options that several commands have are decorators of ``command_options``. The function reads them from the
+  ``Invocation``.
+- ``with invocation.waiting("asking 3 hosts"):`` surrounds everything that may take more than two seconds.
+- A module of a command imports only click and other light modules when it is loaded, because help and
+  completion load it. The planner, SSH and rich are imported by the functions that use them.
+
+``docs/cli.md`` is made from the same functions; run ``python -m toolchain.cli_docs`` after a change.
+"""
+
+from habla.cli.command_line import main
 
 __all__ = ["main"]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``habla`` and return the exit status."""
-    options = parser().parse_args(arguments)
-    # Imported after parsing: it loads the planner, which takes most of the time.
-    from habla.plan.stack_files import find_root
-
-    run: Run = options.run
-    try:
-        return run(find_root(options.directory.resolve()), options)
-    except BrokenPipeError:
-        # The reader of stdout is gone, as in `habla render | head`. Python flushes stdout at exit, and would
-        # print an error of its own if that failed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.FOUND
-    except (Faults, OSError) as error:
-        print(f"habla: {error}", file=sys.stderr)
-        return ExitStatus.WRONG
-    except HablaError as error:
-        print(f"habla: {error}", file=sys.stderr)
-        return ExitStatus.FAILED

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
+from habla.cli.command_options import command, report_options, stack_option
 from habla.cli.exit_status import ExitStatus
-from habla.plan.dns_records import dns_lines, public_addresses
-from habla.plan.stack_files import load_plan
+from habla.cli.invocation import Invocation
+from habla.cli.result import Result
 
-__all__ = ["run"]
+__all__ = ["dns"]
 
 
-def run(root: Path, options: argparse.Namespace) -> int:
-    """Print them as a zone file."""
-    plan = load_plan(root, options.stack)
-    for line in dns_lines(plan):
-        print(line)
-    return ExitStatus.DONE if public_addresses(plan) else ExitStatus.FOUND
+@command(examples=("habla dns -s production", "habla dns -s production > fleet.zone"))
+@stack_option
+@report_options
+def dns(invocation: Invocation) -> Result:
+    """Print the records that the DNS needs.
+
+    They are a zone file with the names that people need to reach the fleet: the website, virtual hosts and
+    the domains of Jabber. It asks no host. The exit status is 1 if no HAProxy has a public address.
+    """
+    from habla.plan.dns_records import dns_lines, public_addresses
+
+    plan = invocation.plan()
+    lines = dns_lines(plan)
+    document = {
+        "addresses": list(map(str, public_addresses(plan))),
+        "records": [line for line in lines if line and not line.startswith((";", "$"))],
+    }
+    return Result(document, lines, status=ExitStatus.DONE if document["addresses"] else ExitStatus.FOUND)

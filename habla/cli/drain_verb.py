@@ -2,149 +2,101 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from typing import Any
 
-from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
+import click
+
+from habla.cli.command_options import command, host_argument, identity_option, report_options, stack_option
 from habla.cli.exit_status import ExitStatus
-from habla.cli.ssh import Shells, shells
-from habla.errors import Fault, HablaError, SettingsError
-from habla.model.drain_flags import BY_HAND, BY_SETTING
-from habla.plan import FleetPlan
-from habla.plan.stack_files import load_plan
+from habla.cli.invocation import Invocation
+from habla.cli.result import Result
 
 __all__ = ["drain", "undrain"]
 
-# Seconds after which every HAProxy must have noticed a change. HAProxy asks each host every two seconds.
-_SEEN = 15.0
+
+class _Seconds(click.ParamType):
+    """A time in seconds."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The value as a number. Raises BadParameter."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1
+        if not 0 <= seconds < math.inf:
+            self.fail(f"{value!r} is not a number of seconds from 0 up", param, ctx)
+        return seconds
 
 
-def drain(root: Path, options: argparse.Namespace) -> int:
-    """Drain a host and wait until HAProxy sends it nothing new.
+@command(examples=("habla drain -s production stable2", "habla drain -s production stable2 --wait 60"))
+@stack_option
+@identity_option
+@click.option(
+    "--wait",
+    "seconds",
+    metavar="SECONDS",
+    type=_Seconds(),
+    default=0.0,
+    help="Then wait up to SECONDS for the present requests and connections to end.",
+)
+@report_options
+@host_argument()
+def drain(invocation: Invocation, *, host: str, seconds: float) -> Result:
+    """Take HOST out of rotation.
 
-    With ``--wait`` it also waits for the present requests and connections to end; the exit status is 1 if
-    some are left at the deadline.
+    HAProxy sends it no new request or connection and lets the present ones finish. A front host gives the
+    shared address to another front host. The host stays drained over reboots and `pulumi up` until you run
+    `habla undrain HOST`. The exit status is 1 if requests or connections are left at the end of --wait.
     """
-    plan = load_plan(root, options.stack)
-    host = _drainable(plan, options.host)
-    with shells(root, plan, identity=options.identity) as reached:
+    from habla.cli.draining import Rotation, is_balanced, refuse_undrainable, shares_address
+    from habla.model.drain_flags import BY_HAND
+
+    plan = invocation.plan()
+    refuse_undrainable(plan, host)
+    text, left = [], {}
+    with invocation.shells(plan) as reached, invocation.waiting(f"draining {host}") as progress:
         reached.run(host, f"touch {BY_HAND}")
-        rotation = _Rotation(plan, reached, host)
-        if _shares(plan, host):
-            rotation.await_address_elsewhere()
-        if not _balanced(plan, host):
-            return ExitStatus.DONE
-        rotation.await_state(lambda server: server.drained, failure="still in rotation")
-        print(f"{host} is drained: HAProxy sends it nothing new")
-        return rotation.await_idle(options.wait)
+        rotation = Rotation(plan, reached, host=host)
+        if shares_address(plan, host):
+            text.append(rotation.await_address_elsewhere())
+        if is_balanced(plan, host):
+            rotation.await_state(lambda server: server.drained, failure="still in rotation")
+            text.append(f"{host} is drained: HAProxy sends it nothing new")
+            left = rotation.await_idle(seconds, progress=progress)
+            words = ", ".join(f"{backend} {count}" for backend, count in left.items())
+            text.append(f"{host} still has: {words}" if left else f"{host} has no request or connection left")
+    return Result(
+        {"host": host, "drained": True, "left": left},
+        text,
+        notes=rotation.silent(),
+        status=ExitStatus.FOUND if left and seconds else ExitStatus.DONE,
+    )
 
 
-def undrain(root: Path, options: argparse.Namespace) -> int:
-    """Put a drained host back and wait until HAProxy uses it again."""
-    plan = load_plan(root, options.stack)
-    host = _drainable(plan, options.host)
-    with shells(root, plan, identity=options.identity) as reached:
+@command(examples=("habla undrain -s production stable2",))
+@stack_option
+@identity_option
+@report_options
+@host_argument()
+def undrain(invocation: Invocation, *, host: str) -> Result:
+    """Put a drained HOST back into rotation.
+
+    The command ends when HAProxy uses the host again. The exit status is 1 if the settings of the stack keep
+    the host drained.
+    """
+    from habla.cli.draining import Rotation, refuse_undrainable
+    from habla.model.drain_flags import BY_HAND, BY_SETTING
+
+    plan = invocation.plan()
+    refuse_undrainable(plan, host)
+    with invocation.shells(plan) as reached, invocation.waiting(f"putting {host} back into rotation"):
         if reached.run(host, f"rm -f {BY_HAND}; test ! -e {BY_SETTING} || echo yes").strip():
             words = "stays drained because the settings of the stack say so"
-            fix = f"set hosts.{host}.drained to false and run pulumi up"
-            print(f"habla: {host} {words}: {fix}", file=sys.stderr)
-            return ExitStatus.FOUND
-        rotation = _Rotation(plan, reached, host)
+            fault = f"{host} {words}: set hosts.{host}.drained to false and run pulumi up"
+            return Result({"host": host, "drained": True}, faults=[fault], status=ExitStatus.FOUND)
+        rotation = Rotation(plan, reached, host=host)
         rotation.await_state(lambda server: server.state.startswith("UP"), failure="not back in rotation")
-    print(f"{host} is in rotation")
-    return ExitStatus.DONE
-
-
-def _drainable(plan: FleetPlan, host: str) -> str:
-    known = [name for name in plan.hosts if _balanced(plan, name) or _shares(plan, name)]
-    if host not in known:
-        rule = f"hosts with a service behind HAProxy or a shared address: {', '.join(known) or 'none'}"
-        fault = Fault("HOST", "the host cannot be drained", value=host, rule=rule, fix="choose one of these")
-        raise SettingsError([fault])
-    return host
-
-
-def _balanced(plan: FleetPlan, host: str) -> bool:
-    return any(offer.balancer for service in plan.hosts[host].services for offer in service.offers())
-
-
-def _shares(plan: FleetPlan, host: str) -> bool:
-    return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
-
-
-@dataclass(frozen=True)
-class _Rotation:
-    """One host as the HAProxy instances of the stack see it."""
-
-    plan: FleetPlan
-    shells: Shells
-    host: str
-
-    def await_address_elsewhere(self) -> None:
-        """Wait until another front host has the shared address. Raises HablaError at the deadline."""
-        shared = shared_addresses(self.plan).items()
-        address = next(address for address, hosts in shared if self.host in hosts)
-        deadline = time.monotonic() + _SEEN
-        while True:
-            holders = [answer.host for answer in self._ask() if address in answer.addresses]
-            names = ", ".join(holders)
-            if holders and self.host not in holders:
-                print(f"{self.host} is drained: {names} has the shared address {address}")
-                return
-            if time.monotonic() > deadline:
-                raise HablaError(
-                    f"{self.host}: after {_SEEN:.0f} s {names or 'no host'} has the shared address "
-                    f"{address}; check with habla status that another front host is up and not drained"
-                )
-            time.sleep(0.5)
-
-    def await_state(self, wanted: Callable[[ServerState], bool], *, failure: str) -> None:
-        """Wait until every HAProxy that answers sees the host in the wanted state.
-
-        failure: the words for a host in another state. Raises HablaError with them at the deadline.
-        """
-        deadline = time.monotonic() + _SEEN
-        while True:
-            answers = self._ask()
-            servers = self._servers(answers)
-            late = sorted({f"{item.instance}/{item.backend}" for item in servers if not wanted(item)})
-            if not late:
-                for answer in answers:
-                    for words in (answer.faults or {}).values():
-                        print(f"habla: {answer.host} could not be asked: {words}", file=sys.stderr)
-                return
-            if time.monotonic() > deadline:
-                places = ", ".join(late)
-                raise HablaError(f"{self.host}: {failure} after {_SEEN:.0f} s in {places}; see habla status")
-            time.sleep(0.5)
-
-    def await_idle(self, seconds: float) -> int:
-        """Wait for the host's requests and connections to end, and return the exit status.
-
-        seconds: the longest wait. With 0 it only prints the requests and connections that are left.
-        """
-        deadline = time.monotonic() + seconds
-        shown = 0.0
-        while True:
-            busy = [item for item in self._servers(self._ask()) if item.sessions]
-            words = ", ".join(f"{item.backend} {item.sessions}" for item in busy)
-            if not busy:
-                print(f"{self.host} has no request or connection left")
-                return ExitStatus.DONE
-            if time.monotonic() >= deadline:
-                print(f"{self.host} still has: {words}")
-                return ExitStatus.DONE if seconds == 0 else ExitStatus.FOUND
-            if time.monotonic() - shown > 5:
-                shown = time.monotonic()
-                print(f"habla: waiting for {words}", file=sys.stderr)
-            time.sleep(1)
-
-    def _ask(self) -> list[Answer]:
-        return ask(self.shells, self.plan)
-
-    def _servers(self, answers: list[Answer]) -> list[ServerState]:
-        return [item for answer in answers for item in answer.servers if item.server == self.host]
+    return Result({"host": host, "drained": False}, [f"{host} is in rotation"], notes=rotation.silent())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["HELP", "ExitStatus"]
+__all__ = ["MEANINGS", "ExitStatus"]
 
 
 class ExitStatus(IntEnum):
@@ -18,6 +18,18 @@ class ExitStatus(IntEnum):
     """Wrong usage, or settings that cannot be used; nothing was asked of any host."""
     FAILED = 3
     """A host did not answer, or did not do what it was told."""
+    INTERRUPTED = 130
+    """Ctrl-C ended the command. The number is that of the shell: 128 and the number of the signal."""
+    PIPE_CLOSED = 141
+    """The reader of stdout went away, as in ``habla render | head``."""
 
 
-HELP = "exit status: 0 done, 1 looked and found something, 2 wrong input or usage, 3 a host failed"
+MEANINGS = {
+    ExitStatus.DONE: "done",
+    ExitStatus.FOUND: "looked, and found something that needs attention",
+    ExitStatus.WRONG: "wrong input or usage; no host was asked",
+    ExitStatus.FAILED: "a host did not answer, or did not do what it was told",
+    ExitStatus.INTERRUPTED: "Ctrl-C ended the command",
+    ExitStatus.PIPE_CLOSED: "the reader of the output went away, as in `habla render | head`",
+}
+"""Exit status -> its meaning, for help and documentation."""

@@ -2,142 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+import click
 
+from habla.cli.command_options import command, host_filters, identity_option, report_options, stack_option
 from habla.cli.exit_status import ExitStatus
-from habla.cli.ssh import Shells, UnreachableError, shells
-from habla.cli.table import table
-from habla.hosts.budget import size_text
-from habla.hosts.watch import PROGRAM
-from habla.plan import FleetPlan
-from habla.plan.stack_files import load_plan
+from habla.cli.invocation import Invocation
+from habla.cli.result import Result
 
-__all__ = ["Answer", "ask", "bounds_table", "crowded", "run", "uncovered_table"]
-
-_UNCOVERED = ("host", "partition", "size", "file", "what is wrong", "open in")
-_ABSENT = "the host has no watcher yet: deploy the stack first"
-_BOUNDS = ("host", "partition", "at most", "rule", "log")
+__all__ = ["logs"]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The answer of one host."""
+@command(
+    examples=(
+        "habla logs -s production",
+        "habla logs -s production --role stable --json",
+        "habla logs -s lab --bounds",
+    )
+)
+@stack_option
+@host_filters
+@identity_option
+@click.option(
+    "--bounds",
+    is_flag=True,
+    help="Print the largest size of each log instead, calculated from the settings. It asks no host.",
+)
+@report_options
+def logs(invocation: Invocation, *, bounds: bool) -> Result:
+    """Find logs without a size limit on the hosts.
 
-    host: str
-    document: dict[str, Any]
-    """The watcher's output; empty if the host could not be asked."""
-    fault: str = ""
-    """The reason why the host could not be asked; empty if it answered."""
+    It asks the hosts over SSH for files that grow, or are in a log directory, and that no logrotate rule
+    rotates by size. The exit status is 1 if there is such a file, and 3 if a host cannot be asked. Each host
+    also looks for such files by itself and sends an alert (habla:alerts). docs/disk.md explains what to do
+    about them.
+    """
+    from habla.cli import log_answers
 
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """The reason why the host could not be asked, or else the faults that its watcher reports."""
-        return (self.fault,) if self.fault else tuple(self.document["faults"])
-
-    @property
-    def uncovered(self) -> tuple[dict[str, Any], ...]:
-        """The logs without a size limit, as the watcher describes them."""
-        return tuple(self.document.get("uncovered", ()))
-
-
-def run(root: Path, options: argparse.Namespace) -> int:
-    """Print the answers of the hosts, or with ``--bounds`` the calculated sizes."""
-    plan = load_plan(root, options.stack)
-    if options.bounds:
-        print("\n".join(bounds_table(plan)))
-        return ExitStatus.DONE
-    with shells(root, plan, identity=options.identity) as reached:
-        answers = ask(reached, plan)
-    if options.json:
-        print(json.dumps({answer.host: answer.document for answer in answers}, indent=2, sort_keys=True))
-    else:
-        print("\n".join(uncovered_table(answers)))
+    plan = invocation.plan()
+    hosts = invocation.chosen(plan.settings)
+    if bounds:
+        return Result(log_answers.bounds_document(plan, hosts), [log_answers.bounds_table(plan, hosts)])
+    asked = [name for name in hosts if not plan.settings.hosts[name].unreachable]
+    with invocation.shells(plan) as reached, invocation.waiting(f"asking {len(asked)} hosts"):
+        answers = log_answers.ask(reached, asked)
     faults = [f"{answer.host}: {fault}" for answer in answers for fault in answer.faults]
-    faults += crowded(plan, answers)
-    for fault in faults:
-        print(f"habla: {fault}", file=sys.stderr)
-    if any(answer.fault for answer in answers):
-        return ExitStatus.FAILED
-    return ExitStatus.FOUND if faults or any(answer.uncovered for answer in answers) else ExitStatus.DONE
-
-
-def ask(reached: Shells, plan: FleetPlan) -> list[Answer]:
-    """Ask all hosts at once, except those with ``unreachable: true`` in the settings."""
-
-    def one(host: str) -> Answer:
-        # The watcher exits with 1 if it finds a log, so its exit status does not show whether it could look.
-        # Its document does.
-        command = f"if [ -x {PROGRAM} ]; then {PROGRAM} --logs 2>&1; else echo {_ABSENT}; fi || true"
-        try:
-            text = reached.run(host, command)
-        except UnreachableError as error:
-            return Answer(host, {}, fault=str(error).removeprefix(f"{host}: "))
-        try:
-            return Answer(host, json.loads(text))
-        except ValueError:
-            return Answer(host, {}, fault=(text.strip().splitlines() or ["no answer"])[-1])
-
-    hosts = [name for name in plan.hosts if not plan.settings.hosts[name].unreachable]
-    with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(one, hosts))
-
-
-def crowded(plan: FleetPlan, answers: Sequence[Answer]) -> list[str]:
-    """A fault for each glob that matches more files on a host than its bound allows for."""
-    found = []
-    for answer in answers:
-        paths = [PurePosixPath(path) for path in answer.document.get("covered", ())]
-        for budget in plan.hosts[answer.host].budgets:
-            for bound in budget.bounds:
-                count = sum(path.match(bound.path) for path in paths)
-                if count > bound.files:
-                    found.append(
-                        f"{answer.host}: {count} files match {bound.path}, but its bound allows for "
-                        f"{bound.files}: raise `files` of that log"
-                    )
-    return found
-
-
-def uncovered_table(answers: Sequence[Answer]) -> list[str]:
-    """A table of the logs without a size limit and a fix for each kind, or one line if there are none."""
-    found = [(answer.host, log) for answer in answers for log in answer.uncovered]
-    covered = sum(len(answer.document.get("covered", ())) for answer in answers)
-    asked = sum(1 for answer in answers if answer.document)
-    said = f"{covered} logs on {asked} host{'s' if asked != 1 else ''} have a rule by size"
-    if not found:
-        return [f"{said}, and no other file grows like one"]
-    rows = [
-        (host, log["partition"], size_text(log["bytes"]), log["path"], log["why"], _openers(log))
-        for host, log in found
-    ]
-    fixes = sorted({(log["reason"], log["fix"]) for _, log in found})
-    return [*table(_UNCOVERED, rows), "", *(f"{reason}: {fix}" for reason, fix in fixes), said]
-
-
-def _openers(log: dict[str, Any]) -> str:
-    return ", ".join(f"{who['unit'] or who['command']} ({who['pid']})" for who in log["open_by"]) or "-"
-
-
-def bounds_table(plan: FleetPlan) -> list[str]:
-    """A table of the largest size of each log, with the sum for each partition."""
-    return table(_BOUNDS, list(_bound_rows(plan)))
-
-
-def _bound_rows(plan: FleetPlan) -> Iterator[tuple[str, ...]]:
-    for name, host in plan.hosts.items():
-        for budget in host.budgets:
-            if not budget.bounds:
-                continue
-            for bound in budget.bounds:
-                yield name, budget.mount, size_text(bound.bytes), bound.rule, bound.path
-            share = budget.needed * 100 // budget.size
-            text = f"{share} % of {size_text(budget.size)}; {size_text(budget.allowed)} are allowed"
-            reserved = f", {size_text(budget.reserved)} reserved" if budget.reserved else ""
-            yield name, budget.mount, size_text(budget.needed), "all", f"{text}{reserved}"
+    faults += log_answers.crowded(plan, answers)
+    found = ExitStatus.FOUND if faults or any(answer.uncovered for answer in answers) else ExitStatus.DONE
+    return Result(
+        {answer.host: answer.document for answer in answers},
+        log_answers.uncovered_text(answers),
+        faults=faults,
+        status=ExitStatus.FAILED if any(answer.fault for answer in answers) else found,
+    )

@@ -2,57 +2,101 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from habla.cli.balancers import Answer, ask, shared_addresses
+from habla.cli.command_options import command, host_filters, identity_option, report_options, stack_option
 from habla.cli.exit_status import ExitStatus
-from habla.cli.ssh import shells
-from habla.cli.table import table
-from habla.plan.stack_files import load_plan
+from habla.cli.invocation import Invocation
+from habla.cli.result import Result, Table, Tone, Toned
 
-__all__ = ["run", "servers_table"]
+if TYPE_CHECKING:
+    from habla.cli.balancers import Answer, ServerState
+
+__all__ = ["servers_table", "status"]
 
 _HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue", "last check")
 
 
-def run(root: Path, options: argparse.Namespace) -> int:
-    """Print the table, the instances that do not answer, and the backends without a server."""
-    plan = load_plan(root, options.stack)
-    with shells(root, plan, identity=options.identity) as reached:
+@command(
+    examples=(
+        "habla status -s lab",
+        "habla status -s production --host stable1",
+        "habla status -s production --quiet || echo look at the fleet",
+    )
+)
+@stack_option
+@host_filters
+@identity_option
+@report_options
+def status(invocation: Invocation) -> Result:
+    """Print the state of the servers behind HAProxy.
+
+    It asks the HAProxy instances of all front hosts over SSH. Each server has its state, sessions, queue and
+    last check. --host and --role choose the servers on these hosts. The exit status is 1 if a backend has no
+    server left, and 3 if an instance does not answer.
+    """
+    from habla.cli.balancers import ask, fronts, shared_addresses
+
+    plan = invocation.plan()
+    chosen = invocation.chosen(plan.settings)
+    with invocation.shells(plan) as reached, invocation.waiting(f"asking {', '.join(fronts(plan))}"):
         answers = ask(reached, plan)
-    for line in servers_table(answers):
-        print(line)
-    for shared in shared_addresses(plan):
-        holders = [answer.host for answer in answers if shared in answer.addresses]
-        print(f"shared address {shared}: {', '.join(holders) or 'nobody'}")
-    silent, unserved = list(_silent(answers)), list(_unserved(answers))
-    for fault in (*silent, *unserved):
-        print(f"habla: {fault}", file=sys.stderr)
-    if silent:
-        return ExitStatus.FAILED
-    return ExitStatus.FOUND if unserved else ExitStatus.DONE
+    holders = {
+        shared: [answer.host for answer in answers if shared in answer.addresses]
+        for shared in shared_addresses(plan)
+    }
+    everything = len(chosen) == len(plan.hosts)
+    shown = [
+        (answer.host, server)
+        for answer in answers
+        for server in answer.servers
+        if everything or server.server in chosen
+    ]
+    silent = list(_silent(answers))
+    unserved = [
+        f"{front}: backend {backend} of {instance} has no server left"
+        for front, instance, backend in _unserved(answers)
+        if any((front, instance, backend) == (host, item.instance, item.backend) for host, item in shown)
+    ]
+    lines = [f"shared address {shared}: {', '.join(names) or 'nobody'}" for shared, names in holders.items()]
+    document = {
+        "servers": [{"front": front, **asdict(server)} for front, server in shown],
+        "shared_addresses": holders,
+        "faults": [*silent, *unserved],
+    }
+    found = ExitStatus.FOUND if unserved else ExitStatus.DONE
+    return Result(
+        document,
+        [servers_table(shown), *lines],
+        faults=[*silent, *unserved],
+        status=ExitStatus.FAILED if silent else found,
+    )
 
 
-def servers_table(answers: Sequence[Answer]) -> list[str]:
-    """A table with one line per server of each HAProxy instance."""
+def servers_table(servers: Sequence[tuple[str, ServerState]]) -> Table:
+    """A table with one row for each server of each HAProxy instance, with the front host."""
     rows = [
         (
-            answer.host,
+            front,
             item.instance,
             item.backend,
             item.server,
-            item.state,
+            Toned(item.state, _tone(item)),
             str(item.sessions),
             str(item.queue),
             item.check,
         )
-        for answer in answers
-        for item in answer.servers
+        for front, item in servers
     ]
-    return table(_HEAD, rows)
+    return Table(_HEAD, rows, fixed=7)
+
+
+def _tone(server: ServerState) -> Tone:
+    if server.state.startswith(("DOWN", "MAINT")):
+        return Tone.BAD
+    return Tone.WARNING if server.drained else Tone.GOOD
 
 
 def _silent(answers: Sequence[Answer]) -> Iterator[str]:
@@ -61,7 +105,8 @@ def _silent(answers: Sequence[Answer]) -> Iterator[str]:
             yield f"{answer.host}: {instance} {words}" if instance else words
 
 
-def _unserved(answers: Sequence[Answer]) -> Iterator[str]:
+def _unserved(answers: Sequence[Answer]) -> Iterator[tuple[str, str, str]]:
+    """Front host, instance and name of each backend that has no server left."""
     for answer in answers:
         backends: dict[tuple[str, str], bool] = {}
         for item in answer.servers:
@@ -69,4 +114,4 @@ def _unserved(answers: Sequence[Answer]) -> Iterator[str]:
             backends[key] = backends.get(key, False) or not item.drained
         for (instance, backend), served in backends.items():
             if not served:
-                yield f"{answer.host}: backend {backend} of {instance} has no server left"
+                yield answer.host, instance, backend

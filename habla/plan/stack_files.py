@@ -16,7 +16,7 @@ from habla.plan.data_places import DataPlace
 from habla.settings import data_places_path, held_addresses_path, read_stack
 from habla.settings.yaml_reader import read_mapping
 
-__all__ = ["find_root", "load_plan", "read_data", "read_held", "write_data", "write_held"]
+__all__ = ["load_plan", "read_data", "read_held", "write_data", "write_held"]
 
 _HEAD = """\
 # Which address each host holds, kept by `pulumi up` and by `habla addresses --write`. Commit it: a host
@@ -26,14 +26,6 @@ _DATA_HEAD = """\
 # On which hosts the data of each service is, kept by `pulumi up`. Commit it: with it habla refuses a change
 # that would start a service with empty data, while its data is elsewhere.
 """
-
-
-def find_root(start: Path) -> Path:
-    """The project that ``start`` lies in: the nearest directory with a Pulumi.yaml and stacks/."""
-    for directory in (start, *start.parents):
-        if (directory / "Pulumi.yaml").is_file() and (directory / "stacks").is_dir():
-            return directory
-    raise FileNotFoundError(f"no Pulumi.yaml beside stacks/ in {start} or above: run it in a project")
 
 
 def load_plan(root: Path, environment: str) -> FleetPlan:

@@ -1,0 +1,117 @@
+"""A host that leaves or enters the rotation, as the HAProxy instances of its stack see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+
+from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
+from habla.cli.ssh import Shells
+from habla.cli.waiting import Waiting
+from habla.errors import HablaError, SettingsError, not_one_of
+from habla.plan import FleetPlan
+
+__all__ = ["Rotation", "is_balanced", "refuse_undrainable", "shares_address"]
+
+# Seconds after which every HAProxy must have noticed a change. HAProxy asks each host every two seconds.
+_SEEN = 15.0
+
+
+def refuse_undrainable(plan: FleetPlan, host: str) -> None:
+    """Raise SettingsError unless the host has a service behind HAProxy or a shared address."""
+    known = [name for name in plan.hosts if is_balanced(plan, name) or shares_address(plan, name)]
+    if host not in known:
+        what = "the host has no service behind HAProxy and no shared address"
+        if host not in plan.hosts:
+            what = "the stack has no such host"
+        raise SettingsError([not_one_of("HOST", what, value=host, known=known)])
+
+
+def is_balanced(plan: FleetPlan, host: str) -> bool:
+    """Whether HAProxy sends requests or connections to the host."""
+    return any(offer.balancer for service in plan.hosts[host].services for offer in service.offers())
+
+
+def shares_address(plan: FleetPlan, host: str) -> bool:
+    """Whether the host shares a public address with another one."""
+    return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
+
+
+@dataclass
+class Rotation:
+    """One host as the HAProxy instances of the stack see it."""
+
+    plan: FleetPlan
+    shells: Shells
+    _: KW_ONLY
+    host: str
+    answers: list[Answer] = field(default_factory=list)
+    """The last answers of the front hosts."""
+
+    def silent(self) -> list[str]:
+        """A note for each instance that did not answer the last time."""
+        return [
+            f"{answer.host} could not be asked: {words}"
+            for answer in self.answers
+            for words in (answer.faults or {}).values()
+        ]
+
+    def await_address_elsewhere(self) -> str:
+        """Wait until another front host has the shared address, and say which one.
+
+        Raises HablaError at the deadline.
+        """
+        shared = shared_addresses(self.plan).items()
+        address = next(address for address, hosts in shared if self.host in hosts)
+        deadline = time.monotonic() + _SEEN
+        while True:
+            self._ask()
+            holders = [answer.host for answer in self.answers if address in answer.addresses]
+            names = ", ".join(holders)
+            if holders and self.host not in holders:
+                return f"{self.host} is drained: {names} has the shared address {address}"
+            if time.monotonic() > deadline:
+                raise HablaError(
+                    f"{self.host}: after {_SEEN:.0f} s {names or 'no host'} has the shared address "
+                    f"{address}; check with habla status that another front host is up and not drained"
+                )
+            time.sleep(0.5)
+
+    def await_state(self, wanted: Callable[[ServerState], bool], *, failure: str) -> None:
+        """Wait until every HAProxy that answers sees the host in the wanted state.
+
+        failure: the words for a host in another state. Raises HablaError with them at the deadline.
+        """
+        deadline = time.monotonic() + _SEEN
+        while True:
+            servers = self._ask()
+            late = sorted({f"{item.instance}/{item.backend}" for item in servers if not wanted(item)})
+            if not late:
+                return
+            if time.monotonic() > deadline:
+                places = ", ".join(late)
+                raise HablaError(f"{self.host}: {failure} after {_SEEN:.0f} s in {places}; see habla status")
+            time.sleep(0.5)
+
+    def await_idle(self, seconds: float, *, progress: Waiting) -> dict[str, int]:
+        """Wait for the host's requests and connections to end. Returns backend -> how many are left.
+
+        seconds: the longest wait.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            left: dict[str, int] = {}
+            for item in self._ask():
+                if item.sessions:
+                    left[item.backend] = left.get(item.backend, 0) + item.sessions
+            if not left or time.monotonic() >= deadline:
+                return left
+            words = ", ".join(f"{backend} {count}" for backend, count in left.items())
+            progress.words = f"{self.host} is drained; waiting for {words}"
+            time.sleep(1)
+
+    def _ask(self) -> list[ServerState]:
+        """Ask the front hosts. Returns the servers of all backends that are this host."""
+        self.answers = ask(self.shells, self.plan)
+        return [item for answer in self.answers for item in answer.servers if item.server == self.host]

@@ -1,0 +1,47 @@
+"""What rich draws on a terminal. Imported only when something is drawn, because rich takes time to load."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Column
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from habla.cli.result import Cell, Table, Tone
+
+__all__ = ["console", "draw"]
+
+_STYLES = {Tone.GOOD: "green", Tone.WARNING: "yellow", Tone.BAD: "bold red", Tone.MUTED: "dim"}
+
+
+def console(stream: TextIO) -> Console:
+    """A console for a terminal; without colours if NO_COLOR is set."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        no_color=plain,
+        color_system=None if plain else "auto",
+    )
+
+
+def draw(table: Table, stream: TextIO) -> None:
+    """Draw a table in the width of the terminal. Cells of the last column take several lines if they must."""
+    columns = [Column(name, overflow="fold") for name in table.columns]
+    for column in columns[: table.fixed]:
+        column.no_wrap = True
+    drawn = RichTable(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for row in table.rows:
+        drawn.add_row(*map(_text, row))
+    console(stream).print(drawn)
+
+
+def _text(cell: Cell) -> Text:
+    if isinstance(cell, str):
+        return Text(cell)
+    return Text(cell.text, style=_STYLES[cell.tone])
