@@ -12,18 +12,13 @@ import click
 from habla.cli.command_table import CommandGroup
 from habla.cli.exit_status import ExitStatus
 from habla.cli.invocation import Invocation
+from habla.cli.shared_parameters import KeptOption
 from habla.errors import Faults, HablaError, did_you_mean
 
 __all__ = ["COMPLETE", "ROOT", "main"]
 
 COMPLETE = "_HABLA_COMPLETE"
 """The variable by which the completion of a shell asks for words."""
-
-
-def _keep_directory(context: click.Context, _: click.Parameter, value: Path) -> None:
-    invocation = context.find_object(Invocation)
-    assert invocation is not None
-    invocation.directory = value
 
 
 ROOT = CommandGroup(
@@ -33,12 +28,10 @@ ROOT = CommandGroup(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     params=[
-        click.Option(
+        KeptOption(
             ["-C", "--directory"],
+            metavar="DIR",
             type=click.Path(path_type=Path, file_okay=False, exists=True),
-            default=".",
-            expose_value=False,
-            callback=_keep_directory,
             help="Look for the project from here.",
         )
     ],
@@ -87,7 +80,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _usage_words(error: click.UsageError) -> str:
     """A fault of the command line in the form of all other faults."""
     see = f"see {error.ctx.command_path if error.ctx else 'habla'} --help"
-    words, fix = error.format_message(), see
+    words, fix = error.format_message().rstrip("."), see
+    words = words[:1].lower() + words[1:]
     if isinstance(error, click.NoSuchOption):
         words = f"{error.option_name}: there is no such option"
         fix = f"did you mean {error.possibilities[0]}?" if error.possibilities else see

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, TypeVar
 
 import click
 
-from habla.cli.completing import complete_hosts, complete_roles, complete_stacks
 from habla.cli.invocation import Invocation
 from habla.cli.result import Result, show
+from habla.cli.shared_parameters import KeptOption, NamedArgument, invocation_of
+from habla.cli.stack_names import host_names, role_names, stack_names
 
 __all__ = [
     "ExampleCommand",
@@ -43,17 +44,16 @@ class ExampleCommand(click.Command):
 
 def command(
     *, examples: Sequence[str], **attributes: Any
-) -> Callable[[Callable[..., Result | int]], ExampleCommand]:
+) -> Callable[[Callable[Concatenate[Invocation, ...], Result | int]], ExampleCommand]:
     """Make a command of a function that gets an Invocation and returns a Result, or an exit status.
 
     examples: command lines that work. attributes: further ones of ``click.Command``.
     """
 
-    def decorated(function: Callable[..., Result | int]) -> ExampleCommand:
+    def decorated(function: Callable[Concatenate[Invocation, ...], Result | int]) -> ExampleCommand:
         @functools.wraps(function)
         def run(**options: Any) -> int:
-            invocation = click.get_current_context().find_object(Invocation)
-            assert invocation is not None
+            invocation = invocation_of(click.get_current_context())
             answer = function(invocation, **options)
             if isinstance(answer, Result):
                 show(answer, json=invocation.json, quiet=invocation.quiet)
@@ -65,42 +65,33 @@ def command(
     return decorated
 
 
-def _kept(*names: str, **attributes: Any) -> Callable[[F], F]:
-    """An option whose value goes to the attribute of the Invocation that has the option's name."""
-
-    def keep(context: click.Context, option: click.Parameter, value: Any) -> None:
-        invocation = context.find_object(Invocation)
-        assert invocation is not None and option.name is not None
-        setattr(invocation, option.name, value)
-
-    return click.option(*names, expose_value=False, callback=keep, **attributes)
-
-
-stack_option = _kept(
+stack_option = click.option(
     "-s",
     "--stack",
+    cls=KeptOption,
     metavar="STACK",
-    default="",
-    shell_complete=complete_stacks,
-    help="The stack: lab, staging, production …  Default: $PULUMI_STACK, the stack that Pulumi has selected, or "
-    "the only one in stacks/.",
+    names=stack_names,
+    help="The stack, such as lab. Default: $PULUMI_STACK, the stack that Pulumi has selected, or the "
+    "only one in stacks/.",
 )
 
-identity_option = _kept(
+identity_option = click.option(
     "-i",
     "--identity",
+    cls=KeptOption,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The private key to log in with.  Default: the keys of the SSH agent; in a lab, its own key.",
+    help="The private key to log in with. Default: the keys of the SSH agent; in a lab, its own key.",
 )
 
-_quiet_option = _kept(
+_quiet_option = click.option(
     "-q",
     "--quiet",
+    cls=KeptOption,
     is_flag=True,
     help="Print only what is wrong: no text, notes or progress. The exit status shows the result.",
 )
-_json_option = _kept("--json", is_flag=True, help="Print the result as JSON.")
+_json_option = click.option("--json", cls=KeptOption, is_flag=True, help="Print the result as JSON.")
 
 
 def report_options(function: F) -> F:
@@ -110,20 +101,22 @@ def report_options(function: F) -> F:
 
 def host_filters(function: F) -> F:
     """The options that choose hosts: ``--host`` and ``--role``."""
-    host = _kept(
+    host = click.option(
         "--host",
         "hosts",
+        cls=KeptOption,
         metavar="HOST",
         multiple=True,
-        shell_complete=complete_hosts,
+        names=host_names,
         help="Only this host. Repeat it for more hosts.",
     )
-    role = _kept(
+    role = click.option(
         "--role",
         "roles",
+        cls=KeptOption,
         metavar="ROLE",
         multiple=True,
-        shell_complete=complete_roles,
+        names=role_names,
         help="Only the hosts with this role. Repeat it for more roles; --host adds single hosts.",
     )
     return host(role(function))
@@ -131,4 +124,4 @@ def host_filters(function: F) -> F:
 
 def host_argument(*, required: bool = True) -> Callable[[F], F]:
     """The argument HOST."""
-    return click.argument("host", metavar="HOST", required=required, shell_complete=complete_hosts)
+    return click.argument("host", cls=NamedArgument, metavar="HOST", required=required, names=host_names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import click
 
@@ -15,20 +14,15 @@ from habla.cli.result import Result
 __all__ = ["drain", "undrain"]
 
 
-class _Seconds(click.ParamType):
-    """A time in seconds."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The value as a number. Raises BadParameter."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1
-        if not 0 <= seconds < math.inf:
-            self.fail(f"{value!r} is not a number of seconds from 0 up", param, ctx)
-        return seconds
+def _seconds(value: str) -> float:
+    """A time in seconds. Raises BadParameter."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise click.BadParameter(f"{value!r} is not a number of seconds from 0 up")
+    return seconds
 
 
 @command(examples=("habla drain -s production stable2", "habla drain -s production stable2 --wait 60"))
@@ -38,8 +32,8 @@ class _Seconds(click.ParamType):
     "--wait",
     "seconds",
     metavar="SECONDS",
-    type=_Seconds(),
-    default=0.0,
+    type=_seconds,
+    default="0",
     help="Then wait up to SECONDS for the present requests and connections to end.",
 )
 @report_options

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 from pathlib import Path
 
 import pytest
 
-from habla.cli import jabber_verb
-from habla.errors import SettingsError
+from habla.cli import main
 from habla.onhost.jabber import contact as contact_module
 from habla.onhost.jabber.cluster import parse_nodes
 from habla.onhost.jabber.contact import Contact, contact, contacts
@@ -92,9 +90,8 @@ def test_names_in_erlang() -> None:
     assert atom("ejabberd@stable-2") == "'ejabberd@stable-2'" and atom("a'b\\") == "'a\\'b\\\\'"
 
 
-def test_only_a_host_with_jabber_can_be_forced() -> None:
+def test_only_a_host_with_jabber_can_be_forced(capsys: pytest.CaptureFixture[str]) -> None:
     """Another host is refused before it is asked anything."""
-    options = argparse.Namespace(stack="lab", host="front1", identity=None)
-    with pytest.raises(SettingsError, match="the host has no Jabber node") as caught:
-        jabber_verb.force(Path(__file__).parents[2], options)
-    assert "known: stable1, stable2" in str(caught.value)
+    assert main(["-C", str(Path(__file__).parents[2]), "jabber", "force", "-s", "lab", "front1"]) == 2
+    said = capsys.readouterr().err
+    assert "the host has no Jabber node" in said and "known: stable1, stable2" in said

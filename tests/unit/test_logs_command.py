@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from habla.cli import main
-from habla.cli.logs_verb import Answer, bounds_table, crowded, uncovered_table
+from habla.cli.log_answers import Answer, bounds_table, crowded, uncovered_text
+from habla.cli.result import Table, plain_lines
 from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
@@ -27,16 +28,18 @@ WELL = {"faults": [], "uncovered": [], "covered": {"/var/log/a.log": 1024}}
 
 def test_a_fleet_without_uncovered_logs_is_one_line() -> None:
     """With how much was looked at, so that nothing found is not nothing looked at."""
-    lines = uncovered_table([Answer("a1", WELL), Answer("b1", WELL)])
+    lines = uncovered_text([Answer("a1", WELL), Answer("b1", WELL)])
     assert lines == ["2 logs on 2 hosts have a rule by size, and no other file grows like one"]
 
 
 def test_an_uncovered_log_is_shown_with_who_writes_it_and_how_to_mend_it() -> None:
     """Host, partition, size and file; the fix once for all of a kind."""
-    text = "\n".join(uncovered_table([Answer("a1", {**WELL, "uncovered": [ROGUE, ROGUE]})]))
-    assert "a1    /var/log   3.0 MiB  /var/log/rogue.log" in text
-    assert "rogue.service (12)" in text
-    assert text.count("no rule: add it to logs.extra") == 1
+    table, *lines = uncovered_text([Answer("a1", {**WELL, "uncovered": [ROGUE, ROGUE]})])
+    assert isinstance(table, Table)
+    _, *rows = plain_lines(table)
+    assert len(rows) == 2 and rows[0].startswith("a1    /var/log   3.0 MiB  /var/log/rogue.log")
+    assert "rogue.service (12)" in rows[0]
+    assert lines.count("no rule: add it to logs.extra") == 1
 
 
 def test_more_files_than_a_bound_counts_are_said() -> None:
@@ -49,7 +52,7 @@ def test_more_files_than_a_bound_counts_are_said() -> None:
 
 def test_bounds_are_shown_without_asking_a_host() -> None:
     """Each log, and what all of them make of their partition."""
-    lines = bounds_table(load_plan(ROOT, "lab"))
+    lines = plain_lines(bounds_table(load_plan(ROOT, "lab"), ["web1", "stable1"]))
     assert lines[0].split() == ["host", "partition", "at", "most", "rule", "log"]
     (total,) = [line for line in lines if line.startswith("stable1 ") and "  all " in line]
     assert "% of 1.0 GiB" in total
