@@ -10,7 +10,7 @@ from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from habla.cli.result import Cell, Table, Tone
+from habla.cli.result import Cell, Table, Tone, plain_lines
 
 __all__ = ["console", "draw"]
 
@@ -31,14 +31,19 @@ def console(stream: TextIO) -> Console:
 
 
 def draw(table: Table, stream: TextIO) -> None:
-    """Draw a table in the width of the terminal. Cells of the last column take several lines if they must."""
+    """Draw a table in the width of the terminal.
+
+    If it does not fit, its columns come closer, and then cells right of the fixed ones take several lines.
+    """
+    terminal = console(stream)
+    gap = 2 if max(map(len, plain_lines(table))) <= terminal.width else 1
     columns = [Column(name, overflow="fold") for name in table.columns]
     for column in columns[: table.fixed]:
         column.no_wrap = True
-    drawn = RichTable(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    drawn = RichTable(*columns, box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for row in table.rows:
         drawn.add_row(*map(_text, row))
-    console(stream).print(drawn)
+    terminal.print(drawn)
 
 
 def _text(cell: Cell) -> Text:
