@@ -55,9 +55,12 @@ def ask(reached: Shells, hosts: Sequence[str]) -> list[Answer]:
         except UnreachableError as error:
             return Answer(host, {}, fault=str(error).removeprefix(f"{host}: "))
         try:
-            return Answer(host, json.loads(text))
+            document = json.loads(text)
         except ValueError:
-            return Answer(host, {}, fault=(text.strip().splitlines() or ["no answer"])[-1])
+            document = None
+        if isinstance(document, dict):
+            return Answer(host, document)
+        return Answer(host, {}, fault=(text.strip().splitlines() or ["no answer"])[-1])
 
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(one, hosts))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from habla.errors import HablaError
+from habla.errors import HablaError, LabError
 from habla.plan import FleetPlan
 from habla.settings.models import BastionSettings, SshSettings
 
@@ -169,9 +169,13 @@ def _made(directory: Path) -> dict[str, _Target]:
     from habla.lab.verbs import status
 
     key = directory / "keys" / "id_ed25519"
+    answer = status(LabPaths.of(directory))
+    # Without the supervisor, as after a reboot of this machine, no host runs or has an address.
+    if answer["hosts"] and answer["supervisor"] is None:
+        raise LabError(f"the lab does not run; start it with: python -m habla.lab start --dir {directory}")
     return {
         host["name"]: _Target(
             host["address"], host["port"], user=host["user"], host_key=host["host_key"], identity=key
         )
-        for host in status(LabPaths.of(directory))["hosts"]
+        for host in answer["hosts"]
     }

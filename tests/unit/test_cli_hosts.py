@@ -1,0 +1,138 @@
+"""The commands that ask hosts, from the command line over a real ssh to hosts that answer by a script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from habla_command import habla, on_terminal
+from scripted_fleet import WATCHED, ScriptedFleet, scripted_fleet
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[ScriptedFleet]:
+    with scripted_fleet(tmp_path) as fleet:
+        yield fleet
+
+
+def run(fleet: ScriptedFleet, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``habla`` in the project of the fleet, with the key of its hosts."""
+    return habla(*words, "-i", str(fleet.identity), cwd=fleet.root)
+
+
+def test_status_has_a_row_for_each_server(fleet: ScriptedFleet) -> None:
+    """In a pipe each row is one line; JSON has the same servers."""
+    done = run(fleet, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert head == ["front", "instance", "backend", "server", "state", "sessions", "queue", "last", "check"]
+    assert rows[0] == ["front1", "www", "static", "stable1", "UP", "0", "0", "L7OK/200", "in", "1", "ms"]
+    assert [row[3] for row in rows] == ["stable1", "stable2", "web1", "stable1", "stable2"]
+    document = json.loads(run(fleet, "status", "--json").stdout)
+    assert [server["server"] for server in document["servers"]] == [row[3] for row in rows]
+    assert document["faults"] == [] and document["servers"][0]["check"] == "L7OK/200 in 1 ms"
+
+
+def test_status_finds_a_backend_without_servers(fleet: ScriptedFleet) -> None:
+    """With status 1, unless the command is about other hosts."""
+    fleet.down.add("web1")
+    done = run(fleet, "status", "--quiet")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "habla: front1: backend web of www has no server left\n"
+    assert run(fleet, "status", "--role", "web").returncode == 1
+    done = run(fleet, "status", "--host", "stable1")
+    assert done.returncode == 0 and "web1" not in done.stdout and "stable2" not in done.stdout
+
+
+def test_status_fits_a_terminal(fleet: ScriptedFleet) -> None:
+    """Each server of a small fleet takes one line at 80 columns."""
+    lines = on_terminal("status", "-i", str(fleet.identity), columns=80, cwd=fleet.root, NO_COLOR="1")
+    assert max(map(len, lines)) <= 80
+    assert sum(" UP " in line and "L7OK/200 in 1 ms" in line for line in lines) == 5
+
+
+def test_drain_and_undrain_move_a_host(fleet: ScriptedFleet) -> None:
+    """The words and the JSON of both."""
+    done = run(fleet, "drain", "stable1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "stable1 is drained: HAProxy sends it nothing new\nstable1 has no request or connection left\n"
+    )
+    assert fleet.by_hand == {"stable1"}
+    assert json.loads(run(fleet, "undrain", "stable1", "--json").stdout) == {
+        "host": "stable1",
+        "drained": False,
+    }
+    assert fleet.by_hand == set()
+    document = json.loads(run(fleet, "drain", "stable1", "--json").stdout)
+    assert document == {"host": "stable1", "drained": True, "left": {}}
+    assert run(fleet, "undrain", "stable1").stdout == "stable1 is in rotation\n"
+
+
+def test_drain_waits_for_connections_as_long_as_it_may(fleet: ScriptedFleet) -> None:
+    """Without --wait it only says what is left; with it, what is left at the end is status 1."""
+    fleet.sessions["stable1"] = 3
+    done = run(fleet, "drain", "stable1")
+    assert done.returncode == 0 and done.stdout.endswith("stable1 still has: static 3, c2s 3\n")
+    started = time.monotonic()
+    done = run(fleet, "drain", "stable1", "--wait", "3")
+    assert time.monotonic() - started > 3 and done.returncode == 1
+    assert "habla: stable1 is drained; waiting for static 3, c2s 3 …" in done.stderr
+    ending = threading.Timer(2, fleet.sessions.clear)
+    ending.start()
+    done = run(fleet, "drain", "stable1", "--wait", "60", "--quiet")
+    ending.join()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_undrain_says_that_the_settings_keep_a_host_drained(fleet: ScriptedFleet) -> None:
+    """Status 1, and the setting to change."""
+    fleet.by_setting.add("stable2")
+    done = run(fleet, "undrain", "stable2")
+    assert done.returncode == 1 and "set hosts.stable2.drained to false and run pulumi up" in done.stderr
+
+
+def test_logs_asks_the_chosen_hosts(fleet: ScriptedFleet) -> None:
+    """All is well on them; --role asks no others."""
+    done = run(fleet, "logs", "--role", "stable")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "2 logs on 2 hosts have a rule by size, and no other file grows like one\n"
+    assert {host for host, _ in fleet.asked} == {"stable1", "stable2"}
+    document = json.loads(run(fleet, "logs", "--json").stdout)
+    assert document == dict.fromkeys(("front1", "stable1", "stable2", "web1"), WATCHED)
+
+
+def test_logs_finds_a_log_and_a_host_that_cannot_say(fleet: ScriptedFleet) -> None:
+    """Status 1 for a log without a rule, and 3 for a host without an answer."""
+    rogue = {"path": "/var/log/rogue.log", "bytes": 3 << 20, "partition": "/var/log", "reason": "no rule"}
+    rogue |= {"why": "no rule of logrotate rotates it", "fix": "add it to logs.extra", "open_by": []}
+    fleet.watched["web1"] = {**WATCHED, "uncovered": [rogue]}
+    done = run(fleet, "logs")
+    assert done.returncode == 1 and "/var/log/rogue.log" in done.stdout
+    for text in ("the host has no watcher yet", '"the host has no watcher yet"'):
+        fleet.watched["web1"] = text
+        done = run(fleet, "logs", "--host", "web1")
+        assert (done.returncode, done.stderr) == (3, f"habla: web1: {text}\n")
+
+
+def test_jabber_force_prints_the_words_of_the_node(fleet: ScriptedFleet) -> None:
+    """And JSON has them by host."""
+    assert run(fleet, "jabber", "force", "stable1").stdout == "stable1 serves with its own data\n"
+    document = json.loads(run(fleet, "jabber", "force", "stable1", "--json").stdout)
+    assert document == {"host": "stable1", "output": ["stable1 serves with its own data"]}
+
+
+def test_a_key_that_may_not_log_in_is_said(fleet: ScriptedFleet, tmp_path: Path) -> None:
+    """Status 3 and what to do, for each host."""
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    done = habla("logs", "--host", "web1", "-i", str(other), cwd=fleet.root)
+    assert done.returncode == 3 and "add the key to your SSH agent with ssh-add" in done.stderr
