@@ -79,7 +79,8 @@ def _command(name: str) -> Iterator[str]:
     yield f"    habla {name} {usage}\n\n"
     yield f"{inspect.cleandoc(command.help)}\n\n"
     yield "".join(f"    {example}\n" for example in command.examples)
-    records = [parameter.get_help_record(context) for parameter in command.params]
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    records = [option.get_help_record(context) for option in options]
     rows = [(record[0], record[1].replace("|", "\\|")) for record in records if record]
     if rows:
         yield "\n| option | meaning |\n| --- | --- |\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), ExitStatus.WRONG)
     except HablaError as error:
         return _fail(str(error), ExitStatus.FAILED)
+    except Exception:
+        # Python's own exit status would be 1, which means here that a command found something.
+        traceback.print_exc()
+        return _fail("this is a fault of habla; please report it with the lines above", ExitStatus.BROKEN)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

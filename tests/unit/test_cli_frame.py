@@ -17,6 +17,7 @@ import pytest
 from habla_command import HABLA, ROOT, environment, habla, on_terminal, remote_project
 
 import habla as library
+from habla.cli import main
 from habla.cli.command_options import ExampleCommand
 from habla.cli.command_table import COMMANDS, GROUPS, load
 from habla.cli.exit_status import MEANINGS, ExitStatus
@@ -116,6 +117,16 @@ def test_a_reader_who_has_seen_enough_is_no_error() -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=environment())
     assert done.returncode == ExitStatus.PIPE_CLOSED == 128 + signal.SIGPIPE
     assert done.stderr == "" and done.stdout.startswith("--- front1:")
+
+
+def test_a_fault_of_habla_itself_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python's status for it would mean that the command found something."""
+    monkeypatch.setitem(COMMANDS["Before a deployment"], "dns", "no_such_module")
+    assert main(["dns"]) == ExitStatus.BROKEN
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback") and said.endswith("please report it with the lines above\n")
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from habla_command import habla, project
 
+from habla.cli.command_table import load
+from habla.cli.invocation import Invocation
 from habla.lab.paths import LabPaths
 from habla.lab.records import HostRecord, LabConfig, write_config, write_host
 
@@ -55,3 +57,19 @@ def test_an_unknown_host_of_the_lab_is_refused(stopped: Path) -> None:
     """With the one that is most like it."""
     done = habla("lab", "ssh", "wbe1", "true", cwd=stopped)
     assert done.returncode == 2 and "did you mean web1?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["web1", "ls", "-la", "--json"], ("ls", "-la", "--json")),
+        (["web1", "--", "ls", "-s", "x"], ("--", "ls", "-s", "x")),
+        (["web1"], ()),
+    ],
+)
+def test_the_words_after_the_host_are_a_command_of_the_host(
+    words: list[str], command: tuple[str, ...]
+) -> None:
+    """Its options are not those of habla."""
+    context = load("lab ssh").make_context("ssh", ["-s", "lab", *words], obj=Invocation())
+    assert context.params == {"host": "web1", "words": command}
