@@ -16,6 +16,9 @@ A new command is one module and one line in ``command_table.COMMANDS``. The modu
         table = Table(("host", "services"), [(name, str(count)) for name, count in counts.items()])
         return Result(counts, (table,))
 
+A name of two words, such as ``lab summary``, belongs to a group. ``command_table.GROUPS`` has the help of
+groups.
+
 Four rules keep the commands alike:
 
 - The function returns a ``Result`` and prints nothing. The decorator prints the result: its document with

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import tomllib
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +20,7 @@ import pytest
 from habla_command import HABLA, ROOT, environment, habla, on_terminal, remote_project
 
 import habla as library
+from habla import cli
 from habla.cli import main
 from habla.cli.command_options import ExampleCommand
 from habla.cli.command_table import COMMANDS, GROUPS, load
@@ -127,6 +131,30 @@ def test_a_fault_of_habla_itself_has_a_status_of_its_own(
     assert main(["dns"]) == ExitStatus.BROKEN
     said = capsys.readouterr().err
     assert said.startswith("Traceback") and said.endswith("please report it with the lines above\n")
+
+
+def test_the_pattern_for_a_new_command_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The module in the docstring of habla.cli and one line in the table are a command."""
+    example = (cli.__doc__ or "").partition("one function::")[2].partition("A name of two words")[0]
+    code = textwrap.dedent(example)
+    imports = (
+        "from habla.cli.command_options import command, host_filters, report_options, stack_option\n"
+        "from habla.cli.invocation import Invocation\n"
+        "from habla.cli.result import Result, Table\n"
+    )
+    module = types.ModuleType("habla.cli.count_verb")
+    exec(f"{imports}{code}", module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(COMMANDS["Look at the hosts"], "count", "count_verb")
+    assert main(["-C", str(ROOT), "count", "-s", "lab", "--role", "web"]) == 0
+    head, row = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["host", "services"] and row[0] == "web1" and int(row[1]) > 0
+    assert main(["-C", str(ROOT), "count", "-s", "lab", "--host", "web1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"web1": int(row[1])}
+    assert main(["--help"]) == 0
+    assert "  count       Count the services on each host.\n" in capsys.readouterr().out
 
 
 @contextmanager
