@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,15 @@ if TYPE_CHECKING:
     from habla.plan import FleetPlan
     from habla.settings import Settings
 
-__all__ = ["Invocation"]
+__all__ = ["Invocation", "program"]
+
+
+def program() -> str:
+    """How this user calls ``habla`` from here: by its name if the shell finds it, else by its path."""
+    if shutil.which("habla"):
+        return "habla"
+    path = Path(sys.argv[0])
+    return os.path.relpath(path) if path.name == "habla" and path.is_file() else "habla"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from habla.cli.command_options import command, host_argument, host_filters, report_options, stack_option
-from habla.cli.invocation import Invocation
+from habla.cli.invocation import Invocation, program
 from habla.cli.result import Result, Table, Tone, Toned
 from habla.errors import LabError, SettingsError, not_one_of
 
@@ -23,16 +23,23 @@ __all__ = ["ssh", "summary"]
 @host_filters
 @report_options
 def summary(invocation: Invocation) -> Result:
-    """Print the hosts of the lab, and how to reach them.
+    """Print the hosts of the lab, how to reach them, and what to try.
 
-    Each host has its role, address, state and services. The lines below are the services that this machine
-    reaches on ports of its loopback address.
+    Each host has its role, address, state and services. The lines below are what this machine reaches on
+    ports of its loopback address, with the accounts that may log in there and their passwords.
     """
     from habla.cli.balancers import shared_addresses
+    from habla.cli.lab_access import accesses, passwords, wanted_secrets
 
     plan, made = _lab(invocation)
     chosen = invocation.chosen(plan.settings)
     hosts = [_host(plan, name, made=made) for name in chosen]
+    ways = accesses(plan, {name: made[name].get("forwards", {}) for name in chosen if name in made})
+    running = {name for name, host in made.items() if host.get("running")}
+    found: dict[str, str] = {}
+    if wanted := wanted_secrets(plan, ways, running=running):
+        with invocation.shells(plan) as reached, invocation.waiting("reading the passwords of the lab"):
+            found = passwords(reached, wanted)
     shared = shared_addresses(plan)
     rows = [
         (
@@ -44,18 +51,32 @@ def summary(invocation: Invocation) -> Result:
         )
         for host in hosts
     ]
-    ways = [(label, url) for host in hosts for label, url in host["forwards"]]
-    ways += [
-        (f"shared by {', '.join(names)}", f"{address}  (habla status shows which host has it)")
+    reach = [(way.what, way.url, way.login(found)) for way in ways]
+    reach += [
+        (f"shared by {', '.join(names)}", address, "habla status shows which host has it")
         for address, names in shared.items()
     ]
-    ways.append(("a shell on a host", f"habla lab ssh -s {invocation.environment} HOST"))
+    habla, environment = program(), invocation.environment
+    stable = next(
+        (name for name, host in plan.hosts.items() if host.role.name == "stable"), next(iter(plan.hosts))
+    )
+    tries = [
+        (f"{habla} status -s {environment}", "the servers behind HAProxy"),
+        (f"{habla} drain -s {environment} {stable}", "take a host out of rotation; undrain puts it back"),
+        (f"{habla} lab ssh -s {environment} {stable}", "a shell on a host"),
+    ]
     return Result(
-        {"hosts": hosts, "shared_addresses": shared},
+        {
+            "hosts": hosts,
+            "access": [way.plain(found) for way in ways],
+            "shared_addresses": shared,
+        },
         [
             Table(("host", "role", "address", "state", "services"), rows, fixed=4),
             "",
-            Table(("reach", "at"), ways),
+            Table(("what", "where", "log in as"), reach, fixed=2),
+            "",
+            Table(("try next", ""), tries),
         ],
     )
 
@@ -99,25 +120,12 @@ def _lab(invocation: Invocation) -> tuple[FleetPlan, dict[str, Any]]:
 
 
 def _host(plan: FleetPlan, name: str, *, made: dict[str, Any]) -> dict[str, Any]:
-    """A host of the plan as it is in the lab. forwards: pairs of a label and a URL on this machine."""
-    from habla.model.service import Forward
-
-    host, machine = plan.hosts[name], made.get(name, {})
-    known = {
-        key: forward
-        for other in plan.hosts.values()
-        for service in other.services
-        for key, forward in service.forwards(other.site).items()
-    }
-    forwards = []
-    for key, port in machine.get("forwards", {}).items():
-        forward = known.get(key, Forward(port, key))
-        forwards.append((forward.label, forward.url.format(port=port)))
+    """A host of the plan as it is in the lab."""
+    host = plan.hosts[name]
     return {
         "name": name,
         "role": host.role.name,
         "address": str(host.site.address),
-        "state": "running" if machine.get("running") else "stopped",
+        "state": "running" if made.get(name, {}).get("running") else "stopped",
         "services": [service.name for service in host.services],
-        "forwards": forwards,
     }

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from habla.errors import Fault
+from habla.model.lab_forward import Forward
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
 from habla.model.public_names import PublicName
@@ -23,7 +24,6 @@ from habla.onhost.document import HostState, Parts
 __all__ = [
     "AdminPage",
     "DataBound",
-    "Forward",
     "HostFacts",
     "HostPart",
     "Log",
@@ -148,19 +148,6 @@ class Owner:
 
     title: str
     path: str = ""
-
-
-@dataclass(frozen=True)
-class Forward:
-    """A way for a user of a lab from the loopback address to a service.
-
-    target: a port of the host's outside address, or ``ADDRESS:PORT``, or ``itself:ADDRESS:PORT``: see
-    ``LabHost.forwards``. label: what people know it by. url: how they reach it, with ``{port}`` in it.
-    """
-
-    target: int | str
-    label: str = ""
-    url: str = "127.0.0.1:{port}"
 
 
 class Service(ABC):

@@ -100,7 +100,7 @@ def repeated_faults(
 
 
 def lab_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterator[Fault]:
-    """Ports of the lab that lead nowhere or to two places, and releases of hosts that the lab does not make."""
+    """Ports of the lab that lead nowhere or to two places, and releases of hosts that are not the lab's."""
     for name, host in settings.hosts.items():
         if host.release and (settings.lab is None or host.ssh is not None):
             rule = (
@@ -120,7 +120,7 @@ def lab_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterator[Fa
         if port in ports:
             rule = "a port of this machine leads to one port of the fleet"
             fix = f"give one of them another port than {ports[port]}"
-            yield Fault(path, f"lab.ports.{ports[port]} has it too", value=port, rule=rule, fix=fix)
+            yield Fault(path, f"lab.ports.{ports[port]} has it too", value=str(port), rule=rule, fix=fix)
         ports.setdefault(port, name)
 
 

@@ -128,17 +128,31 @@ class HostSettings(Spec):
     release: Release | None = None
 
 
+class LabAccount(Spec):
+    """An account that people may use in the lab. ``habla lab summary`` shows it with its password.
+
+    what: what it is for. url: where to log in. user: its name. secret: the name of the secret that is its
+    password.
+    """
+
+    what: Annotated[str, Field(min_length=1)]
+    url: str = ""
+    user: Annotated[str, Field(min_length=1)]
+    secret: SecretName
+
+
 class LabSettings(Spec):
     """Hosts made on this machine, under ``directory`` (relative to the project).
 
     release: the release of Debian on them, by default the machine's own. ports: the name of a port of
     HAProxy, such as ``www`` or ``bosh`` -> the port on 127.0.0.1 that leads there, and that the URLs of the
-    fleet have. A port that is not given is chosen when the lab is made.
+    fleet have. A port that is not given is chosen when the lab is made. accounts: to try the lab with.
     """
 
     directory: Annotated[str, Field(min_length=1)] = ".lab"
     release: Release | None = None
     ports: dict[str, PortNumber] = Field(default_factory=dict)
+    accounts: tuple[LabAccount, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

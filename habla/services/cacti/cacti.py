@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from habla.model.lab_forward import Forward
 from habla.model.names import MONITOR, SecretName
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
-from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
+from habla.model.service import Log, Port, Scope, Service, ServiceState
 from habla.model.site import FleetFacts, Site
 from habla.model.snmp import sessions_oid
 from habla.model.spec import PortNumber, Spec
@@ -34,6 +35,7 @@ __all__ = ["Cacti", "CactiSpec"]
 
 # Where the web server shows the time of the last poll that went well, in seconds since 1970.
 _ALIVE_PATH = "/habla-alive"
+_URL = "http://127.0.0.1:{port}/cacti/"
 _DATA = "/var/lib/habla-cacti"
 _ALIVE = f"{_DATA}/alive"
 _LOCK = f"{_DATA}/lock"
@@ -89,7 +91,7 @@ class Cacti(Service):
     def forwards(self, site: Site) -> Mapping[str, Forward]:
         """Its pages. They are bound to the internal address, so the way to them begins on the host itself."""
         target = f"itself:{site.address}:{self.spec.port}"
-        return {self.name: Forward(target, "Cacti (admin)", "http://127.0.0.1:{port}/cacti/")}
+        return {self.name: Forward(target, "Cacti", _URL, user="admin", secret=self.spec.password)}
 
     def data_paths(self) -> tuple[str, ...]:
         """The values that were measured, and what people made in Cacti."""

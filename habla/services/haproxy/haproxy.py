@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
+from habla.model.lab_forward import Forward
 from habla.model.names import BALANCER
 from habla.model.offer import WEBSITE_URL, Balancer, Offer, OfferedValue, Route
 from habla.model.public_names import PublicName
-from habla.model.service import Forward, Log, Port, Scope, Service, ServiceState
+from habla.model.service import Log, Port, Scope, Service, ServiceState
 from habla.model.site import Endpoints, FleetFacts, Site
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive, Directory, File, Health, HostState, Unit, User, secret
@@ -84,17 +85,25 @@ class Haproxy(Service):
         return {name: self.spec.stats_port_of(name) for name in INSTANCES}
 
     def forwards(self, site: Site) -> Mapping[str, Forward]:
-        """Every frontend. Only the first of the hosts that share an address has the forwards to it."""
-        endpoints, shared = site.fleet.endpoints, self.shared_address()
-        if shared and site.host != endpoints.named(FRONT)[0].host:
-            return {}
-        www, jabber = site.fleet.behind(Balancer.WWW), site.fleet.behind(Balancer.JABBER)
-        others = sorted({route.host for ends in www.values() for route in ends[0].offer.routes} - {""})
+        """Every frontend, and the statistics pages of both instances.
+
+        Only the first of the hosts that share an address has the forwards to it.
+        """
+        fleet, shared = site.fleet, self.shared_address()
+        found = {
+            f"stats-{name}": Forward(
+                f"itself:127.0.0.1:{port}", f"HAProxy {name}", "http://127.0.0.1:{port}/"
+            )
+            for name, port in self.stats_pages().items()
+        }
+        if shared and site.host != fleet.endpoints.named(FRONT)[0].host:
+            return found
+        jabber = fleet.behind(Balancer.JABBER)
         known = {name: (ends[0].offer.label, ends[0].offer.url) for name, ends in jabber.items()}
-        also = f"  (another host: curl -H 'Host: {others[0]}' …)" if others else ""
-        name = website(self.spec, site.fleet.domain).hosts[0]
-        known["www"] = f"http://{name}/", f"http://127.0.0.1:{{port}}/{also}"
-        found = {}
+        name = website(self.spec, fleet.domain).hosts[0]
+        # Without a port of this machine's in it, the website's URL leads nowhere from here.
+        here = f"{fleet.website}/" if fleet.published else f"http://127.0.0.1:{{port}}/  (Host: {name})"
+        known["www"] = "website", here
         for name, port in self.public_ports(site).items():
             label, url = known.get(name, ("", ""))
             target = f"{shared}:{port}" if shared else port

@@ -56,7 +56,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
         spec.c2s_port,
         public_port=5222,
         check=check("jabber:client"),
-        label="XMPP for {domain}",
+        label="Jabber clients",
     )
     scheme, port = ("http", "{bosh_port}") if spec.https_port is None else ("https", "{bosh-tls_port}")
     web_origin = f"{scheme}://{{website_host}}:{port}"
@@ -71,8 +71,8 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
             OfferedValue("jabber.bosh_address", "{address}"),
             OfferedValue("jabber.web_origin", web_origin),
         ),
-        label="BOSH, websocket",
-        url="http://127.0.0.1:{port}/bosh  ws://127.0.0.1:{port}/websocket",
+        label="Jabber over BOSH",
+        url="http://127.0.0.1:{port}/bosh",
     )
     # HAProxy does not speak TLS to a port, so it asks the other port of the same daemon.
     check_c2s = check("jabber:client", port=spec.c2s_port)
@@ -82,7 +82,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
             spec.direct_tls_port,
             public_port=5223,
             check=check_c2s,
-            label="the same, TLS first",
+            label="Jabber over TLS",
         )
     if spec.https_port is not None:
         yield jabber(
@@ -94,7 +94,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
             spec.s2s_port,
             public_port=5269,
             check=check("jabber:server"),
-            label="XMPP for other servers",
+            label="Jabber servers",
         )
 
 
