@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -27,8 +26,10 @@ def program() -> str:
     """How this user calls ``habla`` from here: by its name if the shell finds it, else by its path."""
     if shutil.which("habla"):
         return "habla"
-    path = Path(sys.argv[0])
-    return os.path.relpath(path) if path.name == "habla" and path.is_file() else "habla"
+    path = Path(sys.argv[0]).absolute()
+    if path.name != "habla" or not path.is_file():
+        return "habla"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 @dataclass

@@ -25,8 +25,8 @@ class Access:
     secret: str = ""
 
     def login(self, known: Mapping[str, str]) -> str:
-        """Account and password for people. known: secret -> value."""
-        return f"{self.user} / {known.get(self.secret, '(its host does not run)')}" if self.user else ""
+        """Account and password for people; "?" if its host does not run. known: secret -> value."""
+        return f"{self.user} / {known.get(self.secret, '?')}" if self.user else ""
 
     def plain(self, known: Mapping[str, str]) -> dict[str, Any]:
         """As values of JSON. The password is null where it is not known."""

@@ -18,7 +18,7 @@ _missing = {name.strip() for name in os.environ.get("JABBER_OPERATORS", "").spli
 
 
 def make_accounts() -> None:
-    """Make the accounts that this program has not made or seen yet. Raises BackendError; call it again then."""
+    """Make the accounts that this program has not made or seen yet. Raises BackendError."""
     password = os.environ.get("JABBER_OPERATOR_PASSWORD", "")
     for operator in sorted(_missing) if password else ():
         user, _, host = operator.partition("@")

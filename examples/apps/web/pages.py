@@ -33,8 +33,11 @@ button.plain { background: none; color: var(--blue); padding: 0 }
 form.inline { display: inline } .error { color: #a3231f } .text { white-space: pre-wrap }
 pre { background: var(--back); padding: .8rem; overflow-x: auto; border-radius: 5px }
 .hero { display: flex; gap: 1.2rem; align-items: center }
-table { width: 100%; border-collapse: collapse } th, td { text-align: left; padding: .4rem .6rem .4rem 0;
-  border-bottom: 1px solid var(--line); vertical-align: top } td:nth-child(3) { white-space: nowrap } [data-state=up] td:nth-child(2) { color: #18753c }
+table { width: 100%; border-collapse: collapse }
+th, td { text-align: left; padding: .4rem .6rem .4rem 0;
+  border-bottom: 1px solid var(--line); vertical-align: top }
+td:nth-child(3) { white-space: nowrap }
+[data-state=up] td:nth-child(2) { color: #18753c }
 [data-state=down] td:nth-child(2) { color: #a3231f; font-weight: bold }
 """
 
@@ -79,16 +82,18 @@ def page(title: str, content: str, session: Session | None, *, widget: bool = Tr
         "<a href=/forum>Forum</a><a href=/system>Status</a><a href=/operator>Operators</a>"
         f"<span class=who>{who}</span></header>"
         f"<main><h1>{escape(title)}</h1>{content}</main>"
-        f"<footer>Hab.la: talk to the people on your website.</footer>{WIDGET if widget else ''}</body></html>"
+        "<footer>Hab.la: talk to the people on your website.</footer>"
+        f"{WIDGET if widget else ''}</body></html>"
     )
 
 
 def home(session: Session | None) -> str:
     """The front page."""
     content = (
-        f'<section class=hero><img src="{escape(STATIC)}/online.png" alt="Operators are on line" width=32 height=32>'
-        "<p>Hab.la puts a chat on your website. Your visitors write there. You answer in any Jabber client, or "
-        "<a href=/operator>in the browser</a>. To try it, press the button at the lower right.</p></section>"
+        f'<section class=hero><img src="{escape(STATIC)}/online.png" alt="Operators are on line" '
+        "width=32 height=32><p>Hab.la puts a chat on your website. Your visitors write there. You answer in "
+        "any Jabber client, or <a href=/operator>in the browser</a>. To try it, press the button at the lower "
+        "right.</p></section>"
         "<section><p>Your own programs can use Hab.la by JSON-RPC:</p>"
         f"<pre>{escape(EXAMPLE)}</pre></section>"
     )
@@ -100,15 +105,17 @@ def operator(session: Session | None) -> str:
     content = (
         f'<form class=box id=operator-login data-domain="{escape(JABBER_DOMAIN)}"><p>Log in with your Jabber '
         "account to answer visitors.</p><label>Account<input name=account required autocomplete=username "
-        f'placeholder="support@{escape(JABBER_DOMAIN)}"></label><label>Password<input type=password name=password '
-        "required autocomplete=current-password></label><p class=error id=operator-error role=alert></p>"
+        f'placeholder="support@{escape(JABBER_DOMAIN)}"></label><label>Password<input type=password '
+        "name=password required autocomplete=current-password></label>"
+        "<p class=error id=operator-error role=alert></p>"
         "<button>Go on line</button></form>"
         "<div id=operator-desk hidden><section><span id=operator-state role=status></span> "
         "<button class=plain id=operator-logout type=button>Log out</button></section><div class=desk><aside>"
         "<h2>Waiting visitors</h2><ul id=operator-waiting></ul><h2>Your chats</h2><ul id=operator-chats></ul>"
         "<h2>On line</h2><ul id=operator-online></ul></aside><section id=operator-chat hidden>"
-        "<p id=operator-people></p><div id=operator-log role=log aria-live=polite aria-label=Messages tabindex=0>"
-        '</div><form id=operator-form><textarea name=text aria-label="Your answer" placeholder="Your answer" '
+        "<p id=operator-people></p>"
+        "<div id=operator-log role=log aria-live=polite aria-label=Messages tabindex=0></div>"
+        '<form id=operator-form><textarea name=text aria-label="Your answer" placeholder="Your answer" '
         "maxlength=4000 required></textarea><button>Send</button></form></section></div></div>"
         "<script src=/strophe.js></script><script type=module src=/operator.js></script>"
     )
