@@ -14,6 +14,7 @@ __all__ = ["COMMANDS", "GROUPS", "CommandGroup", "load"]
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Before a deployment": {
+        "init": "init_verb",
         "render": "render_verb",
         "addresses": "addresses_verb",
         "dns": "dns_verb",

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from habla.model.text_types import matching
 
 __all__ = [
+    "ANY_PASSWORD",
     "BALANCER",
     "CACHE_DB",
     "DEFAULT_DOMAIN",
@@ -25,6 +26,7 @@ __all__ = [
     "DnsName",
     "HostName",
     "OtherAddress",
+    "PasswordName",
     "RoleName",
     "SecretName",
     "ServiceName",
@@ -115,6 +117,9 @@ SecretName = Annotated[
         most=200,
     ),
 ]
+#: In the metadata of a field: its secret may be any text, because only habla's own services use it.
+ANY_PASSWORD = "any password"
+PasswordName = Annotated[SecretName, ANY_PASSWORD]
 
 
 def is_haproxy_name(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from habla.model.names import SecretName
+from habla.model.names import PasswordName
 from habla.model.spec import PortNumber, Spec
 from habla.model.text_types import matching
 
@@ -28,9 +28,9 @@ class SnmpSpec(Spec):
     version: Literal["3", "2c"] = "3"
     port: PortNumber = 161
     user: SnmpUser = "habla"
-    auth: SecretName = "snmp/auth"
-    privacy: SecretName = "snmp/privacy"
-    community: SecretName = "snmp/community"
+    auth: PasswordName = "snmp/auth"
+    privacy: PasswordName = "snmp/privacy"
+    community: PasswordName = "snmp/community"
 
 
 def extend_name(instance: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from habla.errors import Fault
-from habla.model.names import CACHE_DB, SecretName
+from habla.model.names import CACHE_DB, PasswordName
 from habla.model.offer import Offer
 from habla.model.quoting import sql_text
 from habla.model.service import Log, Port, Service, ServiceState
@@ -50,7 +50,7 @@ class MysqlSpec(Spec):
     port: PortNumber = 3306
     database: Annotated[Identifier, _not_of(_SYSTEM_SCHEMAS, "a database of the server itself")] = "habla"
     user: Annotated[Identifier, _not_of(_SYSTEM_USERS, "a user of the server itself")] = "habla"
-    password: SecretName = "mysql/habla"
+    password: PasswordName = "mysql/habla"
     buffer_pool_mb: Annotated[int, Field(ge=5, le=MAX_MB)] = 128
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 151
 

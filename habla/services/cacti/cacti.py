@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from habla.model.lab_forward import Forward
-from habla.model.names import MONITOR, SecretName
+from habla.model.names import MONITOR, PasswordName
 from habla.model.offer import Offer
 from habla.model.programs import ProgramArchive
 from habla.model.service import Log, Port, Scope, Service, ServiceState
@@ -64,8 +64,8 @@ class CactiSpec(Spec):
     """
 
     port: PortNumber = 80
-    password: SecretName = "cacti/admin"
-    database_password: SecretName = "cacti/database"
+    password: PasswordName = "cacti/admin"
+    database_password: PasswordName = "cacti/database"
 
 
 @dataclass(frozen=True)

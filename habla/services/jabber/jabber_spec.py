@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from habla.model.names import DnsName, SecretName, ServiceName
+from habla.model.names import DnsName, PasswordName, SecretName, ServiceName
 from habla.model.spec import ArchiveSpec, Many, PortNumber, Spec
 from habla.model.text_types import (
     DebianPackage,
@@ -202,7 +202,7 @@ class JabberSpec(Spec):
     admin_port: PortNumber | None = 5285
     cluster_port: PortNumber = 5210
     certificate: SecretName | None = None
-    cookie: SecretName = "jabber/cookie"
+    cookie: PasswordName = "jabber/cookie"
     ciphers: Annotated[Line, Field(min_length=1, max_length=1000)] | None = None
     net_ticktime: Annotated[int, Field(ge=4, le=120)] = 8
     proxy_protocol: bool = True
