@@ -95,7 +95,8 @@ def repeated_faults(
                     f"{keeper} runs the same services, of which a fleet has one",
                     value=value,
                     rule="two of them would know nothing of each other's data, and programs get one address",
-                    fix=f"write services: [{rest}] for {host}; or leave out {value} in hosts.{keeper}.services",
+                    fix=f"write services: [{rest}] for {host}; "
+                    f"or leave out {value} in hosts.{keeper}.services",
                 )
 
 

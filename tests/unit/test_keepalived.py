@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from habla.errors import SettingsError
 from habla.model.site import Endpoint, Endpoints, FleetFacts, Site
@@ -133,13 +132,3 @@ def test_programs_cannot_name_what_has_no_port() -> None:
     spec = AppSpec(roles=("stable",), command=("/bin/a",), environment={"X": "${haproxy.address}"})
     with pytest.raises(SettingsError, match="names what nobody offers"):
         App("a", spec).state(dataclasses.replace(site(1), host="stable1"))
-
-
-def test_the_example_in_the_documentation_is_valid() -> None:
-    """What docs/settings.md shows under vrrp loads as it stands."""
-    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
-    example = text.split("```yaml\n# two front hosts\n")[1].split("```")[0]
-    sections = {name.removeprefix("habla:"): value for name, value in yaml.safe_load(example).items()}
-    balancer = {**sections["load_balancer"]}
-    del balancer["dialect"]
-    assert len(plan(sections["hosts"], **balancer).fleet.endpoints.named("haproxy")) == 2

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +9,6 @@ from habla.hosts.budget import budget_faults, budgets, size_text
 from habla.hosts.rotation import Bound, bounds, rotation_rules, timer_text, worst_case
 from habla.model.disk import LogRuleSpec, LogsSpec, PartitionSpec
 from habla.model.service import Log
-from habla.settings.loading import load_settings
 
 MINUTE = LogsSpec(check_seconds=60, rate="600k")
 K, M = 1 << 10, 1 << 20
@@ -128,16 +123,3 @@ def test_sizes_are_told_as_people_read_them() -> None:
         "72 MiB",
         "5.0 GiB",
     ]
-
-
-@pytest.mark.parametrize(
-    ("page", "start"),
-    [("settings.md", "```yaml\n# partitions, logs and alerts\n"), ("disk.md", "```yaml\n")],
-)
-def test_the_examples_of_the_documentation_are_valid(page: str, start: str) -> None:
-    """What the pages show loads as it stands."""
-    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
-    example = yaml.safe_load(text.split(start)[1].split("```")[0])
-    sections = {name.removeprefix("habla:"): value for name, value in example.items()}
-    settings = load_settings("x", {"hosts": {"web1": {"role": "web"}}, "lab": {}, **sections})
-    assert settings.logs.rules
