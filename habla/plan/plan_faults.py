@@ -77,12 +77,15 @@ def repeated_faults(
 ) -> Iterator[Fault]:
     """Services that a fleet has once, on several hosts. data: where it was last, which stays."""
     names = {host: [service.name for service in services] for host, services in sorted(placed.items())}
-    single = {service.name for services in placed.values() for service in services if service.one_per_fleet}
+    found: dict[str, list[str]] = {}
+    for host in names:
+        for service in placed[host]:
+            if service.one_per_fleet:
+                found.setdefault(service.name, []).append(host)
     repeated: dict[tuple[str, ...], list[str]] = {}
-    for name in sorted(single):
-        hosts = tuple(host for host, running in names.items() if name in running)
-        if len(hosts) > 1:
-            repeated.setdefault(hosts, []).append(name)
+    for name, where in sorted(found.items()):
+        if len(where) > 1:
+            repeated.setdefault(tuple(where), []).append(name)
     for hosts, services in repeated.items():
         had = [host for name in services if name in data for host in hosts if host in data[name].hosts]
         keeper = (had or hosts)[0]
