@@ -22,6 +22,7 @@ from habla.model.service import Service
 from habla.onhost.agent.installation import SENT
 from habla.onhost.brought import named, text_digest
 from habla.onhost.document import HostState, canonical
+from habla.onhost.document_text import document_text, headed
 from habla.services import catalog
 
 __all__ = [
@@ -44,14 +45,15 @@ exec python3 $a install --to={AGENT_PATH} "$@\""""
 
 @dataclass(frozen=True)
 class Bundle:
-    """The agent's file. manifest: its digest, and that of each module, as JSON."""
+    """The agent's file and its digest. manifest: text with the digest, and that of each module."""
 
     content: bytes
+    sha256: str
     manifest: str
 
     def path(self) -> Path:
         """Where it is on this machine, for the engine to read."""
-        return cached_file(f"agent-{hashlib.sha256(self.content).hexdigest()[:16]}.pyz", self.content)
+        return cached_file(f"agent-{self.sha256[:16]}.pyz", self.content)
 
 
 def cached_file(name: str, content: bytes) -> Path:
@@ -89,13 +91,18 @@ def agent_bundle() -> Bundle:
             # Without a time and compression, which differ between machines.
             bundle.writestr(zipfile.ZipInfo(name), content)
     found = {name: hashlib.sha256(content).hexdigest()[:6] for name, content in modules.items()}
-    manifest = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), "files": found}
-    return Bundle(buffer.getvalue(), json.dumps(manifest, sort_keys=True))
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    manifest = headed("agent", {"sha256": digest, "files": dict(sorted(found.items()))})
+    return Bundle(buffer.getvalue(), digest, manifest)
 
 
 def short_document(state: HostState) -> str:
-    """The state as a host is handed it: canonical JSON that names the agent's programs by digest."""
-    return canonical(named(state.document(), _brought_digests().__contains__))
+    """The state as a host is handed it: readable in a preview, with the agent's programs named by digest."""
+    document = named(state.document(), _brought_digests().__contains__)
+    files = sorted(document.get("files", {}).items())
+    digests = {path: text_digest(file["text"])[:6] for path, file in files if "text" in file}
+    # With sorted keys at any depth, the same settings give the same text on every machine.
+    return document_text(json.loads(canonical(document)), digests)
 
 
 @functools.cache

@@ -114,7 +114,7 @@ class Host(Component):
         bundle = agent_bundle()
         before = []
         if isinstance(args.driver, ExistingHost) and not args.unreachable:
-            digest = json.loads(bundle.manifest)["sha256"]
+            digest = bundle.sha256
             before.append(first_contact(name, self.connection, agent=digest, opts=children))
         sent = sent_file(
             agent_file_resource(name),

@@ -25,6 +25,7 @@ from habla import (
     Member,
     VrrpSpec,
 )
+from habla.components.agent_bundle import short_document
 from habla.components.fleet import deploy_fleet
 from habla.errors import Faults
 from habla.plan import make_plan
@@ -143,7 +144,7 @@ def test_a_fleet_changes_its_front_hosts_one_after_the_other(recorder: Recorder)
 
     declare()
     for name in ("front1", "front2"):
-        state = plan.hosts[name].states["balancer"].canonical()
+        state = short_document(plan.hosts[name].states["balancer"])
         assert recorder.inputs[f"{name}-balancer-state"]["stdin"] == state
     # The commands wait, so that the engine registers a component also when the one before failed.
     assert "front1-balancer-state" in recorder.waits["front2-balancer-state"]

@@ -37,6 +37,7 @@ from habla import (
     WebNode,
 )
 from habla.errors import Faults
+from habla.onhost.document_text import read_document
 
 KEY = "ssh-ed25519 AAAA"
 SECRETS = dict.fromkeys(("mysql/habla", "jabber/cookie"), "a secret")
@@ -208,7 +209,7 @@ def test_the_public_address_may_be_an_output(recorder: Recorder) -> Any:
     )
 
     def check(_: Any) -> None:
-        document = json.loads(recorder.inputs["pair-state"]["stdin"])
+        document = read_document(recorder.inputs["pair-state"]["stdin"])
         assert "bind 203.0.113.77:80\n" in document["files"]["/etc/haproxy/www.cfg"]["text"]
         assert "240." not in json.dumps(document)
 
@@ -260,7 +261,7 @@ def test_any_combination_is_a_fault_or_has_one_owner_of_each_component(
 
     declare()
     documents = [
-        json.loads(inputs["stdin"])
+        read_document(inputs["stdin"])
         for name, inputs in recorder.inputs.items()
         if recorder.types[name] == "command:remote:Command" and '"component":' in str(inputs.get("stdin"))
     ]

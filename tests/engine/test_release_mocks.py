@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks
 
 from habla import ExistingHost, Host, HostArgs, InternalSubnet, InternalSubnetArgs, LoadBalancerPair
 from habla.components import LoadBalancerPairArgs, Member
+from habla.onhost.document_text import read_document
 from habla.services.haproxy.haproxy_spec import HaproxyInstanceSpec, HaproxySpec, ReleaseSpec
 
 STATE = "balancer-state"
@@ -80,7 +80,7 @@ def test_a_release_is_a_component_of_its_own(declared: Dependencies) -> None:
     """It is applied and deleted under its own name, and its archive is the one that was handed over."""
     (release,) = (name for name in declared.before if name.startswith("balancer-haproxy-"))
     inputs = declared.inputs[release]
-    state = json.loads(inputs["stdin"])
+    state = read_document(inputs["stdin"])
     assert release == f"balancer-{state['component']}"
     owner = f"--owner=chat/test/{release}"
     assert inputs["create"].endswith(f"agent.pyz apply {owner} --new")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from habla.components.agent_bundle import Bundle, agent_bundle
+from habla.onhost.document_text import read_document
 from habla.plan.stack_files import load_plan
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_manifest_has_the_digest_of_the_file_and_of_each_module() -> None:
     """So a preview names the modules that change, and a host knows what it was sent."""
     bundle = agent_bundle()
-    manifest = json.loads(bundle.manifest)
+    manifest = read_document(bundle.manifest)
     assert manifest["sha256"] == hashlib.sha256(bundle.content).hexdigest()
     assert {"onhost/document.py", "onhost/agent/cli.py", "habla_watch/main.py", "cacti/sync.py"} <= set(
         manifest["files"]
@@ -69,7 +69,7 @@ def test_the_same_bytes_come_out_with_any_hash_seed() -> None:
 def test_its_file_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine reads it at its own time, so it stays."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    bundle = Bundle(b"the agent", "{}")
+    bundle = Bundle(b"the agent", "0" * 64, "{}")
     path = bundle.path()
     assert path.read_bytes() == b"the agent"
     before = path.stat().st_mtime_ns

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from habla.components.agent_bundle import short_document
 from habla.model.programs import program_text, program_texts
 from habla.onhost.brought import completed, text_digest
 from habla.onhost.document import File, HostState
+from habla.onhost.document_text import read_document
 from habla.onhost.failure import Failure
 
 _PROGRAM = program_text("drain_responder")
@@ -23,20 +22,20 @@ _TEXTS = {text_digest(text): text for text in program_texts().values()}
 
 def test_a_document_on_its_way_names_the_text_of_a_program_by_its_digest() -> None:
     """A program's text is left out, and the text of every other file stays readable for a preview."""
-    files = json.loads(short_document(_STATE))["files"]
+    files = read_document(short_document(_STATE))["files"]
     assert files["/usr/local/lib/habla/drain"] == {"mode": "0755", "program": text_digest(_PROGRAM)}
     assert files["/etc/app.conf"] == {"text": "text\n"}
 
 
 def test_the_agent_completes_the_document_to_the_one_that_was_planned() -> None:
     """After completion the bytes are those of the plan, so that nothing else on the host knows of it."""
-    assert completed(json.loads(short_document(_STATE)), _TEXTS.get) == _STATE.document()
+    assert completed(read_document(short_document(_STATE)), _TEXTS.get) == _STATE.document()
 
 
 def test_an_agent_of_another_version_refuses_a_program_that_it_lacks() -> None:
     """The failure names the file and says what to do."""
     with pytest.raises(Failure) as caught:
-        completed(json.loads(short_document(_STATE)), {}.get)
+        completed(read_document(short_document(_STATE)), {}.get)
     assert caught.value.subject == "/usr/local/lib/habla/drain"
     assert "deploy the agent and this in one version" in caught.value.reason
 

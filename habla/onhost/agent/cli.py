@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional
 
 from ..brought import completed
 from ..document import FORMAT, escaped
+from ..document_text import read_document
 from ..failure import Failure, hide, readable
 from ..made_secrets import base_secret
 from ..reading import from_json
@@ -113,7 +114,7 @@ def _read() -> Any:
 
 def _json() -> Dict[str, Any]:
     try:
-        raw = json.loads(sys.stdin.read())
+        raw = read_document(sys.stdin.read())
     except ValueError as error:
         raise Failure("read", "standard input", reason=f"not JSON: {error}") from None
     if not isinstance(raw, dict):
