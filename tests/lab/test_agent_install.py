@@ -41,7 +41,7 @@ def test_an_agent_other_than_the_one_that_was_sent_is_not_installed(host: AgentH
     assert done.status == 1
     assert "front1: step install: ~/.habla-agent.pyz: it is not the agent that was sent" in done.stderr
     assert "pulumi up --replace" in done.stderr
-    assert host.run(f"sha256sum {AGENT_PATH}").split()[0] == json.loads(_WANTED)["sha256"]
+    assert host.run(f"sha256sum {AGENT_PATH}").split()[0] == agent_bundle().sha256
 
 
 def test_the_agent_names_a_host_by_its_name_in_the_stack(host: AgentHost) -> None:

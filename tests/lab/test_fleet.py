@@ -12,6 +12,7 @@ from hosts import wait_for
 from pace import Pace
 
 from habla.model.programs import program_texts
+from habla.onhost.document_text import read_document
 
 pytestmark = pytest.mark.lab
 
@@ -171,7 +172,7 @@ def test_the_state_is_small_and_has_no_program_in_it(fleet: Fleet) -> None:
     """The engine writes the whole state at every step: programs are digests in it, a host is below 125 KB."""
     deployment = json.loads(fleet.pulumi("stack", "export", "--stack", "lab"))["deployment"]
     inputs = [resource.get("inputs", {}).get("stdin") for resource in deployment["resources"]]
-    documents = [json.loads(text) for text in inputs if isinstance(text, str)]
+    documents = [read_document(text) for text in inputs if isinstance(text, str)]
     files = {path: file for document in documents for path, file in document.get("files", {}).items()}
     assert "program" in files["/usr/local/lib/habla/drain-responder"]
     assert not {file.get("text") for file in files.values() if isinstance(file, dict)} & {

@@ -22,6 +22,7 @@ from hosts import REPOSITORY, SUPPORT, Lab
 from lab_stack import lab_sections
 from pace import Pace
 
+from habla.onhost.document_text import read_document
 from toolchain.setup import npm
 
 PULUMI = REPOSITORY / ".toolchain" / "bin" / "pulumi"
@@ -38,6 +39,7 @@ _HABLA = "import sys; from habla.cli import main; sys.exit(main())"
 _PROBE = """
 import socket, sys
 from concurrent.futures import ThreadPoolExecutor
+from habla.onhost.document_text import read_document
 def reach(target):
     host, port = target.split(":")
     try:
@@ -325,8 +327,8 @@ def _differing(old: dict[str, Any] | None, new: dict[str, Any] | None) -> set[st
     def files(state: dict[str, Any] | None) -> dict[str, Any]:
         text = (state or {}).get("inputs", {}).get("stdin", "")
         try:
-            document = json.loads(text)
-        except (TypeError, ValueError):
+            document = read_document(text)
+        except (AttributeError, TypeError, ValueError):
             return {}
         return document.get("files", {}) if isinstance(document, dict) else {}
 
