@@ -72,7 +72,7 @@ def misplaced_entry(steps: Steps, inner: Steps, *, value: Any) -> Fault | None:
     for length in range(len(inner)):
         way = (*steps, *inner[:length])
         entries = _shape_at(way[:-1]).entry
-        setting = entries.keys.get(str(way[-1])) if entries and way else None
+        setting = entries.keys.get(str(way[-1])) if entries else None
         if setting and isinstance(value, Mapping) and value and setting.takes(value):
             what = "a setting in the place of a name"
             rule = f"{path_text(way[:-1])} has names of your own, and settings below each"

@@ -50,7 +50,7 @@ def test_a_stack_is_refused_until_its_secrets_are_set(environment: str, tmp_path
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_a_stack_with_its_secrets_set_can_be_previewed(environment: str, tmp_path: Path) -> None:
-    """Every component of every host is shown with its state, and no secret is."""
+    """Every component of every host is shown with what its state is about, and no secret is."""
     stack = project(tmp_path, environment)
     plan = load_plan(ROOT, environment)
     for fault in missing_secrets(plan):
@@ -62,7 +62,7 @@ def test_a_stack_with_its_secrets_set_can_be_previewed(environment: str, tmp_pat
     for host in plan.hosts.values():
         for component in host.parts:
             assert f"{host.name}-{component}-state" in result.output
-    assert "/etc/haproxy/www.cfg" in result.output
+            assert f"@ component {component} of {host.name}, " in result.output
     assert not (tmp_path / ".lab").exists()
 
 
