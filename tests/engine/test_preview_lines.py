@@ -82,7 +82,7 @@ def test_no_change_shows_nothing(deployed: Stack) -> None:
         # Every host tells somebody else.
         (_SETTINGS, "ops@example.net", "admin@example.net", 120, "admin@example.net"),
         # A program's archive, on two hosts.
-        ("examples/apps/rpc/rpc.py", "import", "import ", 75, '"sha256"'),
+        ("examples/apps/rpc/rpc.py", "import", "import ", 90, '"sha256"'),
         # Every host gets a new agent.
         ("__main__.py", '"""The program', _OTHER_AGENT + '"""The program', 200, '"onhost/agent/cli.py"'),
     ],
