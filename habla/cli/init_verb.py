@@ -55,27 +55,28 @@ def init(invocation: Invocation, *, environment: str, domain: str | None, hosts:
     """Write stacks/Pulumi.ENV.yaml, and generate the secrets of the stack.
 
     The stack is valid at once. Without --host it is a fleet of five hosts that the lab makes; on a terminal,
-    habla asks. habla reads the SSH host keys of the machines and prints their fingerprints, which you compare.
+    habla asks. habla reads the SSH host keys of the machines and prints their fingerprints. Compare these.
 
     Run it again after `pulumi stack init ENV`: it then generates every password that the stack needs and does
     not have, and hands them to Pulumi. It never changes a file or a secret that is there.
     """
+    from habla.settings.yaml_reader import read_mapping
+
     path = invocation.root / "stacks" / f"Pulumi.{environment}.yaml"
     lines: list[str] = []
-    created = not path.exists()
+    # `pulumi stack init` makes a file that only has the salt of the secrets.
+    created = not path.exists() or "config" not in read_mapping(path)
     if created:
         lines += _write(invocation, path, environment=environment, domain=domain, hosts=hosts)
     elif domain or hosts:
-        fault = Fault(
-            "ENV", "the stack is there", value=str(path), fix="edit the file, or name another stack"
-        )
-        raise SettingsError([fault])
+        fix = "edit the file, or name another stack"
+        raise SettingsError([Fault("ENV", "the stack is there", value=str(path), fix=fix)])
     from habla.plan.stack_files import load_plan
 
     plan = load_plan(invocation.root, environment)
     made, yours, ready = _secrets(invocation, plan, environment=environment)
     lines += [f"generated the secret {name}" for name in made]
-    steps = _next_steps(environment, missing=not ready, yours=yours)
+    steps = _next_steps(invocation.root, environment, missing=not ready, yours=yours)
     if steps:
         lines += ["", "Next:", *(f"  {step}" for step in steps)]
     document = {"stack": str(path), "created": created, "secrets": made, "next": steps}
@@ -95,11 +96,16 @@ def _write(
     if sys.stdin.isatty() and not hosts and domain is None:
         domain, hosts = _asked()
     chosen, lines = _hosts(invocation, hosts or _LAB_HOSTS)
-    path.write_text(new_stack(environment, chosen, domain=domain or f"{environment}.example.net"), "utf-8")
+    text = new_stack(environment, chosen, domain=domain or f"{environment}.example.net")
+    before = path.read_text("utf-8") if path.exists() else None
+    path.write_text(text + (before or ""), "utf-8")
     try:
         load_plan(invocation.root, environment)
     except Exception:
-        path.unlink()
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before, "utf-8")
         raise
     return [*lines, f"wrote {path}"]
 
@@ -254,12 +260,13 @@ def _set_secret(command: str, root: Path, *, environment: str, name: str) -> Non
         raise SettingsError([Fault(f"secrets.{name}", "Pulumi did not take it", value=" ".join(reason[-2:]))])
 
 
-def _next_steps(environment: str, *, missing: bool, yours: Sequence[str]) -> list[str]:
+def _next_steps(root: Path, environment: str, *, missing: bool, yours: Sequence[str]) -> list[str]:
     """What the user does now, as command lines."""
-    habla = program()
-    steps = [f"pulumi stack init {environment}", f"{habla} init {environment}"] if missing else []
+    habla, own = program(), root / ".toolchain" / "bin" / "pulumi"
+    pulumi = "pulumi" if shutil.which("pulumi") or not own.is_file() else ".toolchain/bin/pulumi"
+    steps = [f"{pulumi} stack init {environment}", f"{habla} init {environment}"] if missing else []
     steps += [
-        f"pulumi config set --secret --path 'habla:secrets[\"{name}\"]' -s {environment}   # yours to give"
+        f"{pulumi} config set --secret --path 'habla:secrets[\"{name}\"]' -s {environment}   # yours to give"
         for name in yours
     ]
-    return [*steps, f"{habla} render -s {environment}", f"pulumi up -s {environment} --continue-on-error"]
+    return [*steps, f"{habla} render -s {environment}", f"{pulumi} up -s {environment} --continue-on-error"]

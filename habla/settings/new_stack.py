@@ -38,7 +38,7 @@ def new_stack(environment: str, hosts: Sequence[NewHost], *, domain: str) -> str
         f"# The fleet of {environment}. docs/settings.md lists every setting.",
         f"# habla render -s {environment} shows what each host gets, and says what is wrong.",
         "config:",
-        f"  habla:domain: {domain}            # the website is www.{domain}, the images are static.{domain}",
+        _explained(f"  habla:domain: {domain}", f"the website is www.{domain}"),
     ]
     if has_lab:
         lines += [
@@ -47,8 +47,8 @@ def new_stack(environment: str, hosts: Sequence[NewHost], *, domain: str) -> str
         ]
     lines += [
         "  habla:load_balancer:",
-        '    dialect: "2.x"                   # Debian\'s HAProxy; 1.3.14 needs its release archive',
-        "    cookies: {names: [session]}      # cookies of earlier times that must not lock anybody out",
+        _explained('    dialect: "2.x"', "Debian's HAProxy; 1.3.14 needs its release archive"),
+        _explained("    cookies: {names: [session]}", "those of the website, for its own domain only"),
         "  habla:hosts:",
     ]
     fronts = 0
@@ -70,17 +70,18 @@ def new_stack(environment: str, hosts: Sequence[NewHost], *, domain: str) -> str
 
 def _host(host: NewHost, *, fronts: int) -> list[str]:
     defaults = default_roles()[host.role].defaults
-    lines = [
-        f"    {host.name}:",
-        f"      role: {host.role}".ljust(34) + f"# {', '.join(defaults) or 'programs'}",
-    ]
+    lines = [f"    {host.name}:", _explained(f"      role: {host.role}", ", ".join(defaults) or "programs")]
     if host.role == _FRONT:
         outside = host.address or str(_LAB_OUTSIDE + fronts)
-        lines.append(f"      outside_address: {outside}".ljust(34) + "# where clients reach HAProxy")
+        lines.append(_explained(f"      outside_address: {outside}", "where clients reach HAProxy"))
         if fronts:
-            lines.append("      services: [haproxy]".ljust(34) + "# MySQL, memcached and memqd run once")
+            lines.append(_explained("      services: [haproxy]", "MySQL, memcached and memqd run once"))
     if host.address:
         more = f", port: {host.port}" if host.port != 22 else ""
         more += f", user: {host.user}" if host.user != "root" else ""
         lines.append(f"      ssh: {{address: {host.address}{more}, host_key: {host.host_key}}}")
     return lines
+
+
+def _explained(line: str, why: str) -> str:
+    return f"{line:<38} # {why}"

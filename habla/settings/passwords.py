@@ -13,7 +13,7 @@ __all__ = ["generated_names"]
 
 
 def generated_names(settings: Settings) -> set[str]:
-    """The names of the secrets that habla may generate: the values of all fields of the type ``PasswordName``."""
+    """The secrets that habla may generate: the values of all fields of the type ``PasswordName``."""
     specs = (*settings.services.values(), settings.snmp)
     return {name for spec in specs if isinstance(spec, BaseModel) for name in _names(spec)}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from throwaway import Stack
 
 from habla.plan import missing_secrets
@@ -76,3 +78,31 @@ def test_bad_settings_fail_the_preview_with_their_path(tmp_path: Path) -> None:
     assert "hosts.web1.role: unknown role (wbe)" in result.output
     assert "did you mean web?" in result.output
     assert "Traceback" not in result.output
+
+
+def test_init_generates_the_secrets_of_a_new_stack(tmp_path: Path) -> None:
+    """Once Pulumi has the stack: each is random and encrypted, and no later run changes one."""
+    stack = project(tmp_path, "trial")
+    _init(stack)
+    path = tmp_path / "stacks" / "Pulumi.trial.yaml"
+    found = yaml.safe_load(path.read_text())
+    assert set(found["config"]["habla:secrets"]) == {
+        *("cacti/admin", "cacti/database", "jabber/cookie", "mysql/habla", "snmp/auth", "snmp/privacy")
+    }
+    values = [
+        stack.cli("config", "get", "--path", f'habla:secrets["{name}"]', "--stack", "trial").output.strip()
+        for name in found["config"]["habla:secrets"]
+    ]
+    assert len(set(values)) == len(values) and all(len(value) >= 32 for value in values)
+    assert not [value for value in values if value in path.read_text()]
+    _init(stack)
+    assert yaml.safe_load(path.read_text()) == found
+    assert stack.cli("preview", "--stack", "trial").ok
+
+
+def _init(stack: Stack) -> None:
+    words = [sys.executable, "-m", "habla.cli", "init", "trial"]
+    done = subprocess.run(
+        words, cwd=stack.directory, env=stack.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

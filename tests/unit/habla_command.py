@@ -48,8 +48,8 @@ def habla(*words: str, cwd: Path = ROOT, **changes: str) -> subprocess.Completed
     )
 
 
-def on_terminal(*words: str, columns: int, cwd: Path = ROOT, **changes: str) -> list[str]:
-    """Run ``habla`` on a terminal of this width; the lines that it shows."""
+def on_terminal(*words: str, columns: int, cwd: Path = ROOT, typed: str = "", **changes: str) -> list[str]:
+    """Run ``habla`` on a terminal of this width; the lines that it shows. typed: what its user types."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     variables = environment(TERM="xterm-256color", **changes)
@@ -57,6 +57,7 @@ def on_terminal(*words: str, columns: int, cwd: Path = ROOT, **changes: str) -> 
         [HABLA, *words], cwd=cwd, env=variables, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
     ) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         shown = b""
         try:
             while part := os.read(ours, 65536):

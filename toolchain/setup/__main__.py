@@ -24,7 +24,11 @@ def main() -> int:
     # After SIGTERM it still ends the compilers that it has started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        if not _is_done():
+        if sys.argv[1:] == ["libraries"]:
+            if not npm.is_provided(CLONE):
+                with locked(cache_root()):
+                    npm.provide(CLONE, cache_root())
+        elif not _is_done():
             with locked(cache_root()), locked(HOME):
                 _provide()
     except SetupError as error:

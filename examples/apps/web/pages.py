@@ -92,8 +92,8 @@ def home(session: Session | None) -> str:
     content = (
         f'<section class=hero><img src="{escape(STATIC)}/online.png" alt="Operators are on line" '
         "width=32 height=32><p>Hab.la puts a chat on your website. Your visitors write there. You answer in "
-        "any Jabber client, or <a href=/operator>in the browser</a>. To try it, press the button at the lower "
-        "right.</p></section>"
+        "any Jabber client, or <a href=/operator>in the browser</a>. To try it, press the button at the "
+        "lower right.</p></section>"
         "<section><p>Your own programs can use Hab.la by JSON-RPC:</p>"
         f"<pre>{escape(EXAMPLE)}</pre></section>"
     )
