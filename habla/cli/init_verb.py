@@ -37,18 +37,18 @@ _PASSWORD_BYTES = 24
 @command(
     examples=(
         "habla init trial",
-        "habla init staging --domain example.net --host front1=front@198.51.100.10 "
-        "--host stable1=stable@198.51.100.20 --host web1=web@198.51.100.40",
+        "habla init test --domain example.net --host web1=web@198.51.100.40",
     )
 )
 @click.argument("environment", metavar="ENV")
-@click.option("--domain", help="The domain of the fleet, such as example.net.")
+@click.option("--domain", metavar="DOMAIN", help="The domain of the fleet, such as example.net.")
 @click.option(
     "--host",
     "hosts",
     multiple=True,
-    metavar="NAME=ROLE[@[USER@]ADDRESS[:PORT]]",
-    help="A host, with the address where SSH reaches it. The lab makes a host without an address.",
+    metavar="NAME=ROLE[@ADDRESS]",
+    help="A host, with the address where SSH reaches it, or USER@ADDRESS:PORT. The lab makes a host without "
+    "an address. Repeat it for each host.",
 )
 @report_options
 def init(invocation: Invocation, *, environment: str, domain: str | None, hosts: tuple[str, ...]) -> Result:

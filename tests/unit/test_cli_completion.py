@@ -42,6 +42,7 @@ SHELLS = {
 }
 LINES = {
     "habla ": {
+        "init",
         "render",
         "addresses",
         "dns",

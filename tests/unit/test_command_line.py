@@ -24,6 +24,7 @@ print(json.dumps(sorted(sys.modules)))
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 # The arguments that a command needs, where it needs some.
 ARGUMENTS = {
+    "init": ["trial"],
     "drain": ["web9"],
     "undrain": ["web9"],
     "jabber force": ["web9"],
