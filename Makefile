@@ -29,8 +29,8 @@ soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every 
 	@HABLA_MUTATIONS=10000 .venv/bin/python -m pytest -q -n 2 tests/property/test_mutated_stacks.py
 	@HABLA_SOAK=1 .venv/bin/python -m pytest -q tests/lab/test_fleet_jabber_cluster.py
 
-check: lint ## lint, types, unit, golden and property tests; no root, no hosts
-	@.venv/bin/python -m pytest -q -n 2 tests/unit tests/golden tests/property
+check: lint ## lint, types, unit, golden and property tests without the slow ones; no root, no hosts
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/golden tests/property
 
 lint: install ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -5,6 +5,7 @@ To approve a change: ``python tests/golden/test_golden.py`` and look at ``git di
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ JABBER = {"everything": Path(__file__).parent / "jabber", "short": Path(__file__
 PROGRAMS = ("/usr/local/lib/",)
 
 
+@functools.cache
 def current(stack: str) -> dict[str, str]:
     """HOST/path -> text, of all that the stack renders."""
     return {
@@ -35,6 +37,7 @@ def current(stack: str) -> dict[str, str]:
     }
 
 
+@functools.cache
 def approved(stack: str) -> dict[str, str]:
     directory = GOLDEN / stack
     return {

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from habla_command import HABLA, environment, habla, project
 
+pytestmark = pytest.mark.slow
+
 # Completes the words of the line that it gets, as Tab does, and prints the answers.
 _BASH = """\
 eval "$(habla completion bash)"

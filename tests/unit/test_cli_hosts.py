@@ -14,7 +14,10 @@ import pytest
 from habla_command import habla, on_terminal
 from scripted_fleet import WATCHED, ScriptedFleet, scripted_fleet
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture

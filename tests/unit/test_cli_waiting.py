@@ -11,6 +11,8 @@ import sys
 import pytest
 from habla_command import environment
 
+pytestmark = pytest.mark.slow
+
 _WAIT = """\
 import sys, time
 from habla.cli.waiting import waiting

@@ -13,6 +13,8 @@ from example_apps import APPS, PYTHON, App, Backends, free_port, listens, memcac
 from hosts import wait_for
 from pace import Pace
 
+pytestmark = pytest.mark.slow
+
 
 def test_health_is_good_with_all_backends(rpc: App, web: App) -> None:
     """Health answers 200 when each back end does, and says which."""

@@ -14,6 +14,8 @@ from example_apps import PASSWORD, App, Backends
 from fake_jabber import Jabber, fake_jabber
 from hosts import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def jabber() -> Iterator[Jabber]:

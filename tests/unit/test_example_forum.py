@@ -9,7 +9,10 @@ import subprocess
 import urllib.parse
 from pathlib import Path
 
+import pytest
 from example_apps import PASSWORD, App, Backends, free_port
+
+pytestmark = pytest.mark.slow
 
 
 class Browser:

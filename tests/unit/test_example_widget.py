@@ -7,6 +7,8 @@ import re
 import pytest
 from example_apps import APPS, App, Backends
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("path", ["/", "/login", "/no/such/page"])
 def test_every_page_has_the_widget(web: App, path: str) -> None:
