@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from habla.model.disk import AlertsSpec, LogsSpec, PartitionSpec
 from habla.model.names import DEFAULT_DOMAIN
-from habla.model.offer import WEBSITE_URL, Balancer, Offer
+from habla.model.offer import WEBSITE_URL, Balancer, Offer, OfferedValue
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import ArchiveSpec
 from habla.onhost.document import Archive
@@ -151,6 +151,12 @@ class FleetFacts:
         }
         ports = {end.offer.name: end.offer.public_port for end in self.endpoints.all}
         return words | {f"{name}_port": str(port) for name, port in (ports | dict(self.published)).items()}
+
+    def text_of(self, value: OfferedValue, end: Endpoint, *, app: str) -> str:
+        """A value as an app gets it. end: the endpoint that offers it. app: the name of the app."""
+        if value.name == WEBSITE_URL:
+            return self.website
+        return value.text.format(address=end.address, app=app, **self.words)
 
     @cached_property
     def guardian(self) -> str:

@@ -259,7 +259,7 @@ def _special(
         return text
     if value.secret:
         return secret(value.secret.format(app=app), "env")
-    texts = (item.text.format(address=end.address, app=app, **fleet.words) for end, item in found)
+    texts = (fleet.text_of(item, end, app=app) for end, item in found)
     return ",".join([*dict.fromkeys(texts)][:_MOST_ADDRESSES])
 
 
