@@ -22,9 +22,18 @@ def stale_locks(backend: Path) -> list[Path]:
     stale = []
     for path in sorted((backend / ".pulumi" / "locks").rglob("*.json")):
         lock = json.loads(path.read_text("utf-8"))
-        if lock.get("hostname") == socket.gethostname() and not Path(f"/proc/{lock.get('pid')}").exists():
+        if lock.get("hostname") == socket.gethostname() and not _runs(lock.get("pid")):
             stale.append(path)
     return stale
+
+
+def _runs(pid: object) -> bool:
+    """Whether a process runs. One that was killed and that nobody has waited for does not."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in ("Z", "X")
 
 
 def _latest(backend: Path) -> dict[str, Any]:

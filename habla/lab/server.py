@@ -146,10 +146,10 @@ class Server:
             wanted = replace(wanted, host_key=host_key)
             if host is None:
                 host = self._hosts[name] = LabHost(self._paths, self._network, record=wanted)
-            async with host.lock, self._nothing_left(host):
+            async with host.lock, self._taken_back(host, before):
                 host.record = await self._open_ports(host, wanted)
                 records.write_host(self._paths, host.record)
-        async with host.lock, self._nothing_left(host):
+        async with host.lock, self._taken_back(host, before):
             if host.running and host.booted.outside_address != host.record.outside_address:
                 say(f"{name}: restarting for its new outside address")
                 await host.stop()
@@ -160,12 +160,20 @@ class Server:
         return self._describe(host)
 
     @asynccontextmanager
-    async def _nothing_left(self, host: LabHost) -> AsyncIterator[None]:
-        """Remove a host that fails to come up before it ever did. The caller holds its lock."""
+    async def _taken_back(self, host: LabHost, before: HostRecord) -> AsyncIterator[None]:
+        """Take a failed change of a host back. A host that never came up before is removed.
+
+        before: the record of the host before the change. The caller holds the host's lock.
+        """
         try:
             yield
         except LabError:
-            if not host.record.prepared:
+            if before.prepared:
+                with suppress(LabError):  # the first error is the one to report
+                    host.record = await self._open_ports(host, before)
+                    records.write_host(self._paths, host.record)
+                    await self._boot(host, lambda text: None, free=None)
+            else:
                 await self._remove(host)
             raise
 
@@ -227,7 +235,7 @@ class Server:
 
     async def _start(self, request: dict[str, Any], say: Say) -> dict[str, Any]:
         host = self._host(request)
-        async with host.lock, self._nothing_left(host):
+        async with host.lock, self._taken_back(host, host.record):
             host.record = await self._open_ports(host, host.record)
             await self._boot(host, say, free=request.get("inotify_free"))
         return self._describe(host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 from toolchain.repair import has_begun_operations, has_lost_dependencies, stale_locks
@@ -23,6 +24,16 @@ def test_only_a_lock_of_a_dead_process_of_this_machine_is_stale(tmp_path: Path) 
     lock(tmp_path, "alive", os.getpid())
     lock(tmp_path, "elsewhere", 2**22 + 1, "another-machine")
     assert stale_locks(tmp_path) == [dead]
+
+
+def test_a_killed_process_that_nobody_waited_for_has_no_lock(tmp_path: Path) -> None:
+    """It is still in /proc, as a zombie."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        path = lock(tmp_path, "killed", process.pid)
+        assert stale_locks(tmp_path) == []
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert stale_locks(tmp_path) == [path]
 
 
 def test_operations_whose_end_nobody_saw_are_found(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Fleet:
         self.lab = Lab(self.project / ".lab")
         self._state = root / "state"
         self._state.mkdir(parents=True)
-        _copy_project(self.project)
+        copy_project(self.project)
         self._stack = self.project / "stacks" / "Pulumi.lab.yaml"
         self._write_one_stack(ports)
         if OLD_ARCHIVE:
@@ -311,7 +311,7 @@ class Fleet:
         )
 
 
-def _copy_project(to: Path) -> None:
+def copy_project(to: Path) -> None:
     """The project's files as they are, without those that git ignores, and the browser's libraries."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, text=True
