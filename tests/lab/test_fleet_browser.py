@@ -20,16 +20,22 @@ PICTURES = os.environ.get("HABLA_PICTURES", "")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The stack of the lab as it is, at free ports: the URL of its website."""
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The stack of the lab as it is, at free ports."""
     if not PULUMI.exists():
         pytest.skip("no pulumi CLI: make toolchain")
     fleet = Fleet(tmp_path_factory.mktemp("browser"), ports={"www": _free_port(), "bosh": _free_port()})
     try:
         fleet.up()
-        yield f"http://www.hab.localhost:{fleet.lab.hosts['front1']['forwards']['www']}"
+        yield fleet
     finally:
         fleet.close()
+
+
+@pytest.fixture(scope="module")
+def site(shown: Fleet) -> str:
+    """The URL of its website."""
+    return f"http://www.hab.localhost:{shown.lab.hosts['front1']['forwards']['www']}"
 
 
 def _free_port() -> int:
@@ -104,3 +110,21 @@ def test_the_status_page_asks_every_part(person: Person) -> None:
         person.sees("#system", words)
     assert "down" not in person.text("#system")
     person.sees("#system-counts", "RPC runs on stable1 and stable2")
+
+
+def test_the_summary_says_where_to_go_and_how_to_log_in(shown: Fleet, site: str) -> None:
+    """The URLs, the operators' account with its password, and commands to try, within 100 columns."""
+    done = shown.habla("lab summary")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split() for line in lines if line.startswith("website")] == [["website", f"{site}/"]]
+    assert any(line.startswith("operators' console") and line.endswith(f"/ {PASSWORD}") for line in lines)
+    assert [line.split()[3] for line in lines[1:5]] == ["running"] * 4
+    assert any("habla status -s lab" in line for line in lines)
+
+
+def test_a_command_runs_on_a_host_of_the_lab(shown: Fleet) -> None:
+    """Its output and its exit status are those of the command."""
+    done = shown.habla("lab ssh", "stable1", "hostname; exit 7")
+    assert (done.returncode, done.stdout) == (7, "stable1\n")

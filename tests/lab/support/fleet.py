@@ -133,7 +133,7 @@ class Fleet:
     def habla(self, verb: str, *words: str, stack: str = "lab") -> subprocess.CompletedProcess[str]:
         """The ``habla`` command, on the fleet's project."""
         return subprocess.run(
-            [sys.executable, "-c", _HABLA, "-C", str(self.project), verb, "-s", stack, *words],
+            [sys.executable, "-c", _HABLA, "-C", str(self.project), *verb.split(), "-s", stack, *words],
             capture_output=True,
             text=True,
             timeout=120,

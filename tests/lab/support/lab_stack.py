@@ -23,9 +23,9 @@ def lab_sections(project: Path, *, ports: Mapping[str, int] | None = None) -> di
     ports: those of this machine for the fleet as it is. Without them it is one of hab.la, at any ports,
     because another lab may run on this machine.
     """
-    changes = _CHANGES if ports is None else {"lab": {"ports": dict(ports)}}
     shared = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
     stack = yaml.safe_load((project / "stacks" / "Pulumi.lab.yaml").read_text())["config"]
+    changes = _CHANGES if ports is None else {"lab": {**stack["habla:lab"], "ports": dict(ports)}}
     faults: list[Fault] = []
     found = merged_sections(
         {name.removeprefix("habla:"): value["value"] for name, value in shared.items()},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from hosts import wait_for
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -45,16 +47,19 @@ class Person:
 
     def click(self, selector: str) -> None:
         """A button or a link, as soon as it is there."""
-        self._there(selector).click()
+        self._do(selector, lambda element: element.click())
 
     def type(self, selector: str, words: str) -> None:
         """Text, which a line break at its end sends."""
-        self._there(selector).send_keys(words)
+        self._do(selector, lambda element: element.send_keys(words))
 
     def text(self, selector: str) -> str:
         """The visible text of an element; "" while it is not there."""
         found = self._driver.find_elements(By.CSS_SELECTOR, selector)
-        return str(found[0].text) if found else ""
+        # The page may be replaced by the next one meanwhile.
+        with contextlib.suppress(StaleElementReferenceException):
+            return str(found[0].text) if found else ""
+        return ""
 
     def sees(self, selector: str, words: str, *, seconds: float = 15) -> None:
         """Wait until an element has these words in it."""
@@ -88,10 +93,15 @@ class Person:
                 failed.append(f"{parameters['errorText']} {parameters['requestId']}")
         return failed
 
-    def _there(self, selector: str) -> WebElement:
-        def found() -> WebElement | None:
-            elements = self._driver.find_elements(By.CSS_SELECTOR, selector)
-            return next((element for element in elements if element.is_displayed()), None)
+    def _do(self, selector: str, action: Callable[[WebElement], None]) -> None:
+        """Wait for a visible element and act on it once."""
 
-        element: WebElement = wait_for(found, 15, selector)
-        return element
+        def done() -> bool:
+            with contextlib.suppress(StaleElementReferenceException):
+                for element in self._driver.find_elements(By.CSS_SELECTOR, selector):
+                    if element.is_displayed():
+                        action(element)
+                        return True
+            return False
+
+        wait_for(done, 15, selector)
