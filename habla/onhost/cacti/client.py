@@ -28,6 +28,7 @@ $ids = array_slice($argv, 2);
 switch ($argv[1]) {
 case "remove devices": api_device_remove_multi($ids); break;
 case "remove graphs": api_delete_graphs($ids, "2"); break;
+case "renew": foreach ($ids as $id) { push_out_host($id); } break;
 case "pause": api_data_source_disable_multi($ids); break;
 case "resume": foreach ($ids as $id) { api_data_source_enable($id); } break;
 }

@@ -162,15 +162,16 @@ class Sync:
     def repoll(self) -> None:
         """Bring what the poller asks up to date. It has a copy of each device's row.
 
-        For all devices at once: for a single one, Cacti 1.2.30 forgets which, and renews the first.
+        No program of Cacti's does that in every version. In 1.2.24, push_out_hosts.php does it, and
+        rebuild_poller_cache.php leaves old passphrases. In 1.2.30, the former calls the latter, which renews
+        the first device, whichever it is given.
         """
         same = " AND ".join(f"p.{name} <=> h.{name}" for name in POLLED)
         stale = self.cacti.sql(
             "SELECT DISTINCT h.id FROM poller_item p JOIN host h ON h.id = p.host_id"
             f" WHERE h.external_id = '{OURS}' AND NOT ({same});"
         )
-        if stale:
-            self.cacti.php("rebuild_poller_cache.php")
+        self.cacti.act("renew", [row[0] for row in stale])
 
     def graphs(self, number: str, device: Mapping[str, Any]) -> None:
         """The graphs of one device; those that stay keep their ids, files and history."""
