@@ -23,7 +23,8 @@ add '$u ALL=(ALL) NOPASSWD: ALL' to /etc/sudoers.d, or log in as root"
 """
 _CHECK = f"""\
 [ -r /etc/os-release ] && . /etc/os-release
-[ "$ID" = debian ] || no "it runs ${{PRETTY_NAME:-no Debian}}, and habla needs Debian: install Debian 12"
+[ "$ID" = debian ] || no "it runs ${{PRETTY_NAME:-no Debian}}, and habla needs Debian: \
+install Debian 12 or 13"
 [ -d /run/systemd/system ] || no "systemd does not run on it, and habla needs systemd: boot it with systemd"
 command -v apt-get >/dev/null || no "it has no apt-get, and habla installs packages with it: reinstall apt"
 p="Python 3.9 or newer with its standard library: apt-get install python3"
