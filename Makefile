@@ -25,9 +25,14 @@ down: toolchain ## everything that `make up` made, removed again
 test: toolchain ## lint, types, all tests, the lab's included; needs root (make test ARGS="-m 'not lab'" does not)
 	@toolchain/check $(ARGS)
 
-soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every order of two Jabber starts; needs root
+soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every order of two Jabber starts; the fleet on each Debian; needs root
 	@HABLA_MUTATIONS=10000 .venv/bin/python -m pytest -q -n 2 tests/property/test_mutated_stacks.py
 	@HABLA_SOAK=1 .venv/bin/python -m pytest -q tests/lab/test_fleet_jabber_cluster.py
+	@for release in bookworm trixie; do \
+		echo "habla: the tests of the fleet on $$release"; \
+		HABLA_LAB_RELEASE=$$release toolchain/check -q -n 2 --dist loadfile --no-loadscope-reorder \
+			tests/lab/test_fleet*.py || exit; \
+	done
 
 check: lint ## lint, types, unit, golden and property tests without the slow ones; no root, no hosts
 	@.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit tests/golden tests/property

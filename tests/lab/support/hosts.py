@@ -18,7 +18,8 @@ from habla.lab.paths import LabPaths
 # The directory of this file: the helpers, some of which are programs.
 SUPPORT = Path(__file__).resolve().parent
 REPOSITORY = SUPPORT.parents[2]
-
+# The release of Debian on the hosts of every test's lab, such as trixie; by default the machine's own.
+RELEASE = os.environ.get("HABLA_LAB_RELEASE") or None
 
 # Between two looks at a state that a test waits for.
 _POLL_SECONDS = 0.02
@@ -64,12 +65,14 @@ class Lab:
         return json.loads(done.stdout) if done.stdout else None
 
     def create(self, *packages: str) -> dict[str, Any]:
-        """lab-create."""
-        return self.ask("lab-create", document={"packages": list(packages)})
+        """lab-create, with the release that the tests run on."""
+        releases = [RELEASE] if RELEASE else None
+        return self.ask("lab-create", document={"packages": list(packages), "releases": releases})
 
     def host(self, name: str, **wanted: Any) -> dict[str, Any]:
-        """host-create; the answer is kept."""
-        self.hosts[name] = self.ask("host-create", document={"name": name, **wanted})
+        """host-create, with the release that the tests run on unless another is given; the answer is kept."""
+        document = {"name": name, "release": RELEASE, **wanted}
+        self.hosts[name] = self.ask("host-create", document=document)
         return self.hosts[name]
 
     def together(self, *wanted: dict[str, Any]) -> None:

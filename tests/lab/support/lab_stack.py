@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hosts import RELEASE
 
 from habla.errors import Fault
 from habla.settings.section_merging import merged_sections
@@ -14,7 +15,7 @@ from habla.settings.section_merging import merged_sections
 __all__ = ["lab_sections"]
 
 #: The operator's account and the names that need no DNS are for people who try the lab.
-_CHANGES = {"domain": "hab.la", "lab": {}, "apps": {}, "services": {}}
+_CHANGES = {"domain": "hab.la", "apps": {}, "services": {}}
 
 
 def lab_sections(project: Path, *, ports: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -25,7 +26,11 @@ def lab_sections(project: Path, *, ports: Mapping[str, int] | None = None) -> di
     """
     shared = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
     stack = yaml.safe_load((project / "stacks" / "Pulumi.lab.yaml").read_text())["config"]
-    changes = _CHANGES if ports is None else {"lab": {**stack["habla:lab"], "ports": dict(ports)}}
+    release = {"release": RELEASE} if RELEASE else {}
+    if ports is None:
+        changes: dict[str, Any] = {**_CHANGES, "lab": release}
+    else:
+        changes = {"lab": {**stack["habla:lab"], **release, "ports": dict(ports)}}
     faults: list[Fault] = []
     found = merged_sections(
         {name.removeprefix("habla:"): value["value"] for name, value in shared.items()},
