@@ -195,21 +195,20 @@ def test_operator_ends_the_wait(fleet: JabberFleet, clients: Jabber) -> None:
 
 def test_error_says_why_the_cluster_does_not_come_up(fleet: JabberFleet, clients: Jabber) -> None:
     """An apply whose cluster program fails shows that program's last lines, not the name of a journal."""
-    tool = "/usr/sbin/ejabberdctl"
-    broken = (
-        f'#!/bin/sh\n[ "$1" = mnesia_info ] && echo "no room for tables" && exit 1\nexec {tool}.whole "$@"\n'
-    )
-    fleet.lab.run(FIRST, f"cp -a {tool} {tool}.whole && printf '%s' '{broken}' >{tool}")
+    drop_in = "/run/systemd/system/habla-jabber-cluster.service.d"
+    broken = '[Service]\\nExecStartPre=/bin/sh -c "echo no room for tables; exit 1"\\n'
+    reload = "systemctl daemon-reload"
+    fleet.lab.run(FIRST, f"mkdir {drop_in} && printf '{broken}' >{drop_in}/broken.conf && {reload}")
     fleet.settings["services"] = {"jabber": {"net_ticktime": 9}}
     try:
         done = fleet.up()
     finally:
-        fleet.lab.run(FIRST, f"mv {tool}.whole {tool}")
+        fleet.lab.run(FIRST, f"rm -r {drop_in} && {reload}")
         del fleet.settings["services"]
     print(done.diagnostics)
     assert not done.ok
     assert f"{FIRST}: step actions: jabber-cluster: " in done.diagnostics
-    assert "ejabberdctl mnesia_info: no room for tables" in done.diagnostics
+    assert "no room for tables" in done.diagnostics
     assert "journalctl" not in done.diagnostics
     assert "what was there before is back" in done.diagnostics
     again = fleet.up()

@@ -9,22 +9,12 @@ import pytest
 
 from habla.cli import main
 from habla.onhost.jabber import contact as contact_module
-from habla.onhost.jabber.cluster import parse_nodes
 from habla.onhost.jabber.contact import Contact, contact, contacts
 from habla.onhost.jabber.erlang import NodeState, atom, parse_state
 from habla.onhost.jabber.merging import parse_report
 from habla.onhost.jabber.starting import PATIENCE, SILENT, Wait, may_force
 
 ONE, TWO, THREE = (f"ejabberd@stable{number}" for number in (1, 2, 3))
-
-
-def test_the_cluster_tool_reads_erlang_terms() -> None:
-    """Running nodes, and those that are known but do not run; names with dashes are quoted in Erlang."""
-    text = (
-        " {db_nodes,['ejabberd@stable-2',ejabberd@stable1,\n           ejabberd@stable3]},\n"
-        " {running_db_nodes,[ejabberd@stable1]},\n"
-    )
-    assert parse_nodes(text) == ({"ejabberd@stable1"}, {"ejabberd@stable-2", "ejabberd@stable3"})
 
 
 def test_state_of_a_node_that_waits() -> None:

@@ -70,7 +70,7 @@ def heal(node: OwnNode, peers: list[str]) -> None:
     """See the start through, then bring the node together with every peer that can be reached."""
     with Erlang(node) as erlang:
         Start(erlang, node, peers=peers).serve()
-        if cluster.gather(node, peers):
+        if cluster.gather(erlang, node, peers=peers):
             Start(erlang, node, peers=peers).serve()
         state = erlang.state(node.name)
         cluster.forget_forced(state)
