@@ -16,14 +16,15 @@ from habla.model.service import Log, Port, Service, ServiceState
 from habla.model.site import Database, Site
 from habla.model.spec import MAX_MB, PortNumber, Spec
 from habla.model.text_types import Identifier
-from habla.onhost.document import Action, Check, File, Health, Unit, secret
+from habla.onhost.document import Action, Check, Directory, File, Health, Unit, secret
 
 __all__ = ["Mysql", "MysqlSpec"]
 
 # After Debian's 50-server.cnf, which binds to loopback.
 _CONFIG = "/etc/mysql/mariadb.conf.d/90-habla.cnf"
 _GRANTS = "/etc/mysql/habla-grants.sql"
-_LOG = "/var/log/mysql/error.log"
+_LOGS = "/var/log/mysql"
+_LOG = f"{_LOGS}/error.log"
 _DATA = "/var/lib/mysql"
 
 
@@ -88,6 +89,8 @@ class Mysql(Service):
         """The server's settings, and the grants as SQL that may run any number of times."""
         return ServiceState(
             packages=("mariadb-server", "mariadb-client"),
+            # No package makes it. Without it the log would be in the journal, where its rule does not count.
+            directories={_LOGS: Directory("2750", owner="mysql", group="adm")},
             files={
                 _CONFIG: File(self._config(site)),
                 _GRANTS: File(self._grants(site), mode="0600"),
