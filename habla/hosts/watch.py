@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from habla.hosts.snmpd import WATCH_ALIVE
 from habla.model.disk import AlertsSpec
-from habla.model.programs import ProgramArchive, launcher
+from habla.model.programs import END_OF_ONESHOT, ProgramArchive, launcher
 from habla.model.service import HostPart, ServiceState
 from habla.model.site import Site
 from habla.model.snmp import SnmpSpec
@@ -183,7 +183,7 @@ Type=oneshot
 ExecStart={PROGRAM}
 # A run is over in a second, unless mail servers or peers do not answer.
 TimeoutStartSec=120
-Nice=5
+{END_OF_ONESHOT}Nice=5
 RuntimeDirectory={_NAME}
 RuntimeDirectoryPreserve=yes
 StateDirectory={_NAME}

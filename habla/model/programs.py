@@ -12,7 +12,15 @@ from importlib import resources
 
 from habla.onhost.document import Archive
 
-__all__ = ["ProgramArchive", "daemon_unit", "launcher", "package_texts", "program_text", "program_texts"]
+__all__ = [
+    "END_OF_ONESHOT",
+    "ProgramArchive",
+    "daemon_unit",
+    "launcher",
+    "package_texts",
+    "program_text",
+    "program_texts",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,11 @@ from {main} import main
 
 sys.exit(main())
 """
+
+
+#: For units of Type=oneshot that a timer starts. A restart or a shutdown ends a run by SIGTERM, which systemd
+#: takes for a failure in this type alone. A run that takes too long still fails.
+END_OF_ONESHOT = "SuccessExitStatus=SIGTERM\n"
 
 
 def daemon_unit(description: str, command: str) -> str:

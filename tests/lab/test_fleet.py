@@ -35,6 +35,17 @@ INTERNAL_PORTS = {
     "web": 8000,
 }
 
+_COMPLAINTS = r"""
+cd /etc/systemd/system
+units=$(find . -maxdepth 1 -type f -printf '%f\n'; ls -d *.d | sed 's/\.d$//')
+systemd-analyze verify --man=no $units 2>&1 || echo "systemd-analyze: $?"
+for config in $(ls /etc/haproxy/*.cfg 2>/dev/null | grep -v haproxy.cfg); do
+    haproxy -c -f $config 2>&1 | grep -v 'Configuration file is valid'
+done
+which nginx >/dev/null && nginx -t 2>&1 | grep -vE 'syntax is ok|test is successful'
+true
+"""
+
 
 def _mysql(fleet: Fleet, query: str) -> str:
     return fleet.ssh("front1", f'mariadb --batch --skip-column-names habla -e "{query}"')
@@ -108,6 +119,27 @@ def test_second_up_changes_nothing(fleet: Fleet) -> None:
     done = fleet.up()
     print(f"second up: {done.seconds:.1f} s")
     assert done.changed == 0 and done.counts["unchanged"] > 10
+
+
+@pytest.mark.parametrize(
+    ("host", "log"),
+    [
+        ("front1", "/var/log/mysql/error.log"),
+        ("front1", "/var/log/haproxy/www.log"),
+        ("stable1", "/var/log/ejabberd/ejabberd.log"),
+        ("stable1", "/var/log/nginx/access.log"),
+    ],
+)
+def test_a_daemon_writes_to_the_log_that_a_rule_bounds(fleet: Fleet, host: str, log: str) -> None:
+    """The file is where the package or the config of habla has it on this release."""
+    assert fleet.served_by("/logo.svg", host="static.hab.la")
+    assert fleet.ssh(host, f"cat {log} {log}.1 2>/dev/null | wc -c") != "0"
+
+
+@pytest.mark.parametrize("host", ["front1", "stable1", "web1"])
+def test_no_daemon_complains_of_its_config(fleet: Fleet, host: str) -> None:
+    """Neither systemd of a unit, nor HAProxy or nginx of a keyword that is deprecated in this release."""
+    assert fleet.ssh(host, _COMPLAINTS) == ""
 
 
 def test_public_is_what_haproxy_binds(fleet: Fleet) -> None:

@@ -101,6 +101,17 @@ def test_a_host_that_is_well_tells_nothing(host: AgentHost) -> None:
     assert _letters(host) == []
 
 
+def test_a_run_that_is_ended_is_no_failure(host: AgentHost) -> None:
+    """A deployment restarts the watcher, perhaps in the middle of a run, and a shutdown ends it."""
+    end = "systemctl --no-block start habla-watch && systemctl stop habla-watch; "
+    end += "systemctl show --property=ExecMainStatus,Result habla-watch"
+    # A run may be over, or not have begun, when it is ended.
+    killed = "ExecMainStatus=15"
+    lines = wait_for(lambda: killed in (seen := host.run(end).split()) and seen, 30, "a run that was ended")
+    assert set(lines) == {killed, "Result=success"}
+    assert host.run("journalctl --quiet --unit habla-watch --grep Failed || true") == ""
+
+
 def test_a_log_that_fills_its_partition_is_told_within_a_minute(host: AgentHost) -> None:
     """With its name, who writes it, that no rule bounds it; and once more when it is gone, then no more.
 

@@ -37,7 +37,7 @@ def wanted(version: str = "3") -> Any:
 def test_the_web_server_listens_on_the_internal_address_only() -> None:
     """Debian's own address, all of them, is gone with its ports.conf."""
     files = SERVICE.state(SITE).files
-    assert files["/etc/apache2/ports.conf"].text == "Listen 192.168.2.20:8080\n"
+    assert files["/etc/apache2/ports.conf"].text == "ServerName monitor1\nListen 192.168.2.20:8080\n"
     site = files["/etc/apache2/sites-enabled/000-default.conf"].text
     assert site.startswith("<VirtualHost 192.168.2.20:8080>\n")
 

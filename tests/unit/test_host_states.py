@@ -31,6 +31,20 @@ def test_every_service_binds_to_the_internal_address_only() -> None:
                     assert "0.0.0.0" not in file.text, path
 
 
+def test_the_end_of_a_run_that_a_timer_started_is_no_failure() -> None:
+    """systemd takes a SIGTERM for a failure in units of Type=oneshot, unless they say otherwise."""
+    units = {
+        path: file.text
+        for host in load_plan(ROOT, "lab").hosts.values()
+        for state in host.states.values()
+        for path, file in state.files.items()
+        if path.endswith(".service") and "Type=oneshot\n" in file.text
+    }
+    runs = {path for path, text in units.items() if "RemainAfterExit=yes\n" not in text}
+    assert runs == {path for path in units if "SuccessExitStatus=SIGTERM\n" in units[path]}
+    assert "/etc/systemd/system/habla-watch.service" in runs
+
+
 def test_every_log_has_a_rule_by_size() -> None:
     """Rotation never waits for a day to pass."""
     plan = load_plan(ROOT, "lab")

@@ -105,7 +105,7 @@ class Cacti(Service):
             _GRANTS: File(database_grants(self.spec.database_password), "0600"),
             _DATABASE: File(database_config(_MYSQL_LOGS)),
             _PHP: File(php_config(self.spec.database_password), "0640", owner="root", group="www-data"),
-            _PORTS: File(apache_ports(site.address, self.spec.port)),
+            _PORTS: File(apache_ports(site, self.spec.port)),
             _SITE: File(apache_site(site, self.spec.port, alive_path=_ALIVE_PATH, alive=_ALIVE)),
             _CRON: File(f"# {_POLL}.timer polls.\n"),
             _SNMP_CLASS: File(SNMP_CLASS),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
+from habla.model.programs import END_OF_ONESHOT
 from habla.model.site import Site
 from habla.onhost.document import secret
 
@@ -82,9 +81,9 @@ $proxy_headers = null;
 """
 
 
-def apache_ports(address: IPv4Address, port: int) -> str:
-    """Where Apache listens, and nowhere else."""
-    return f"Listen {address}:{port}\n"
+def apache_ports(site: Site, port: int) -> str:
+    """Where Apache listens, and nowhere else. Without a name it would look for one, and complain."""
+    return f"ServerName {site.host}\nListen {site.address}:{port}\n"
 
 
 def apache_site(site: Site, port: int, *, alive_path: str, alive: str) -> str:
@@ -128,7 +127,7 @@ User={user}
 ExecStart=/usr/bin/{" ".join(command)}
 BindReadOnlyPaths={snmp_class}:{_PACKAGED_SNMP_CLASS}
 TimeoutStartSec=600
-Nice=5
+{END_OF_ONESHOT}Nice=5
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from habla.model.disk import size_bytes
-from habla.model.programs import launcher
+from habla.model.programs import END_OF_ONESHOT, launcher
 from habla.model.site import Site
 from habla.services.jabber.jabber_domains import domains_of
 from habla.services.jabber.jabber_spec import JabberSpec
@@ -87,7 +87,7 @@ def _heal_service(site: Site) -> str:
     return (
         f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
         # It waits while ejabberd waits for other nodes, and merges what was apart.
-        f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n"
+        f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n{END_OF_ONESHOT}"
         f"ExecStart={CLUSTER_TOOL} heal\n"
     )
 
@@ -103,7 +103,7 @@ Description=habla: keep the archive and the rooms of ejabberd within their bound
 [Service]
 Type=oneshot
 TimeoutStartSec=2h
-StateDirectory={KEEP}
+{END_OF_ONESHOT}StateDirectory={KEEP}
 ExecStart={BOUNDS} /var/lib/{KEEP} {days} {most} {spec.rooms.unused_days}
 """
 
