@@ -76,6 +76,15 @@ def test_rooms_and_users_have_an_archive(found: dict[str, Any]) -> None:
     assert "note to self" in found["history"]
 
 
+def test_the_program_that_keeps_the_bounds_understands_ejabberd(fleet: Fleet, found: dict[str, Any]) -> None:
+    """Its commands exist in this release, and the size of the archive is one that it can read."""
+    state = "/var/lib/habla-jabber-bounds/state.json"
+    fleet.ssh(HOST, f"rm -f {state}; systemctl start habla-jabber-bounds")
+    known = json.loads(fleet.ssh(HOST, f"cat {state}"))
+    assert known["looked"] > 0
+    assert 20 < known["each"] < 100_000
+
+
 def test_a_file_is_on_both_hosts_as_soon_as_its_sender_has_the_answer(
     fleet: Fleet, found: dict[str, Any]
 ) -> None:
