@@ -53,12 +53,14 @@ case catch application:ensure_all_started(ejabberd) of
 end.
 """
 )
-# The running node is asked by a node beside it.
+# The running node is asked by a node beside it. Erlang 26 remembers the files in its directories, and must
+# forget them to find a module that a package has brought since. Erlang 25 does not know the function.
 _ASK = (
     _MISSING
     + """
 Node = list_to_atom(os:getenv("HABLA_NODE")),
 Call = fun(Module, Function, Arguments) -> rpc:call(Node, Module, Function, Arguments, 50000) end,
+Call(code, clear_cache, []),
 Result = case os:getenv("HABLA_RELOAD") of "yes" -> Call(ejabberd_config, reload, []); _ -> ok end,
 case Result of
     ok ->
