@@ -88,7 +88,6 @@ def install() -> None:
     sql(f"CREATE TABLE habla_setup (done INT); UPDATE version SET cacti = '{version}';")
     for name in TEMPLATES:
         php("cli/import_package.php", f"--filename={CACTI}/site/install/templates/{name}.xml.gz")
-    php("cli/rebuild_poller_cache.php")
     sql("INSERT INTO habla_setup VALUES (1);")
 
 
