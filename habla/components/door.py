@@ -13,7 +13,7 @@ import pulumi.runtime.settings
 from pydantic import TypeAdapter, ValidationError
 
 from habla.errors import Fault, PlacementError, SettingsError, raise_faults
-from habla.model.names import HostName, OtherAddress, ServiceName
+from habla.model.names import HostName, ServerAddress, ServiceName
 from habla.model.service import Owner
 from habla.model.spec import PortNumber
 from habla.plan.registry import Claim, agent_claims, clashes
@@ -25,7 +25,7 @@ __all__ = ["claim", "component_owner", "name_faults", "outside_stand_in", "plain
 _HOST: TypeAdapter[str] = TypeAdapter(HostName)
 _SERVICE: TypeAdapter[str] = TypeAdapter(ServiceName)
 _KEY: TypeAdapter[str] = TypeAdapter(HostKey)
-_ADDRESS: TypeAdapter[str] = TypeAdapter(OtherAddress)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(ServerAddress)
 _USER: TypeAdapter[str] = TypeAdapter(SshUser)
 _PORT: TypeAdapter[int] = TypeAdapter(PortNumber)
 # Field of a way to a machine -> its type, and its rule where the type has no words for it.

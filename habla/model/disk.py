@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from habla.model.names import OtherAddress, SecretName
+from habla.model.names import SecretName, ServerAddress
 from habla.model.spec import LogSpec, PortNumber, Spec
-from habla.model.text_types import AbsolutePath, Line, LogSize, MailAddress, matching
+from habla.model.text_types import AbsolutePath, Line, MailAddress, Size, matching
 
 __all__ = [
     "AlertsSpec",
@@ -28,8 +28,7 @@ MountPoint = Annotated[
     AbsolutePath,
     matching(
         r"(?!/(?:dev|proc|run|sys)(?:/|$))[^,:=]*",
-        "an absolute path of letters, digits and . _ @ + ~ -, up to 200 characters, not in /dev, /proc, /run "
-        "or /sys",
+        "not in /dev, /proc, /run or /sys, without , : and =, up to 200 characters",
         most=200,
     ),
 ]
@@ -47,46 +46,54 @@ def size_bytes(text: str) -> int:
 
 
 class PartitionSpec(Spec):
-    """A partition. size: of its file system. reserved: what everything but logs may take of it.
+    """A partition of a host: a file system of its own."""
 
-    reserved may be left out where nothing else is: under /var/log.
-    """
-
-    size: LogSize
-    reserved: LogSize | None = None
+    size: Size
+    """The size of the file system. A lab makes the partition. Any other host must have it, and habla checks
+    it."""
+    reserved: Size | None = None
+    """The space for everything that is not a log. Only a partition under ``/var/log`` can do without it."""
 
 
 class LogRuleSpec(Spec):
-    """Changes one rule of /etc/logrotate.d. What is not given stays as the service says."""
+    """A change of one rule in ``/etc/logrotate.d``. A key that is not set keeps the value of the service."""
 
-    size: LogSize | None = None
+    size: Size | None = None
+    """logrotate rotates a file that is larger than this."""
     keep: Annotated[int, Field(ge=1, le=100)] | None = None
-    rate: LogSize | None = None
+    """How many rotated files logrotate keeps of each log."""
+    rate: Size | None = None
+    """How much one file grows in a minute at most."""
 
 
 class LogsSpec(Spec):
-    """Rotation on every host.
-
-    check_seconds: how often logrotate looks. rate: how much one log file grows in a minute at most, where its
-    service does not say. journal: what journald keeps at most. rules: rule in /etc/logrotate.d -> changes.
-    extra: rule -> logs of what habla does not deploy, on every host that has them.
-    """
+    """The rotation of logs on every host."""
 
     check_seconds: Annotated[int, Field(ge=10, le=1800)] = 300
-    rate: LogSize = "512k"
-    journal: LogSize = "64M"
+    """How often logrotate looks at the logs."""
+    rate: Size = "512k"
+    """How much one log file grows in a minute at most. The rate of a service or an app replaces it."""
+    journal: Size = "64M"
+    """How much space the journal of systemd takes at most."""
     rules: dict[RuleName, LogRuleSpec] = Field(default_factory=dict)
+    """Changes of rules, by the name of the rule in ``/etc/logrotate.d``."""
     extra: dict[RuleName, tuple[LogSpec, ...]] = Field(default_factory=dict)
+    """Rules for logs of programs that habla does not deploy, on every host that has these logs."""
 
 
 class SmtpSpec(Spec):
-    """A mail server. user, password (the name of a secret): where it wants a login. starttls: encrypt."""
+    """The mail server that takes the alerts."""
 
-    host: OtherAddress
+    host: ServerAddress
+    """The name or address of the server."""
     port: PortNumber = 25
+    """The port of the server."""
     starttls: bool = False
+    """Whether the hosts encrypt the connection with STARTTLS. A login requires it."""
     user: Line | None = None
+    """The user who logs in, for a server that requires a login."""
     password: SecretName | None = None
+    """The secret that holds the password of ``user``."""
 
     @model_validator(mode="after")
     def _login(self) -> SmtpSpec:
@@ -98,27 +105,32 @@ class SmtpSpec(Spec):
 
 
 class AlertsSpec(Spec):
-    """Who is told before a partition fills, and when.
-
-    to, smtp: by mail. command: instead of mail, a program that gets the subject as its last argument and the
-    text on its standard input. warning, critical: use in percent, of space and of inodes.
-    trend_hours: told when a partition would be full that soon, at the rate of the last ``trend_minutes``.
-    every_seconds: how often each host looks. settle_seconds: how long a log may be without a rule untold, as
-    deployments write a log before its rule. silent_seconds: told when a host, or the monitor, has given no
-    sign of life for so long.
-    """
+    """Who gets an alert before a partition fills, and when. Use ``to`` and ``smtp``, or ``command``."""
 
     to: tuple[MailAddress, ...] = ()
+    """The mail addresses that get the alerts."""
     sender: MailAddress | None = None
+    """The sender of the mails. Without it, the sender is ``habla@HOST.DOMAIN``."""
     smtp: SmtpSpec | None = None
+    """The mail server. ``to`` requires it."""
     command: tuple[Line, ...] = ()
+    """A program on the hosts, with its arguments, that runs instead of a mail. Its last argument is the
+    subject, and its standard input is the text."""
     warning: Percent = 80
+    """The use of space or inodes, in percent, that causes a warning. All logs together must stay below it."""
     critical: Percent = 90
+    """The use of space or inodes, in percent, that makes the alert critical."""
     trend_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
+    """habla sends an alert when a partition will be full within this time."""
     trend_minutes: Annotated[int, Field(ge=5, le=24 * 60)] = 60
+    """The period over which habla measures how fast a partition fills."""
     every_seconds: Annotated[int, Field(ge=5, le=300)] = 20
+    """How often each host looks at its partitions."""
     settle_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+    """How long a log may have no rule before habla sends an alert. A deployment may write a log before its
+    rule."""
     silent_seconds: Annotated[int, Field(ge=90, le=3600)] = 300
+    """How long a host or the monitor may be silent before habla sends an alert."""
 
     @model_validator(mode="after")
     def _one_way(self) -> AlertsSpec:

@@ -25,10 +25,10 @@ __all__ = [
     "WATCH",
     "DnsName",
     "HostName",
-    "OtherAddress",
     "PasswordName",
     "RoleName",
     "SecretName",
+    "ServerAddress",
     "ServiceName",
     "agent_file_resource",
     "agent_resource",
@@ -73,7 +73,8 @@ DnsName = Annotated[
 _DNS: TypeAdapter[str] = TypeAdapter(DnsName)
 
 
-def _other_address(value: str) -> str:
+def _server_address(value: str) -> str:
+    """A name in the DNS, an IPv4 address or an IPv6 address, without brackets and port."""
     if ":" in value:
         try:
             return str(IPv6Address(value))
@@ -92,7 +93,7 @@ def _other_address(value: str) -> str:
 
 
 # Where SSH or a mail server answers.
-OtherAddress = Annotated[str, AfterValidator(_other_address)]
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
 # A role is also the name of a component on its hosts, so it begins with a letter.
 RoleName = Annotated[
     str,

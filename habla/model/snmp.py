@@ -19,18 +19,20 @@ SnmpUser = Annotated[
 
 
 class SnmpSpec(Spec):
-    """snmpd on every host, for the monitor only.
-
-    version 3: a user with authentication and privacy; auth, privacy: the secrets that hold its passphrases,
-    of 8 characters or more. version 2c: community is the secret.
-    """
+    """snmpd on every host of a fleet with a monitor. It answers only the monitor."""
 
     version: Literal["3", "2c"] = "3"
+    """The version of SNMP: ``"3"`` with a user and encryption, or ``"2c"`` with a community."""
     port: PortNumber = 161
+    """The UDP port on the internal address."""
     user: SnmpUser = "habla"
+    """The user of version 3."""
     auth: PasswordName = "snmp/auth"
+    """The secret that holds the authentication passphrase of version 3, of 8 characters or more."""
     privacy: PasswordName = "snmp/privacy"
+    """The secret that holds the encryption passphrase of version 3, of 8 characters or more."""
     community: PasswordName = "snmp/community"
+    """The secret that holds the community of version 2c."""
 
 
 def extend_name(instance: str) -> str:

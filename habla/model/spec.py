@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from habla.model.text_types import LogPath, LogSize, Sha256, Url
+from habla.model.text_types import LogPath, Sha256, Size, Url
 
 __all__ = [
     "MAX_MB",
@@ -46,16 +46,17 @@ class Spec(BaseModel):
 
 
 class ArchiveSpec(Spec):
-    """A directory or tar archive beside the stack (``path``), or one that hosts fetch (``url``).
-
-    include: directories whose files go into it too, such as what several programs share.
-    """
+    """A directory or tar archive in the project (``path``), or an archive that the hosts fetch (``url``)."""
 
     is_alternative: ClassVar[bool] = True
     path: str | None = None
+    """The path of a directory or a tar file in the project. It may hold up to 256 MiB."""
     include: tuple[str, ...] = ()
+    """Directories whose files go into the archive too, such as a module that several programs share."""
     url: Url | None = None
+    """Where each host fetches the archive. ``sha256`` is then required."""
     sha256: Sha256 | None = None
+    """The SHA-256 of the archive at ``url``. A host refuses an archive with another one."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ArchiveSpec:
@@ -69,13 +70,15 @@ class ArchiveSpec(Spec):
 
 
 class LogSpec(Spec):
-    """Log files (a glob), rotated by size: ``keep`` old ones of ``size`` each.
-
-    rate: how much one of them grows in a minute at most. files: how many files the glob stands for.
-    """
+    """Log files that habla rotates by size."""
 
     path: LogPath
-    size: LogSize = "1M"
+    """The path of the log. It may contain ``*``, ``?`` and ``[ ]``."""
+    size: Size = "1M"
+    """logrotate rotates a file that is larger than this."""
     keep: Annotated[int, Field(ge=1, le=100)] = 3
-    rate: LogSize | None = None
+    """How many rotated files logrotate keeps of each log."""
+    rate: Size | None = None
+    """How much one file grows in a minute at most. Without it, ``logs.rate`` applies."""
     files: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many files the path matches at most. The bound on disk space counts them all."""

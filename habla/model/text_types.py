@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -21,31 +22,42 @@ __all__ = [
     "Jid",
     "Line",
     "LogPath",
-    "LogSize",
     "MailAddress",
     "OptionName",
     "RequestPath",
     "RoutePath",
     "Sha256",
+    "Size",
+    "TextRule",
     "Url",
     "UserName",
     "matching",
     "up_to_bytes",
 ]
 
-Check = Callable[[str], str]
+
+@dataclass(frozen=True)
+class TextRule:
+    """A check of a text, for ``AfterValidator``. rule: what the text must be, in words."""
+
+    rule: str
+    is_kept: Callable[[str], bool]
+
+    def __call__(self, value: str) -> str:
+        """The text, if it keeps the rule."""
+        if not self.is_kept(value):
+            raise ValueError(self.rule)
+        return value
 
 
 def matching(pattern: str, rule: str, *, most: int = 0) -> AfterValidator:
     """The whole text matches ``pattern``, and has at most ``most`` characters (0: any). rule: in words."""
     compiled = re.compile(pattern, re.ASCII)
 
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value) or (most and len(value) > most):
-            raise ValueError(rule)
-        return value
+    def is_kept(value: str) -> bool:
+        return compiled.fullmatch(value) is not None and (not most or len(value) <= most)
 
-    return AfterValidator(check)
+    return AfterValidator(TextRule(rule, is_kept))
 
 
 def up_to_bytes(most: int, rule: str) -> AfterValidator:
@@ -56,6 +68,7 @@ def up_to_bytes(most: int, rule: str) -> AfterValidator:
             raise ValueError(f"{rule}; this has {len(value.encode()):,}")
         return value
 
+    check.__doc__ = rule
     return AfterValidator(check)
 
 
@@ -101,9 +114,7 @@ Interface = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", "letters, digits and _ . -, up to 15 characters")
 ]
 # Powers of 1024, as logrotate and journald take them; more digits would overflow their 64 bits.
-LogSize = Annotated[
-    str, matching(r"[1-9][0-9]{0,6}[kMG]", "a number with k, M or G, such as 512k, 64M or 4G")
-]
+Size = Annotated[str, matching(r"[1-9][0-9]{0,6}[kMG]", "a number with k, M or G, such as 512k, 64M or 4G")]
 Sha256 = Annotated[
     str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in lower case, as sha256sum prints them")
 ]

@@ -20,11 +20,14 @@ _CONFIG = "/etc/memcached.conf"
 
 
 class MemcachedSpec(Spec):
-    """memcached, on the internal address only."""
+    """memcached. It listens on the internal address only."""
 
     port: PortNumber = 11211
+    """The port that memcached listens on."""
     memory_mb: Annotated[int, Field(ge=1, le=MAX_MB)] = 64
+    """The memory for cached items."""
     max_connections: Annotated[int, Field(ge=1, le=250_000)] = 1024
+    """How many clients may be connected at a time."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,15 @@ _DATA = "/var/lib/beanstalkd"
 
 
 class MemqdSpec(Spec):
-    """The fleet's queue daemon. ``beanstalkd`` writes every job to its log before it answers."""
+    """memqd, the queue daemon of the fleet. A job is on disk before memqd acknowledges it."""
 
     engine: Literal["beanstalkd"] = "beanstalkd"
+    """The program that serves the queue."""
     port: PortNumber = 11300
+    """The port that memqd listens on."""
     # The most is beanstalkd's JOB_DATA_SIZE_LIMIT_MAX.
     max_job_bytes: Annotated[int, Field(ge=1, le=1_073_741_824)] = 65535
+    """The size of the largest job."""
 
 
 @dataclass(frozen=True)

@@ -43,17 +43,21 @@ def _not_of(taken: tuple[str, ...], what: str) -> AfterValidator:
 
 
 class MysqlSpec(Spec):
-    """MySQL (MariaDB): one database and one user who may do everything in it, from the internal network.
-
-    password: the name of the secret that holds the user's password.
-    """
+    """MariaDB, with one database and one user. The user has all rights on the database from the internal
+    network."""
 
     port: PortNumber = 3306
+    """The port that MariaDB listens on."""
     database: Annotated[Identifier, _not_of(_SYSTEM_SCHEMAS, "a database of the server itself")] = "habla"
+    """The name of the database."""
     user: Annotated[Identifier, _not_of(_SYSTEM_USERS, "a user of the server itself")] = "habla"
+    """The name of the user."""
     password: PasswordName = "mysql/habla"
+    """The secret that holds the user's password."""
     buffer_pool_mb: Annotated[int, Field(ge=5, le=MAX_MB)] = 128
+    """The memory for InnoDB's buffer pool."""
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 151
+    """How many clients may be connected at a time."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,16 @@ _SHORT = 40
 
 
 class StaticSpec(Spec):
-    """nginx for static images. host: its virtual host behind HAProxy; ``static.DOMAIN`` by default."""
+    """nginx for static images."""
 
     host: DnsName | None = None
+    """The virtual host of the images. Without it, the host is ``static.DOMAIN``."""
     port: PortNumber = 8080
+    """The port that nginx listens on, on the internal address."""
     content: ArchiveSpec | None = None
+    """The images."""
     max_age: Annotated[int, Field(ge=0, le=2**31)] = 3600
+    """How many seconds a browser may keep an image (``Cache-Control: max-age``)."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
-from habla.model.names import HostName, OtherAddress, SecretName
+from habla.model.names import HostName, SecretName, ServerAddress
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import PortNumber, Spec
 from habla.model.text_types import Interface, matching
@@ -51,6 +51,7 @@ HostKey = Annotated[
 
 
 def _of_hosts(network: IPv4Network) -> IPv4Network:
+    """An IPv4 network with a prefix length from 8 to 30, such as 192.168.2.0/24."""
     for kind in ("loopback", "multicast", "link_local", "reserved", "unspecified"):
         if getattr(network, f"is_{kind}"):
             rule = "a network of hosts, such as 192.168.2.0/24"
@@ -68,91 +69,109 @@ Release = Literal["bookworm", "trixie"]
 
 
 class NetworkSettings(Spec):
-    """The internal network. interface: the hosts' network interface in it. reserved: addresses not to use."""
+    """The internal network, which connects all hosts of the fleet."""
 
     cidr: Network = IPv4Network("192.168.2.0/24")
+    """The network. Any network other than a /24 needs ``roles.NAME.ranges`` for each role."""
     interface: Interface = "internal0"
+    """The network interface of the hosts in this network."""
     reserved: tuple[IPv4Address, ...] = ()
+    """Addresses that habla gives to no host."""
 
 
 class RoleSettings(Spec):
-    """Changes one of the default roles, or adds a role. What is not given stays as it is."""
+    """A new role, or a change of a default role. A key that is not set keeps its value."""
 
     ranges: tuple[RangeText, ...] | None = None
+    """The internal addresses of the role's hosts: ranges, networks or single addresses."""
     services: tuple[str, ...] | None = None
+    """The services that hosts of the role may run."""
     defaults: tuple[str, ...] | None = None
+    """The services that hosts of the role run, unless a host has ``services`` of its own."""
     volatile: bool | None = None
+    """Whether hosts of the role may run apps with ``stability: volatile``."""
 
 
 class BastionSettings(Spec):
-    """A machine to jump over on the way to the hosts."""
+    """A machine through which SSH reaches the hosts."""
 
-    address: OtherAddress
+    address: ServerAddress
+    """The name or address of the machine."""
     port: PortNumber = 22
+    """The port of its SSH server."""
     user: SshUser = "root"
+    """The user who logs in."""
     host_key: HostKey
+    """The public host key of the machine. SSH refuses a machine with another key."""
 
 
 class SshSettings(Spec):
-    """How a host is reached. host_key: its public key (``ssh-keyscan``), pinned.
+    """How SSH reaches a host."""
 
-    private_key: the secret that holds the private key; without it the SSH agent is asked.
-    """
-
-    address: OtherAddress | None = None
+    address: ServerAddress | None = None
+    """The name or address of the host, without brackets and port. Capital letters have no meaning."""
     port: PortNumber | None = None
+    """The port of its SSH server. Without it, the port is 22."""
     user: SshUser | None = None
+    """The user who logs in. Without it, the user is root. Any other user needs ``sudo -n``."""
     host_key: HostKey | None = None
+    """The public host key. SSH refuses a host with another key. Outside a lab, every host requires it."""
     private_key: SecretName | None = None
+    """The secret that holds the private key. Without it, SSH asks the agent at ``SSH_AUTH_SOCK``."""
     bastion: BastionSettings | None = None
+    """A machine through which SSH reaches the host."""
 
 
 class HostSettings(Spec):
-    """A host. address: pins its internal address. services: fewer than its role gives it by default.
-
-    outside_address: its public address, to which HAProxy binds. partitions: its own, by mount point, besides
-    those of all hosts and in their place. drained: HAProxy sends it nothing new; on a
-    front host, the shared address moves to the other. unreachable: leave the machine alone, as it
-    cannot be reached; it keeps its address, and a later removal forgets it without contact. release: of a
-    lab host, the release of Debian on it, other than that of the lab.
-    """
+    """A host: a machine of the fleet."""
 
     role: str
+    """The role of the machine."""
     address: IPv4Address | None = None
+    """A fixed internal address, within the ranges of the role. Without it, habla chooses a free one."""
     services: tuple[str, ...] | None = None
+    """The services that the host runs, of those that its role may run. Without it, the host runs the default
+    services of its role."""
     outside_address: IPv4Address | None = None
+    """The public address of the host. HAProxy listens on it."""
     partitions: dict[MountPoint, PartitionSpec] = Field(default_factory=dict)
+    """Partitions of this host, by mount point. They add to those of all hosts, or replace them."""
     ssh: SshSettings | None = None
+    """How SSH reaches the host. A host without it belongs to a lab."""
     drained: bool = False
+    """Whether HAProxy sends the host no new requests. A drained front host gives up the shared address."""
     unreachable: bool = False
+    """Whether habla leaves the machine alone, for example after it broke. The host keeps its address. If you
+    remove the host later, habla forgets it without contact."""
     release: Release | None = None
+    """The release of Debian on a lab host. Without it, the host has the release of the lab."""
 
 
 class LabAccount(Spec):
-    """An account that people may use in the lab. ``habla lab summary`` shows it with its password.
-
-    what: what it is for. url: where to log in. user: its name. secret: the name of the secret that is its
-    password.
-    """
+    """An account that people may use in the lab. ``habla lab summary`` shows it with its password."""
 
     what: Annotated[str, Field(min_length=1)]
+    """The purpose of the account."""
     url: str = ""
+    """The address of the page to log in."""
     user: Annotated[str, Field(min_length=1)]
+    """The user name."""
     secret: SecretName
+    """The secret that holds the password."""
 
 
 class LabSettings(Spec):
-    """Hosts made on this machine, under ``directory`` (relative to the project).
-
-    release: the release of Debian on them, by default the machine's own. ports: the name of a port of
-    HAProxy, such as ``www`` or ``bosh`` -> the port on 127.0.0.1 that leads there, and that the URLs of the
-    fleet have. A port that is not given is chosen when the lab is made. accounts: to try the lab with.
-    """
+    """A lab: hosts that habla makes on this machine, of every host without ``ssh``."""
 
     directory: Annotated[str, Field(min_length=1)] = ".lab"
+    """The directory of the lab's files, relative to the project."""
     release: Release | None = None
+    """The release of Debian on the hosts. Without it, they have the release of this machine."""
     ports: dict[str, PortNumber] = Field(default_factory=dict)
+    """Ports on 127.0.0.1 that lead to ports of HAProxy, by the name of the port, such as ``www`` or ``bosh``.
+    habla chooses the other ports when it makes the lab."""
     accounts: tuple[LabAccount, ...] = ()
+    """Accounts that people may use in the lab."""
 
 
 @dataclass(frozen=True, kw_only=True)

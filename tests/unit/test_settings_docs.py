@@ -1,90 +1,80 @@
-"""docs/settings.md says what the list of services says: roles, sections and their keys."""
+"""docs/settings.md has every setting, as the models have it."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import get_args
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 
-from habla.model.roles import Role
 from habla.model.spec import Spec
-from habla.services.app_spec import AppSpec
-from habla.services.catalog import daemons, default_roles
-from habla.services.jabber import JabberSpec
-from habla.settings.sections import section_names, services_model
+from habla.settings.sections import section_names, section_types, services_model
+from habla.settings.shape import ENTRY, ITEM, Shape, Steps, stack_shape
+from habla.settings.unknown_keys import path_text
+from toolchain.settings_docs import PATH, field_docs, models_below, page
 
-TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
-
-
-def rows(heading: str) -> dict[str, list[str]]:
-    """First cell, without its backticks -> the other cells, of the table under a heading."""
-    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    table = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, flags=re.M)
-    return {name: cells.split(" | ") for name, cells in table}
+TEXT = PATH.read_text("utf-8")
 
 
-def words(cell: str) -> list[str]:
-    return re.findall(r"[a-z]+", cell)
+def models(kinds: Iterator[Any]) -> set[type[Spec]]:
+    """The models that types name, and all that these have in them."""
+    found = {model for kind in kinds for model in models_below(kind)}
+    fields = [field.annotation for model in found for field in model.model_fields.values()]
+    return found | models(iter(fields)) if fields else found
 
 
-@pytest.mark.parametrize("role", default_roles().values(), ids=lambda role: role.name)
-def test_the_table_of_roles_names_the_services_of_each(role: Role) -> None:
-    """What a role may run, and what its hosts run by default."""
-    _, allowed, default = rows("Roles")[role.name]
-    assert set(role.kinds) <= set(words(allowed))
-    named = {"apps" if kind == "app" else kind for kind in role.defaults}
-    assert default == "all of these" or named <= set(words(default))
+def test_the_page_is_what_the_models_say() -> None:
+    """After a change: ``python -m toolchain.settings_docs``."""
+    assert page() == TEXT
 
 
-def test_the_table_of_roles_has_all_of_them() -> None:
-    """No more and no fewer."""
-    assert set(rows("Roles")) == set(default_roles())
+@pytest.mark.parametrize(
+    "model",
+    sorted(models(iter(section_types().values())) - {services_model()}, key=lambda model: model.__name__),
+)
+def test_every_field_has_a_docstring(model: type[Spec]) -> None:
+    """One sentence or more, under the field."""
+    docs = field_docs(model)
+    assert set(docs) >= set(model.model_fields)
+    assert [text for text in docs.values() if not text.endswith(".")] == []
 
 
 def test_every_section_is_in_the_first_table() -> None:
     """Those of services included."""
-    first = re.findall(r"^\| `(\w+)` \|", TEXT.split("\n## ")[0], flags=re.M)
-    assert set(first) == set(section_names())
+    first = re.findall(r"^\| \[`(\w+)`\]", TEXT.split("\n## ")[0], flags=re.M)
+    assert sorted(first) == sorted(section_names())
 
 
-def sections() -> dict[str, type[Spec]]:
-    """Key of ``habla:services`` -> the class of its settings."""
-    fields = services_model().model_fields
-    return {name: field.annotation for name, field in fields.items() if field.annotation is not None}
+def ways(value: Any, shape: Shape, way: Steps = ()) -> Iterator[Steps]:
+    """The way to each key of a value, with names of the user's own as ``NAME``."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            step = key if key in shape.keys else ENTRY
+            yield (*way, step)
+            yield from ways(inner, shape.at(key), (*way, step))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from ways(inner, shape.at(0), (*way, ITEM))
 
 
-@pytest.mark.parametrize("name", sections())
-def test_the_row_of_a_service_names_its_keys(name: str) -> None:
-    """Every key of its settings, in backticks."""
-    keys = set(re.findall(r"`(\w+)`", " ".join(rows("Services")[name])))
-    assert set(sections()[name].model_fields) <= keys
+def shown() -> set[str]:
+    """The keys in the YAML examples of all pages, by their way."""
+    pages = [path.read_text("utf-8") for path in PATH.parent.glob("*.md")]
+    texts = [text for page in pages for text in re.findall(r"^```yaml\n(.*?)^```$", page, flags=re.M | re.S)]
+    parts = [
+        {key.removeprefix("habla:"): part for key, part in yaml.safe_load(text).items()} for text in texts
+    ]
+    return {path_text(way) for part in parts for way in ways(part, stack_shape())}
 
 
-def test_the_table_of_services_has_all_of_them() -> None:
-    """Each service with a section below ``services``, and snmpd."""
-    wanted = {service.section.removeprefix("services.") for service in daemons().values()}
-    assert set(rows("Services")) == (wanted - {"load_balancer"}) | {"snmp"}
-
-
-def test_the_table_of_apps_has_all_keys() -> None:
-    """One row a key."""
-    assert set(rows("Apps")) == set(AppSpec.model_fields)
-
-
-def keys_of(model: type[Spec]) -> set[str]:
-    """The keys of a model, and of the models in it."""
-    found = set(model.model_fields)
-    for field in model.model_fields.values():
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, Spec):
-                found |= keys_of(kind)
-    return found
-
-
-def test_the_page_of_jabber_names_every_key_at_any_depth() -> None:
-    """Those of domains, rooms, files and limits included."""
-    page = (Path(__file__).parents[2] / "docs" / "jabber.md").read_text("utf-8").replace("```", "\n")
-    named = {word for text in re.findall(r"`([^`]+)`", page) for word in re.findall(r"[a-z_0-9]+", text)}
-    assert keys_of(JabberSpec) - named == set()
+def test_an_example_shows_each_table() -> None:
+    """On any page of the documentation: one key of each table, and every key that is required."""
+    examples, missing = shown(), set()
+    for heading, table in re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", TEXT, flags=re.M | re.S):
+        keys = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*) \|", table, flags=re.M))
+        given = {key for key in keys if f"{heading}.{key}" in examples}
+        required = {key for key, default in keys.items() if default == "required"}
+        missing |= {f"{heading}.{key}" for key in (required or {*keys} if not given else required - given)}
+    assert sorted(missing) == []

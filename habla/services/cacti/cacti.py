@@ -58,14 +58,14 @@ _SYSTEMD = "/etc/systemd/system"
 
 
 class CactiSpec(Spec):
-    """Cacti on the monitor: its web server on the internal address, its database on loopback.
-
-    password: the secret that holds the password of ``admin``. database_password: of its database user.
-    """
+    """Cacti on the monitor. Its pages are on the internal address, and its database is on the same host."""
 
     port: PortNumber = 80
+    """The port of its web server."""
     password: PasswordName = "cacti/admin"
+    """The secret that holds the password of the user ``admin``."""
     database_password: PasswordName = "cacti/database"
+    """The secret that holds the password of Cacti's database user."""
 
 
 @dataclass(frozen=True)

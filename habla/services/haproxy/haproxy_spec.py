@@ -44,6 +44,7 @@ _LONGEST = 2**31 - 1
 
 
 def _duration(value: str) -> str:
+    """A whole number with ms, s, m, h or d, such as 30s. The most is 24d."""
     found = re.fullmatch(r"([1-9][0-9]{0,9})(ms|s|m|h|d)", value, re.ASCII)
     if found is None:
         raise ValueError("a whole number with ms, s, m, h or d, such as 30s")
@@ -76,17 +77,18 @@ CookiePath = Annotated[
 
 
 class ReleaseSpec(Spec):
-    """Where one version of HAProxy comes from.
-
-    Either ``path``, the upstream release archive beside the stack; or ``url`` and ``sha256``, which hosts
-    fetch and check; or ``binary``, a HAProxy that is on the hosts already. Archives are built on the host.
-    """
+    """The source of one version of HAProxy: a ``path``, a ``url``, or a ``binary``. The host builds an
+    archive."""
 
     is_alternative: ClassVar[bool] = True
     path: str | None = None
+    """The path of the upstream release archive, or of a directory with its sources, in the project."""
     url: Url | None = None
+    """Where the host fetches the release archive. ``sha256`` is then required."""
     sha256: Sha256 | None = None
+    """The SHA-256 of the archive at ``url``. The host refuses an archive with another one."""
     binary: AbsolutePath | None = None
+    """The path of a HAProxy program that the host has already."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ReleaseSpec:
@@ -105,90 +107,100 @@ class ReleaseSpec(Spec):
 
 
 class TimeoutsSpec(Spec):
-    """connect: until a server takes a connection. queue: for a free server. client, server: of silence."""
+    """The timeouts of an instance. A connection that is silent for longer is closed."""
 
     connect: Duration = "5s"
+    """How long HAProxy waits until a server accepts a connection."""
     client: Duration | None = None
+    """How long a client may be silent: 60s for www and 24h for jabber, unless you set it."""
     server: Duration | None = None
+    """How long a server may be silent: 60s for www and 24h for jabber, unless you set it."""
     queue: Duration = "30s"
+    """How long a request waits for a free server."""
 
 
 class TlsSpec(Spec):
-    """HTTPS of the www instance, in dialect 2.x.
-
-    certificate: the secret that holds private key and certificate chain as PEM. redirect: what comes by HTTP
-    is sent to HTTPS.
-    """
+    """HTTPS of the www instance. It requires dialect 2.x."""
 
     certificate: SecretName
+    """The secret that holds the private key and the certificate chain as PEM."""
     port: PortNumber = 443
+    """The port for HTTPS."""
     redirect: bool = True
+    """Whether HAProxy redirects requests from HTTP to HTTPS."""
 
 
 class CookiesSpec(Spec):
-    """Which cookies browsers get: only ever for ``domain``, whatever a backend says.
-
-    domain: the website's name by default. stale_domains: that domain and the one above it by default.
-    names: the cookies of which old ones may be around, set for ``stale_domains`` or for the host alone, with
-    one of ``paths``. Whenever a backend sets one of them, the old ones are expired in the same answer.
-    """
+    """The cookies that browsers get. HAProxy replaces the domain that a backend gives a cookie."""
 
     domain: DnsName | None = None
+    """The domain of all cookies. Without it, the domain is the website's name."""
     names: tuple[CookieName, ...] = ()
+    """The cookies of which browsers may have old ones. When a backend sets one of these, HAProxy expires the
+    old ones in the same answer."""
     stale_domains: tuple[CookieDomain, ...] | None = None
+    """The domains that old cookies may have. Without it, they are ``.DOMAIN`` and ``.www.DOMAIN``."""
     paths: Annotated[tuple[CookiePath, ...], Field(min_length=1)] = ("/",)
+    """The paths that old cookies may have."""
 
 
 class HaproxyInstanceSpec(Spec):
-    """One HAProxy instance. dialect, version: when they differ from the pair's.
-
-    maxconn: connections at a time; each takes two file descriptors. stats_port: on the loopback address. What
-    is not given is 2000 connections and port 8404 for www, 8000 and 8405 for jabber.
-    raw: section (``global``, ``defaults``, ``frontend www``, ``backend rpc`` …) -> lines that are put at its
-    end as they are.
-    """
+    """One of the two HAProxy instances."""
 
     dialect: DialectName | None = None
+    """The dialect of this instance. Without it, the instance has the dialect of the pair."""
     version: Version | None = None
+    """The version of this instance. Without it, the instance has the version of the pair."""
     maxconn: Connections | None = None
+    """How many connections may be open at a time: 2000 for www and 8000 for jabber, unless you set it."""
     stats_port: PortNumber | None = None
+    """The port of the stats page on 127.0.0.1: 8404 for www and 8405 for jabber, unless you set it."""
     timeouts: TimeoutsSpec = TimeoutsSpec()
+    """The timeouts of this instance."""
     tls: TlsSpec | None = None
+    """HTTPS. Only www can have it, in dialect 2.x."""
     raw: dict[str, tuple[RawLine, ...]] = Field(default_factory=dict)
+    """Lines that habla puts at the end of a section of the config, unchanged. A key is the section, such as
+    ``global``, ``defaults``, ``frontend www`` or ``backend rpc``."""
 
 
 class VrrpSpec(Spec):
-    """An address that two front hosts share; one of them has it at a time.
-
-    address: with its prefix length. interface: the hosts' interface that it moves on. router: the VRRP
-    number, one of its own for each pair in a network.
-    """
+    """An address that the front hosts share. keepalived gives it to one of them at a time."""
 
     address: IPv4Interface
+    """The shared address with its prefix length. This is the address that clients find in the DNS."""
     interface: Interface
+    """The network interface of the hosts that gets the address."""
     router: Annotated[int, Field(ge=1, le=255)] = 51
+    """The VRRP router number. Each pair of front hosts in an internal network needs a number of its own."""
 
 
 class HaproxySpec(Spec):
-    """The pair of HAProxy instances.
-
-    dialect: the configuration language, which follows the version that runs. version: 1.3.14.10 for dialect
-    1.3.14, the distribution's for 2.x; any other is one of ``releases``.
-    hosts: the virtual hosts of the website, the first is its name; ``www.DOMAIN`` by default.
-    redirects: those that are sent there; ``DOMAIN`` by default.
-    maintenance: the page (HTML) that is shown while no server is left.
-    """
+    """The HAProxy instances of a front host: www serves requests, and jabber serves lasting connections."""
 
     dialect: DialectName = "1.3.14"
+    """The configuration language: that of HAProxy 1.3.14, or that of HAProxy 2.6 and later."""
     version: Version | None = None
+    """The version that runs: one of ``releases``, or ``distribution`` for Debian's package. Without it,
+    dialect 1.3.14 runs 1.3.14.10, and dialect 2.x runs ``distribution``."""
     releases: dict[Version, ReleaseSpec] = Field(default_factory=dict)
+    """Versions of HAProxy other than Debian's, and the source of each."""
     hosts: Annotated[tuple[DnsName, ...], Field(min_length=1)] | None = None
+    """The virtual hosts of the website. The first is the website's name. Without it, that is
+    ``www.DOMAIN``."""
     redirects: tuple[DnsName, ...] | None = None
+    """The virtual hosts that lead to the website by a redirect. Without it, this is ``DOMAIN``, unless
+    ``hosts`` contains it."""
     cookies: CookiesSpec = CookiesSpec()
+    """The cookies of the website."""
     maintenance: Page | None = None
+    """The HTML page that visitors see while no server is available. Without it, they see a plain page."""
     www: HaproxyInstanceSpec = HaproxyInstanceSpec()
+    """The instance for requests."""
     jabber: HaproxyInstanceSpec = HaproxyInstanceSpec()
+    """The instance for XMPP, BOSH and websocket connections."""
     vrrp: VrrpSpec | None = None
+    """The address that several front hosts share."""
 
     def instance(self, name: InstanceName) -> HaproxyInstanceSpec:
         """The settings of one of the two instances."""
