@@ -1,6 +1,6 @@
 # Every target is a thin call of a script in toolchain/; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install toolchain up down test check soak lint preview clean clean-cache
+.PHONY: help install toolchain up down test check soak lint docs preview clean clean-cache
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/habla
 
 help: ## list the targets
@@ -39,6 +39,9 @@ check: lint ## lint, types, unit, golden and property tests without the slow one
 
 lint: install ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+docs: install ## the documentation as a site, with search: build/site
+	@toolchain/docs
 
 clean: ## remove .venv, .toolchain and what tools left; not a lab (make down), not the cache
 	@rm -rf .venv .toolchain .mypy_cache .ruff_cache .pytest_cache .hypothesis build habla.egg-info out
