@@ -141,7 +141,9 @@ def _with_address(state: HostState, stand_in: str, *, address: str) -> str:
         IPv4Address(address)
     except AddressValueError as error:
         rule = "an IPv4 address, such as 198.51.100.10"
-        fault = Fault("outside_address", "not an address", value=str(address), rule=rule, fix="correct it")
+        fault = Fault(
+            "outside_address", "not an address", value=str(address), rule=rule, fix="set an IPv4 address"
+        )
         raise SettingsError([fault]) from error
     return short_document(state).replace(stand_in, address)
 

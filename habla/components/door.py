@@ -88,8 +88,8 @@ def ssh_faults(host: str, *, key: Any, agent: Any, proxy: Any, **fields: Any) ->
             f"{path}.proxy", {name: value for name, value in given.items() if value is not None}
         )
     if key is None and not agent:
-        rule = "a host is reached with a private key, or by an SSH agent"
-        fix = "give private_key, or agent_socket"
+        rule = "SSH needs a private key, or an agent that has one"
+        fix = "set private_key or agent_socket"
         yield Fault(f"{path}.private_key", "missing, and no SSH agent", rule=rule, fix=fix)
 
 
@@ -98,9 +98,9 @@ def _field_faults(path: str, fields: Mapping[str, Any]) -> Iterator[Fault]:
         if isinstance(value, (pulumi.Output, Awaitable)):
             continue
         if name == "address" and not (isinstance(value, str) and value.strip()):
-            rule = "the name or address under which SSH reaches the machine"
+            rule = "SSH needs the name or the address of the machine"
             yield Fault(
-                f"{path}.address", "missing", value=str(value or ""), rule=rule, fix="give the address"
+                f"{path}.address", "missing", value=str(value or ""), rule=rule, fix="set the address"
             )
             continue
         adapter, rule = _FIELDS[name]

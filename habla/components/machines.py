@@ -72,7 +72,7 @@ def _existing(
     key = own.private_key or common.private_key
     socket = os.environ.get("SSH_AUTH_SOCK")
     if key is None and not (socket and Path(socket).is_socket()):
-        rule = "a host is reached with a private key, or by an SSH agent"
+        rule = "SSH needs a private key, or an agent that has one"
         fix = "set ssh.private_key to the name of a secret, or start an agent: eval $(ssh-agent) && ssh-add"
         raise SettingsError(
             [Fault("ssh.private_key", "missing, and no SSH agent", value=socket or "", rule=rule, fix=fix)]

@@ -204,8 +204,8 @@ def _addresses(args: InternalSubnetArgs) -> AddressPlan:
     seen: set[str] = set()
     for member in args.members:
         if member.host.name in seen:
-            rule = "a host is a member once"
-            faults.append(Fault(f"members.{member.host.name}", "twice", rule=rule, fix="remove one"))
+            rule = "a host can be a member only once"
+            faults.append(Fault(f"members.{member.host.name}", "a member twice", rule=rule, fix="remove one"))
         seen.add(member.host.name)
     raise_faults(AddressError, faults)
     requests = {

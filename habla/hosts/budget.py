@@ -91,7 +91,10 @@ def budget_faults(
         path = f"hosts.{host}.partitions.{budget.mount}"
         mixed = not PurePosixPath(budget.mount).is_relative_to(_LOG_DIRECTORY)
         if budget.bounds and mixed and partitions[budget.mount].reserved is None:
-            rule = f"{budget.bounds[0].path} and other logs share it, so the rest of it has a bound too"
+            rule = (
+                f"{budget.bounds[0].path} and other logs share this partition, so habla must know how much "
+                "everything else may take"
+            )
             fix = "add reserved: SIZE, or give the host a partition /var/log"
             faults.append(Fault(path, "reserved is missing", rule=rule, fix=fix))
         elif not budget.fits:
@@ -122,9 +125,10 @@ def _too_small(path: str, budget: Budget) -> Fault:
         path,
         "logs and data can fill it" if budget.data else "logs can fill it",
         value=size_text(budget.size),
-        rule=f"at the worst moment it holds {needed}, and {size_text(budget.allowed)} are allowed "
-        f"(alerts.warning); the largest: {largest or 'none'}",
-        fix="make it larger, or lower size, keep or rate in logs.rules.RULE, or logs.check_seconds",
+        rule=f"in the worst case the partition holds {needed}, but alerts.warning allows "
+        f"{size_text(budget.allowed)}; the largest logs: {largest or 'none'}",
+        fix="make the partition larger, or lower size, keep or rate in logs.rules.RULE, or "
+        "logs.check_seconds",
     )
 
 

@@ -81,10 +81,12 @@ def rule_clashes(logs: Iterable[Log]) -> Iterator[Fault]:
         if overlap(log.path, other.path):
             first, second = (other, log) if other.setting else (log, other)
             at = f" ({second.setting})" if second.setting else ""
-            rule = f"a log belongs to one rule; {second.path} of the rule {second.rule}{at} matches it too"
-            fix = "name other files in one of them; logs.rules changes size and keep of a service's own rule"
+            rule = (
+                f"only one rule may rotate a log; {second.path} of the rule {second.rule}{at} matches it too"
+            )
+            fix = "choose other files in one rule; logs.rules changes size and keep of a service's rule"
             where = first.setting or f"logs.rules.{first.rule}"
-            yield Fault(where, "a log in two rules", value=first.path, rule=rule, fix=fix)
+            yield Fault(where, "two rules rotate this log", value=first.path, rule=rule, fix=fix)
 
 
 def data_clashes(logs: Iterable[Log], data: Iterable[str]) -> Iterator[Fault]:
@@ -93,8 +95,10 @@ def data_clashes(logs: Iterable[Log], data: Iterable[str]) -> Iterator[Fault]:
         for directory in data:
             if log.setting and overlap(log.path.rpartition("/")[0], directory):
                 rule = f"the files in {directory} are the data of a service, and rotation would destroy them"
-                fix = "name the logs themselves"
-                yield Fault(log.setting, "rotates data", value=log.path, rule=rule, fix=fix)
+                fix = "choose a path that matches only logs"
+                yield Fault(
+                    log.setting, "would rotate the data of a service", value=log.path, rule=rule, fix=fix
+                )
 
 
 def _how(log: Log) -> Sequence[str]:

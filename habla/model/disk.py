@@ -98,9 +98,9 @@ class SmtpSpec(Spec):
     @model_validator(mode="after")
     def _login(self) -> SmtpSpec:
         if (self.user is None) != (self.password is None):
-            raise ValueError("user and password go together")
+            raise ValueError("set both user and password, or neither")
         if self.user is not None and not self.starttls:
-            raise ValueError("a password is sent encrypted only: set starttls")
+            raise ValueError("habla sends a password only over an encrypted connection: set starttls: true")
         return self
 
 
@@ -135,11 +135,11 @@ class AlertsSpec(Spec):
     @model_validator(mode="after")
     def _one_way(self) -> AlertsSpec:
         if self.warning >= self.critical:
-            raise ValueError("warning is below critical")
+            raise ValueError("warning must be below critical")
         if bool(self.to) != (self.smtp is not None):
-            raise ValueError("to and smtp go together")
+            raise ValueError("set both to and smtp, or neither")
         if self.to and self.command:
-            raise ValueError("give either to and smtp, or command")
+            raise ValueError("set to and smtp, or set command, but not both")
         return self
 
     @property

@@ -61,11 +61,11 @@ class ArchiveSpec(Spec):
     @model_validator(mode="after")
     def _one_source(self) -> ArchiveSpec:
         if (self.path is None) == (self.url is None):
-            raise ValueError("give either path or url")
+            raise ValueError("set either path or url")
         if self.include and self.path is None:
-            raise ValueError("include goes with path")
+            raise ValueError("include requires path")
         if self.url is not None and self.sha256 is None:
-            raise ValueError("a url needs the sha256 of what it serves")
+            raise ValueError("a url needs the sha256 of its archive")
         return self
 
 

@@ -98,8 +98,8 @@ def range_faults(
                     path,
                     "outside the network",
                     value=str(item),
-                    rule=f"a range lies in {network}",
-                    fix="move the range",
+                    rule=f"a range must lie in {network}",
+                    fix="choose a range in the network",
                 )
             )
         for address in (network.network_address, network.broadcast_address):
@@ -110,7 +110,7 @@ def range_faults(
                         path,
                         f"contains {forbidden[address]}",
                         value=str(item),
-                        rule="no host can have it",
+                        rule="no host can have this address",
                         fix=fix,
                     )
                 )
@@ -125,7 +125,7 @@ def range_faults(
                     what,
                     value=str(high),
                     rule=rule,
-                    fix="make them disjoint",
+                    fix="change one of the ranges, so that they do not overlap",
                 )
             )
     return faults

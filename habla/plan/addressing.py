@@ -142,7 +142,7 @@ def _unranged(
             f"hosts.{name}.role",
             "the role has no range",
             value=request.role,
-            rule="a role owns ranges of the network",
+            rule="a role with hosts needs ranges of addresses",
             fix=f"add ranges to roles.{request.role}",
         )
         for name, request in hosts.items()
@@ -164,17 +164,31 @@ def _pinned(
         path, value = f"hosts.{name}.address", str(request.pin)
         owned = ", ".join(map(str, ranges.get(request.role, ())))
         if request.pin in forbidden:
-            rule = "no host can have it"
+            rule = "no host can have this address"
             faults.append(
                 Fault(path, f"is {forbidden[request.pin]}", value=value, rule=rule, fix="choose another")
             )
         elif not _in_role(request.pin, request.role, ranges=ranges, forbidden=forbidden):
-            rule = f"role {request.role} owns {owned}"
-            faults.append(Fault(path, "outside its role", value=value, rule=rule, fix="choose one of these"))
+            rule = f"role {request.role} has {owned}"
+            faults.append(
+                Fault(
+                    path,
+                    "outside the ranges of its role",
+                    value=value,
+                    rule=rule,
+                    fix="choose an address in these ranges",
+                )
+            )
         for other, taken in given.items():
             if taken == request.pin:
                 faults.append(
-                    Fault(path, f"{other} has it too", value=value, rule=_ONE_HOST, fix="change one of them")
+                    Fault(
+                        path,
+                        f"{other} has the same address",
+                        value=value,
+                        rule=_ONE_HOST,
+                        fix="change one of the two addresses",
+                    )
                 )
         given[name] = request.pin
     return given, faults
@@ -193,8 +207,8 @@ def _lost_to_a_pin(
             f"hosts.{winner}.address",
             f"{name} has it",
             value=str(address),
-            rule="a host keeps its address when others come",
-            fix=f"pin another, or pin {name} elsewhere first",
+            rule="a host keeps its address when the stack gets other hosts",
+            fix=f"set another address, or first set another address for {name}",
         )
         for winner, address in given.items()
         for name, theirs in held.items()
@@ -205,7 +219,7 @@ def _lost_to_a_pin(
 
 def _exhausted(name: str, role: str, *, ranges: tuple[AddressRange, ...], size: int) -> Fault:
     owned = ", ".join(map(str, ranges))
-    rule = f"role {role} owns {owned}: {size} addresses"
+    rule = f"role {role} has {owned}: {size} addresses"
     return Fault(
         f"hosts.{name}",
         f"no address is left for role {role}",

@@ -62,13 +62,13 @@ def data_faults(
                 (old for name, old in before.items() if name not in now and old.name == place.name), None
             )
             if was is not None:
-                yield _fault(service, place, was=was, reason="it has another name now")
+                yield _fault(service, place, was=was, reason="the data has another name now")
         elif was.name != place.name:
             yield _fault(
                 service, place, was=was, reason=f"the data there is of {was.name}, not of {place.name}"
             )
         elif not _kept(was, place):
-            reason = "it runs on none of these hosts any more"
+            reason = "the service does not run on any of these hosts now"
             if set(was.hosts) & set(place.hosts):
                 reason = "each of these hosts is another machine now"
             yield _fault(service, place, was=was, reason=reason)
@@ -93,6 +93,6 @@ def _fault(service: str, now: DataPlace, *, was: DataPlace, reason: str) -> Faul
         f"{service} would start with empty data on {', '.join(sorted(now.hosts))}",
         value=", ".join(now.paths),
         rule=f"its data is in {', '.join(was.paths)} on {', '.join(sorted(was.hosts))}, and {reason}",
-        fix=f"take the change back; or copy the data first, then add {service} to habla:start_empty for one "
+        fix=f"undo the change; or copy the data first, then add {service} to habla:start_empty for one "
         "deployment",
     )

@@ -32,19 +32,19 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
     known = sorted({rule for host in hosts.values() for rule in host.rules})
     for rule in settings.logs.rules:
         if rule not in known:
-            fix = f"one of {', '.join(known)}"
+            fix = f"choose one of {', '.join(known)}"
             yield Fault(
                 f"logs.rules.{rule}",
                 "no host has this rule",
                 value=rule,
-                rule="it changes a rule that is",
+                rule="logs.rules changes only rules that a host has",
                 fix=fix,
             )
 
 
 def outside_faults(settings: Settings) -> Iterator[Fault]:
     """Public addresses that two hosts have, or that lie in the internal network."""
-    rule = "a public address belongs to one host; load_balancer.vrrp has one for several"
+    rule = "a public address belongs to one host; for an address that hosts share, use load_balancer.vrrp"
     outside = {
         name: str(host.outside_address) if host.outside_address else None
         for name, host in settings.hosts.items()
@@ -53,7 +53,7 @@ def outside_faults(settings: Settings) -> Iterator[Fault]:
     for name, host in settings.hosts.items():
         if host.outside_address is not None and host.outside_address in settings.network.cidr:
             rule = f"the public address of a host is not in the internal network {settings.network.cidr}"
-            fix = "give the public address, or change network.cidr"
+            fix = "set the public address, or change network.cidr"
             value = str(host.outside_address)
             yield Fault(
                 f"hosts.{name}.outside_address", "an internal address", value=value, rule=rule, fix=fix
@@ -67,9 +67,11 @@ def unserved_faults(settings: Settings, placed: Mapping[str, Iterable[Service]])
         return
     for name, app in settings.apps.items():
         if app.default and name not in running:
-            rule = "HAProxy sends the visitors of the website to it, and without a server they all get 503"
+            rule = "HAProxy sends the visitors of the website to this app, and they would all get status 503"
             fix = f"add a host of the role {' or '.join(app.roles)}, or remove default: true"
-            yield Fault(f"apps.{name}", "no host runs it", value=", ".join(app.roles), rule=rule, fix=fix)
+            yield Fault(
+                f"apps.{name}", "no host runs the app", value=", ".join(app.roles), rule=rule, fix=fix
+            )
 
 
 def repeated_faults(
@@ -97,9 +99,9 @@ def repeated_faults(
                     f"hosts.{host}.services",
                     f"{keeper} runs the same services, of which a fleet has one",
                     value=value,
-                    rule="two of them would know nothing of each other's data, and programs get one address",
-                    fix=f"write services: [{rest}] for {host}; "
-                    f"or leave out {value} in hosts.{keeper}.services",
+                    rule="two of them would not share their data, and a program gets the address of one",
+                    fix=f"set hosts.{host}.services to [{rest}]; "
+                    f"or remove {value} from hosts.{keeper}.services",
                 )
 
 
@@ -107,9 +109,7 @@ def lab_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterator[Fa
     """Ports of the lab that lead nowhere or to two places, and releases of hosts that are not the lab's."""
     for name, host in settings.hosts.items():
         if host.release and (settings.lab is None or host.ssh is not None):
-            rule = (
-                "the lab chooses the release of the hosts that it makes; other hosts have the one they have"
-            )
+            rule = "habla chooses the release only of hosts that the lab makes"
             path = f"hosts.{name}.release"
             yield Fault(path, "not a host of the lab", value=host.release, rule=rule, fix="remove it")
     if settings.lab is None:

@@ -118,7 +118,7 @@ def clashes(places: Iterable[Iterable[Claim]]) -> list[Fault]:
 
 
 def _twice(claim: Claim) -> Fault:
-    rule = "a port is for one thing on a host"
+    rule = "a port of a host can serve only one purpose"
     fix = f"change one of the ports in {claim.owner.path or 'the settings'}"
     what = f"{claim.owner.title} needs the same port twice"
     return Fault(claim.owner.path or "hosts", what, value=claim.name, rule=rule, fix=fix)

@@ -48,7 +48,7 @@ def read_held(root: Path, environment: str) -> dict[str, IPv4Address]:
         try:
             held[name] = IPv4Address(str(value))
         except AddressValueError:
-            rule = "the file has HOST: ADDRESS, one a line"
+            rule = "the file has a line HOST: ADDRESS for each host"
             fix = "restore the file from version control"
             faults.append(Fault(f"{path}: {name}", "not an address", value=str(value), rule=rule, fix=fix))
     raise_faults(AddressError, faults)
@@ -78,7 +78,13 @@ def read_data(root: Path, environment: str) -> dict[str, DataPlace]:
         }
     except (AttributeError, KeyError, TypeError) as error:
         rule = "SERVICE: {name: …, paths: […], hosts: {…}}, as `pulumi up` writes it"
-        fault = Fault(str(path), "cannot be read", value=str(error), rule=rule, fix="restore the file")
+        fault = Fault(
+            str(path),
+            "cannot be read",
+            value=str(error),
+            rule=rule,
+            fix="restore the file from version control",
+        )
         raise SettingsError([fault]) from error
 
 

@@ -236,7 +236,9 @@ def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: l
             "${host.address}, ${host.name}, ${domain}"
         )
         faults.append(
-            Fault(path, "names what nobody offers", value=match[0], rule=rule, fix="correct the reference")
+            Fault(
+                path, "no service offers this value", value=match[0], rule=rule, fix="correct the reference"
+            )
         )
         return match[0]
     return values[attribute]
@@ -253,9 +255,9 @@ def _special(
 ) -> str:
     value = found[0][1]
     if value.users is not None and app not in value.users:
-        rule = f"only {', '.join(value.users) or 'no app'} may name it"
+        rule = f"only {', '.join(value.users) or 'no app'} may use this value"
         fix = f"add {app} to services.{value.name.partition('.')[0]}, or remove the reference"
-        faults.append(Fault(path, "not for this app", value=text, rule=rule, fix=fix))
+        faults.append(Fault(path, "this app may not use it", value=text, rule=rule, fix=fix))
         return text
     if value.secret:
         return secret(value.secret.format(app=app), "env")

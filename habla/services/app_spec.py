@@ -40,7 +40,7 @@ class RouteSpec(Spec):
     @model_validator(mode="after")
     def _something(self) -> RouteSpec:
         if self.host is None and self.path is None:
-            raise ValueError("give a host, a path or both")
+            raise ValueError("set host, path or both")
         return self
 
 
@@ -100,14 +100,18 @@ class AppSpec(Spec):
         if not re.match(r"(?:/|\{app\}/|[A-Za-z0-9][A-Za-z0-9._+-]*$)", command[0]):
             raise ValueError("the first word is a program: its path from /, {app}/… or the name of a command")
         if "$" in command[0]:
-            raise ValueError("the path of a program has no $, which systemd would not take for itself")
+            raise ValueError(
+                "the path of the program must not contain $, because systemd has no way to quote it there"
+            )
         return command
 
     @model_validator(mode="after")
     def _one_value_each(self) -> AppSpec:
         both = sorted({*self.environment} & {*self.secrets})
         if both:
-            raise ValueError(f"a variable is in environment or in secrets, not in both: {', '.join(both)}")
+            raise ValueError(
+                f"set each variable in environment or in secrets, not in both: {', '.join(both)}"
+            )
         own = sorted(name for name in (*self.environment, *self.secrets) if name in _OWN_VARIABLES)
         if own:
             raise ValueError(f"habla sets {', '.join(own)} itself")

@@ -132,10 +132,10 @@ def vrrp_faults(spec: VrrpSpec, sites: Mapping[str, Site]) -> Iterator[Fault]:
     if shared in network:
         rule = f"the shared address is public; {network} is internal"
         yield Fault(
-            f"{path}.address", "an internal address", value=str(shared), rule=rule, fix="give a public one"
+            f"{path}.address", "an internal address", value=str(shared), rule=rule, fix="set a public address"
         )
     if around.prefixlen < 31 and shared in (around.network_address, around.broadcast_address):
-        rule = f"a host's address in {around}"
+        rule = f"the address must be one of a host in {around}"
         yield Fault(
             f"{path}.address",
             "names a network",
@@ -144,24 +144,28 @@ def vrrp_faults(spec: VrrpSpec, sites: Mapping[str, Site]) -> Iterator[Fault]:
             fix="correct the address",
         )
     if fleet.interface == spec.interface:
-        rule = "the shared address is on the interface to the outside; this one is to the internal network"
+        rule = "the shared address needs the interface to the outside, not the internal one"
         fix = "name the hosts' other interface"
         yield Fault(f"{path}.interface", "the internal interface", value=spec.interface, rule=rule, fix=fix)
     for host, address in sorted((name, site.outside) for name, site in sites.items()):
         where = f"hosts.{host}.outside_address"
         if address == shared:
-            rule = "the shared address belongs to no host; each has one of its own besides"
+            rule = "the shared address belongs to no host, and each host also has an address of its own"
             yield Fault(
-                where, "is the shared address", value=str(address), rule=rule, fix="give the host another one"
+                where,
+                "is the shared address",
+                value=str(address),
+                rule=rule,
+                fix="set another address for the host",
             )
         if host not in fronts:
             continue
         if address is None:
             # Its route to the outside hangs on an address that stays when the shared one goes.
-            rule = "each host of HAProxy has a public address of its own beside the shared one"
-            yield Fault(where, "missing", rule=rule, fix="give the host's public address")
+            rule = "each host of HAProxy needs a public address of its own besides the shared one"
+            yield Fault(where, "missing", rule=rule, fix="set the public address of the host")
         elif around.prefixlen < 32 and address not in around:
-            rule = f"hosts that share {spec.address} are in {around} themselves; /32 is for a routed address"
+            rule = f"hosts that share {spec.address} need addresses in {around}; /32 is for a routed address"
             fix = "correct the host's address or the prefix length of the shared one"
             yield Fault(
                 where, "not in the network of the shared address", value=str(address), rule=rule, fix=fix

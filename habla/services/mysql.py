@@ -146,7 +146,7 @@ class Mysql(Service):
                 if own == name:
                     rule = f"the {option} {name} belongs to a service of the fleet"
                     path = f"{self.section}.{option}"
-                    yield Fault(path, "taken", value=own, rule=rule, fix="choose another name")
+                    yield Fault(path, "the name is taken", value=own, rule=rule, fix="choose another name")
 
     def _grants(self, site: Site) -> str:
         """SQL that may run any number of times, and removes the accounts and grants of earlier settings."""

@@ -47,11 +47,11 @@ def fleet_faults(
                     not_one_of(f"apps.{name}.roles[{index}]", "unknown role", value=role, known=known)
                 )
         if app.balanced and app.health is None:
-            rule = "what HAProxy sends requests to must say how it is checked"
+            rule = "an app that gets requests from HAProxy must say how it is checked"
             fix = "add health: {path: /…}"
             faults.append(Fault(f"apps.{name}.health", "missing", rule=rule, fix=fix))
         if (app.balanced or app.health) and app.port is None:
-            rule = "a program that answers requests says on which port"
+            rule = "an app that gets requests from HAProxy must say on which port"
             faults.append(Fault(f"apps.{name}.port", "missing", rule=rule, fix="add port: NUMBER"))
     return faults
 
@@ -65,7 +65,7 @@ def _shared_machines(hosts: Mapping[str, HostSettings], ssh: SshSettings | None)
         else None
         for name, host in hosts.items()
     }
-    yield from shared_faults("ssh.address", machines, rule="each host is a machine of its own")
+    yield from shared_faults("ssh.address", machines, rule="each host must be a machine of its own")
 
 
 def _connection_faults(
@@ -81,18 +81,29 @@ def _connection_faults(
             Fault(
                 f"{path}.address",
                 "missing",
-                rule="a host outside the lab is reached by SSH",
+                rule="habla reaches a host outside the lab by SSH",
                 fix=fix,
             )
         )
     if host.ssh is None or host.ssh.host_key is None:
         fix = "add its public host key, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
         faults.append(
-            Fault(f"{path}.host_key", "missing", rule="outside the lab host keys are pinned", fix=fix)
+            Fault(
+                f"{path}.host_key",
+                "missing",
+                rule="outside a lab, habla connects only to a host whose key it knows",
+                fix=fix,
+            )
         )
     if ssh is not None and ssh.address is not None:
         rule = "an address belongs to one host"
         faults.append(
-            Fault("ssh.address", "not for all hosts", value=ssh.address, rule=rule, fix="move it to the host")
+            Fault(
+                "ssh.address",
+                "all hosts cannot have one address",
+                value=ssh.address,
+                rule=rule,
+                fix="move it to hosts.NAME.ssh.address",
+            )
         )
     return faults

@@ -78,7 +78,7 @@ def load_settings(environment: str, raw: Mapping[str, Any]) -> Settings:
     if not raw.get("hosts"):
         fix = "add at least one host under habla:hosts"
         faults.append(
-            Fault("hosts", "the fleet is empty", rule="a stack describes at least one host", fix=fix)
+            Fault("hosts", "the fleet is empty", rule="a stack must have at least one host", fix=fix)
         )
     faults.extend(fleet_faults(hosts, roles, apps=apps, ssh=ssh, lab=lab))
     raise_faults(SettingsError, faults)

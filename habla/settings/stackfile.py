@@ -50,7 +50,7 @@ def read_stack(root: Path, environment: str) -> Settings:
     if not path.is_file():
         there = sorted(item.name.split(".")[1] for item in path.parent.glob("Pulumi.*.yaml"))
         fix = f"create {path}" if not there else "choose one of these"
-        rule = f"environments here: {', '.join(there) or 'none'}"
+        rule = f"the stacks are {', '.join(there) or 'none'}"
         raise SettingsError([Fault(str(path), "no such stack", value=environment, rule=rule, fix=fix)])
     project, stack = project_sections(root), file_sections(path)
     faults: list[Fault] = []
@@ -100,8 +100,8 @@ def _sections(path: Path, *, is_project: bool) -> dict[str, Any]:
 
 
 def _encrypted_fault(path: str) -> Fault:
-    rule = "secrets stand under habla:secrets and are named elsewhere"
-    return Fault(path, "encrypted", rule=rule, fix="move it")
+    rule = "only habla:secrets has encrypted values; all other settings have the name of a secret"
+    return Fault(path, "encrypted", rule=rule, fix="move the value to habla:secrets, and write its name here")
 
 
 def _encrypted(path: str, value: Any) -> list[str]:

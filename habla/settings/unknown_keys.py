@@ -75,7 +75,7 @@ def misplaced_entry(steps: Steps, inner: Steps, *, value: Any) -> Fault | None:
         setting = entries.keys.get(str(way[-1])) if entries else None
         if setting and isinstance(value, Mapping) and value and setting.takes(value):
             what = "a setting in the place of a name"
-            rule = f"{path_text(way[:-1])} has names of your own, and settings below each"
+            rule = f"{path_text(way[:-1])} needs a name of your own, and the settings below that name"
             return Fault(path_text(way), what, rule=rule, fix=belongs_to(way, most=1))
         try:
             value = value[inner[length]]

@@ -62,7 +62,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
             [Fault(place, "not YAML", value=_shown(chr(error.character)), rule=rule, fix="remove it")]
         ) from error
     except RecursionError as error:
-        rule = "lists and mappings lie in each other a few levels deep"
+        rule = "lists and mappings can be nested only a few levels deep"
         raise SettingsError(
             [Fault(str(path), "nested too deep", rule=rule, fix="correct the file")]
         ) from error
@@ -93,7 +93,7 @@ def _text(path: Path) -> str:
         place = f"{path}:{before.count(10) + 1}:{len(before) - before.rfind(10)}"
         fix = "save the file as UTF-8"
         fault = Fault(
-            place, "not UTF-8", value=f"byte 0x{raw[error.start]:02x}", rule="text is UTF-8", fix=fix
+            place, "not UTF-8", value=f"byte 0x{raw[error.start]:02x}", rule="the file must be UTF-8", fix=fix
         )
         raise SettingsError([fault]) from error
 
@@ -127,7 +127,7 @@ class _Values:
         if known is not None:
             return known
         if id(node) in self._open:
-            self._add(node, "contains itself", rule="an alias (*NAME) stands outside of its anchor (&NAME)")
+            self._add(node, "contains itself", rule="an alias (*NAME) must be outside its anchor (&NAME)")
             return None, 1
         self._open.add(id(node))
         found = self._converted(node)
@@ -171,7 +171,7 @@ class _Values:
                     key_node,
                     "the same key twice",
                     value=key,
-                    rule="a mapping has each key once",
+                    rule="a mapping can have each key only once",
                     fix="remove one",
                 )
             own[key] = value
@@ -214,13 +214,17 @@ class _Values:
             return int(text.replace("_", ""), 0)
         if re.fullmatch(r"[-+]?0[0-9_]+", text):
             self._add(
-                node, "a number with a leading zero", value=text, rule="it would be read as octal", fix=_QUOTE
+                node,
+                "a number with a leading zero",
+                value=text,
+                rule="YAML would read it as octal",
+                fix=_QUOTE,
             )
             return None
         if _FLOAT.fullmatch(text):
             return self._float(node, text)
         if re.fullmatch(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", text):
-            self._add(node, "not a number", value=text, rule="numbers are finite", fix=_QUOTE)
+            self._add(node, "not a number", value=text, rule="a number must be finite", fix=_QUOTE)
             return None
         if re.fullmatch(r"\d{4}-\d\d?-\d\d?(?:[Tt ].*)?", text):
             self._add(node, "a date", value=text, rule="no setting is a date", fix=_QUOTE)
@@ -235,14 +239,14 @@ class _Values:
             return None
         value = self._scalar(yaml.ScalarNode(_PLAIN, text, node.start_mark, node.end_mark))
         if type(value) not in _TYPES[kind]:
-            self._add(node, "not what its tag says", value=text, rule=f"the tag says {kind}")
+            self._add(node, "does not fit its tag", value=text, rule=f"the tag says {kind}")
             return None
         return value
 
     def _float(self, node: yaml.ScalarNode, text: str) -> int | float | None:
         value = float(text.replace("_", ""))
         if abs(value) == float("inf"):
-            self._add(node, "not a number", value=text, rule="numbers are finite", fix=_QUOTE)
+            self._add(node, "not a number", value=text, rule="a number must be finite", fix=_QUOTE)
             return None
         # Pulumi hands settings over as JSON, where 8000.0 becomes 8000.
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
@@ -251,12 +255,14 @@ class _Values:
         bad = next((char for char in text if char == "\0" or "\ud800" <= char <= "\udfff"), None)
         if bad is None:
             return text
-        self._add(node, "a character that no setting can hold", value=_shown(bad), rule="text is Unicode")
+        self._add(
+            node, "a character that no setting can hold", value=_shown(bad), rule="a text must be Unicode"
+        )
         return None
 
     def _tag(self, node: yaml.Node) -> None:
         shown = str(node.tag).replace("tag:yaml.org,2002:", "!!")
-        self._add(node, "a tag", value=shown, rule="no value has a tag", fix="remove the tag")
+        self._add(node, "a tag", value=shown, rule="a value must not have a tag", fix="remove the tag")
 
     def _add(
         self, node: yaml.Node, what: str, *, value: str = "", rule: str, fix: str = "correct it"

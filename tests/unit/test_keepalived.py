@@ -130,5 +130,5 @@ def test_a_routed_address_is_in_no_network_of_the_hosts() -> None:
 def test_programs_cannot_name_what_has_no_port() -> None:
     """``${haproxy.address}`` would be an address where nothing listens."""
     spec = AppSpec(roles=("stable",), command=("/bin/a",), environment={"X": "${haproxy.address}"})
-    with pytest.raises(SettingsError, match="names what nobody offers"):
+    with pytest.raises(SettingsError, match="no service offers this value"):
         App("a", spec).state(dataclasses.replace(site(1), host="stable1"))

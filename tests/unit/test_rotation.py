@@ -89,7 +89,7 @@ def test_logs_that_can_fill_their_partition_are_a_fault_that_names_the_largest()
     (fault,) = budget_faults("stable1", partitions, all_of=found)
     assert fault.path == "hosts.stable1.partitions./var/log"
     assert "big 90 MiB (/var/log/big.log)" in fault.rule
-    assert "91 MiB" in fault.rule and "72 MiB are allowed" in fault.rule
+    assert "91 MiB" in fault.rule and "allows 72 MiB" in fault.rule
 
 
 def test_a_partition_of_more_than_logs_must_say_what_else_it_holds() -> None:

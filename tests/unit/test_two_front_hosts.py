@@ -42,8 +42,8 @@ def test_a_service_of_which_a_fleet_has_one_is_refused_on_two_hosts(kind: str) -
     assert str(caught.value).splitlines() == [
         "1 fault:",
         f"hosts.front2.services: front1 runs the same services, of which a fleet has one ({kind})",
-        "  rule: two of them would know nothing of each other's data, and programs get one address",
-        f"  fix:  write services: [haproxy] for front2; or leave out {kind} in hosts.front1.services",
+        "  rule: two of them would not share their data, and a program gets the address of one",
+        f"  fix:  set hosts.front2.services to [haproxy]; or remove {kind} from hosts.front1.services",
     ]
 
 
@@ -52,7 +52,7 @@ def test_two_front_hosts_without_a_word_are_one_fault() -> None:
     with pytest.raises(Faults) as caught:
         pair(None, None)
     assert [fault.path for fault in caught.value.faults] == ["hosts.front2.services"]
-    assert "write services: [haproxy] for front2" in caught.value.faults[0].fix
+    assert "set hosts.front2.services to [haproxy]" in caught.value.faults[0].fix
 
 
 def test_a_host_that_has_the_data_keeps_it() -> None:
@@ -61,7 +61,7 @@ def test_a_host_that_has_the_data_keeps_it() -> None:
     with pytest.raises(Faults) as caught:
         pair(None, None, data=data)
     assert "hosts.front1.services" in [fault.path for fault in caught.value.faults]
-    assert "write services: [haproxy] for front1" in str(caught.value)
+    assert "set hosts.front1.services to [haproxy]" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ BAD: list[tuple[bytes, str, str]] = [
     (b"a: !secret x\n", ":1:4", "a tag (!secret)"),
     (b"a: !!binary aGk=\n", ":1:4", "a tag (!!binary)"),
     (b"a: !!set {b, c}\n", ":1:4", "a tag (!!set)"),
-    (b"a: !!int x\n", ":1:4", "not what its tag says (x)"),
+    (b"a: !!int x\n", ":1:4", "does not fit its tag (x)"),
     (b"a: 010\n", ":1:4", "a number with a leading zero (010)"),
     (b"a: 2026-11-26\n", ":1:4", "a date (2026-11-26)"),
     (b"a: .inf\n", ":1:4", "not a number (.inf)"),

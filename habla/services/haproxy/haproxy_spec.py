@@ -93,9 +93,9 @@ class ReleaseSpec(Spec):
     @model_validator(mode="after")
     def _one_source(self) -> ReleaseSpec:
         if [self.path, self.url, self.binary].count(None) != 2:
-            raise ValueError("give one of path, url and binary")
+            raise ValueError("set exactly one of path, url and binary")
         if (self.url is None) != (self.sha256 is None):
-            raise ValueError("url and sha256 go together")
+            raise ValueError("set both url and sha256, or neither")
         return self
 
     @property

@@ -54,12 +54,20 @@ def _frontend_faults(path: str, frontend: Frontend, *, otherwise: str) -> Iterat
     if any(bind.certificate for bind in frontend.binds):
         fix = f"put a TLS proxy in front and remove tls, {otherwise}"
         yield Fault(
-            f"{path}.tls", "no TLS in dialect 1.3.14", value=frontend.name, rule="1.5 brought it", fix=fix
+            f"{path}.tls",
+            "no TLS in dialect 1.3.14",
+            value=frontend.name,
+            rule="HAProxy has it since 1.5",
+            fix=fix,
         )
     for redirect in frontend.redirects:
         fix = f"let a server answer with the redirect, {otherwise}"
         yield Fault(
-            path, "no redirect in dialect 1.3.14", value=redirect.prefix, rule="1.3.15 brought it", fix=fix
+            path,
+            "no redirect in dialect 1.3.14",
+            value=redirect.prefix,
+            rule="HAProxy has it since 1.3.15",
+            fix=fix,
         )
 
 
@@ -67,7 +75,11 @@ def _backend_faults(path: str, backend: Backend, *, otherwise: str) -> Iterator[
     if backend.proxy:
         fix = f"set services.jabber.proxy_protocol to false, {otherwise}"
         yield Fault(
-            path, "no PROXY protocol in dialect 1.3.14", value="send-proxy", rule="1.5 brought it", fix=fix
+            path,
+            "no PROXY protocol in dialect 1.3.14",
+            value="send-proxy",
+            rule="HAProxy has it since 1.5",
+            fix=fix,
         )
     if backend.responder:
         # The responder makes the check and answers in words that 1.3.14 understands.
@@ -77,11 +89,11 @@ def _backend_faults(path: str, backend: Backend, *, otherwise: str) -> Iterator[
             path,
             "no tcp-check in dialect 1.3.14",
             value="xmpp",
-            rule="1.5 brought it",
+            rule="HAProxy has it since 1.5",
             fix=f"use a tcp check, {otherwise}",
         )
     if backend.check.kind == "http" and backend.check.expect != 200:
-        rule = "its httpchk takes any 2xx or 3xx for up"
+        rule = "its httpchk accepts every status 2xx and 3xx"
         value = str(backend.check.expect)
         fix = f"answer 200 when healthy, {otherwise}"
         yield Fault(path, "no expected status in dialect 1.3.14", value=value, rule=rule, fix=fix)
@@ -91,7 +103,7 @@ def raw_faults(instance: Instance, sections: Sequence[str]) -> Iterator[Fault]:
     """Raw lines for a section that is not there would vanish."""
     for name in instance.raw:
         if name not in sections:
-            rule = f"sections here: {', '.join(sections)}"
+            rule = f"the sections of this config are {', '.join(sections)}"
             path = f"load_balancer.{instance.name}.raw.{name}"
             yield Fault(path, "no such section", value=name, rule=rule, fix="correct the section's name")
 
@@ -103,11 +115,11 @@ def line_faults(instance: Instance, lines: Iterable[str], *, dialect: Dialect) -
     for number, line in enumerate(lines, 1):
         path = f"load_balancer.{instance.name}.line {number}"
         if len(line.encode()) > _LINE_BYTES:
-            rule = f"1.3.14 reads {_LINE_BYTES} bytes a line"
+            rule = f"HAProxy 1.3.14 reads at most {_LINE_BYTES} bytes of a line"
             yield Fault(
                 path, "the line is too long", value=line[:40] + "…", rule=rule, fix="shorten it or split it"
             )
         # A blank behind a backslash does not end a word.
         if len(re.split(r"(?<!\\)\s+", line.strip())) > _LINE_WORDS:
-            rule = f"1.3.14 reads {_LINE_WORDS} words a line"
+            rule = f"HAProxy 1.3.14 reads at most {_LINE_WORDS} words of a line"
             yield Fault(path, "the line has too many words", value=line[:40] + "…", rule=rule, fix="split it")

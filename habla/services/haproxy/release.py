@@ -83,11 +83,11 @@ def release_faults(spec: HaproxySpec) -> list[Fault]:
         version = spec.version_of(name)
         if version != DISTRIBUTION and version not in spec.releases:
             fix = f"add {version}: {{url: …, sha256: …}}, or path: for an archive beside the stack"
-            rule = "the distribution does not have it, so the settings say where it comes from"
+            rule = "the distribution does not have this version, so the settings must say where to get it"
             faults.append(Fault("load_balancer.releases", "missing", value=version, rule=rule, fix=fix))
     if DISTRIBUTION in spec.releases:
         path = f"load_balancer.releases.{DISTRIBUTION}"
-        rule = "it is the distribution's package, built already"
+        rule = "distribution is Debian's own package, which habla does not build"
         faults.append(
             Fault(path, "not a release", value=DISTRIBUTION, rule=rule, fix="name the release by its number")
         )
@@ -161,10 +161,10 @@ def _misfit(path: str, version: str, *, dialect: DialectName) -> list[Fault]:
     match dialect:
         case "1.3.14":
             fits = version != DISTRIBUTION and (1, 3, 14) <= _numbers(version) < (1, 4)
-            rule = "dialect 1.3.14 is that of 1.3.14 and of what followed it in 1.3"
+            rule = "HAProxy 1.3.14 and later releases of 1.3 speak dialect 1.3.14"
         case "2.x":
             fits = version == DISTRIBUTION or _numbers(version) >= (2, 6)
-            rule = "dialect 2.x is that of the distribution's HAProxy, and of 2.6 and later"
+            rule = "the distribution's HAProxy, and releases from 2.6 on, speak dialect 2.x"
         case _:
             assert_never(dialect)
     if fits:

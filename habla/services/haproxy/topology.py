@@ -42,8 +42,8 @@ def bind_address(spec: HaproxySpec, site: Site) -> IPv4Address:
         return spec.vrrp.address.ip
     if site.outside is None:
         path = f"hosts.{site.host}.outside_address"
-        rule = "HAProxy binds to the public address of its host"
-        raise SettingsError([Fault(path, "missing", rule=rule, fix="give the host's public address")])
+        rule = "HAProxy listens on the public address of its host"
+        raise SettingsError([Fault(path, "missing", rule=rule, fix="set the public address of the host")])
     return site.outside
 
 
@@ -108,8 +108,10 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
     """Persistent connections: XMPP as TCP, BOSH and websocket as HTTP with one server per client."""
     own = spec.jabber
     if own.tls is not None:
-        rule = "Jabber's TLS is ejabberd's (STARTTLS)"
-        fault = Fault("load_balancer.jabber.tls", "not for this instance", rule=rule, fix="remove it")
+        rule = "ejabberd encrypts Jabber connections itself (STARTTLS)"
+        fault = Fault(
+            "load_balancer.jabber.tls", "the jabber instance has no tls", rule=rule, fix="remove it"
+        )
         raise SettingsError([fault])
     offered = site.fleet.behind(Balancer.JABBER)
     maxconn = own.maxconn or _jabber_maxconn(offered)
@@ -227,7 +229,7 @@ def _redirect_faults(
     path = "load_balancer.redirects"
     fix = "set redirects to [], or load_balancer.www.dialect to 2.x"
     domain = site.fleet.domain
-    rule = f"in dialect 1.3.14 the static image servers redirect, {domain} to www.{domain}"
+    rule = f"in dialect 1.3.14 the static image servers redirect {domain} to www.{domain}, and nothing else"
     if _STATIC not in offers:
         value = ", ".join(names.redirects)
         yield Fault(path, "no static image server", value=value, rule=rule, fix=fix)

@@ -69,16 +69,16 @@ def website_faults(site: Website) -> Iterator[Fault]:
     for key, names in (("hosts", site.hosts), ("redirects", site.redirects)):
         for name, count in Counter(names).items():
             if count > 1:
-                rule = "a virtual host is listed once"
+                rule = "a virtual host can be listed only once"
                 yield Fault(f"{_PATH}.{key}", "named twice", value=name, rule=rule, fix="remove one")
     for name in sorted({*site.hosts} & {*site.redirects}):
         rule = f"it is a virtual host of the website, so the redirect to {site.hosts[0]} would never end"
         fix = f"remove it from {_PATH}.hosts or from {_PATH}.redirects"
-        yield Fault(f"{_PATH}.redirects", "sent to itself", value=name, rule=rule, fix=fix)
+        yield Fault(f"{_PATH}.redirects", "redirects to itself", value=name, rule=rule, fix=fix)
     for name in site.hosts:
         if name != site.cookie_domain and not name.endswith(f".{site.cookie_domain}"):
             rule = f"browsers refuse a cookie that {name} sets for {site.cookie_domain}: nobody could log in"
-            fix = f"name {name}, or a domain that all of {_PATH}.hosts are in"
+            fix = f"set it to {name}, or to a domain that contains all of {_PATH}.hosts"
             yield Fault(
                 f"{_PATH}.cookies.domain",
                 "not a domain of the website",
@@ -96,15 +96,17 @@ def route_faults(site: Website, routes: list[tuple[Route, Offer]]) -> Iterator[F
     for (route, offer), (other, second) in pairwise(routes):
         if route == other:
             value = f"{route.host}{route.path}" or "default"
-            rule, fix = "a route has one target", "change one of them"
-            yield Fault(second.setting, f"{offer.name} has it too", value=value, rule=rule, fix=fix)
+            rule, fix = "a route leads to one app", "change the host or the path of one of the routes"
+            yield Fault(second.setting, f"{offer.name} has the same route", value=value, rule=rule, fix=fix)
     default = next((offer.name for route, offer in routes if route == Route()), "")
     for route, offer in routes:
         if route.host in site.redirects:
-            rule = f"requests for {route.host} are sent to {site.hosts[0]} before any route is looked at"
+            rule = f"HAProxy redirects all requests for {route.host} to {site.hosts[0]}"
             fix = f"remove {route.host} from {_PATH}.redirects, or give the route another host"
-            yield Fault(offer.setting, "a route that nothing reaches", value=route.host, rule=rule, fix=fix)
+            yield Fault(offer.setting, "no request reaches this route", value=route.host, rule=rule, fix=fix)
         if route.host in site.hosts and not route.path and default not in ("", offer.name):
             rule = f"{route.host} is a virtual host of the website, so {default} would get no request for it"
-            fix = "give it a host of its own, or a path"
-            yield Fault(offer.setting, "takes the whole website", value=route.host, rule=rule, fix=fix)
+            fix = "give the route another host, or a path"
+            yield Fault(
+                offer.setting, "the route takes the whole website", value=route.host, rule=rule, fix=fix
+            )

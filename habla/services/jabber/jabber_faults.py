@@ -38,11 +38,11 @@ def jabber_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Itera
         url = f"{fleet.website}{spec.upload.path}"
         longest = len(url) + max(map(len, domains_of(spec, fleet.domain)))
         if longest > _URL:
-            rule = f"with the longest domain after it, the URL of uploads has up to {_URL} characters"
+            rule = f"the URL of uploads, with the longest domain after it, must not exceed {_URL} characters"
             fix = "choose a shorter path or domain, or set upload to null"
             yield Fault(f"{section}.upload.path", "too long", value=url, rule=rule, fix=fix)
     if spec.upload is not None and size_bytes(spec.upload.largest) > size_bytes(spec.upload.size):
-        rule = f"all files together take {spec.upload.size} (upload.size)"
+        rule = f"upload.size allows {spec.upload.size} for all files together"
         fix = "make size larger, or largest smaller"
         yield Fault(f"{section}.upload.largest", "too large", value=spec.upload.largest, rule=rule, fix=fix)
 
@@ -62,8 +62,8 @@ def _app_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Iterato
             known = sorted({end.offer.name for end in fleet.endpoints.all if "." not in end.offer.name})
             yield not_one_of(path, "no host runs this app", value=app, known=known)
         elif needs_port and not ends[0].offer.port:
-            rule = "ejabberd asks it over HTTP"
-            yield Fault(path, "an app without a port", value=app, rule=rule, fix=f"set apps.{app}.port")
+            rule = "ejabberd asks the app over HTTP"
+            yield Fault(path, "the app has no port", value=app, rule=rule, fix=f"set apps.{app}.port")
 
 
 def _module_faults(spec: JabberSpec, *, section: str) -> Iterator[Fault]:

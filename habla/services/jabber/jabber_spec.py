@@ -85,7 +85,7 @@ class DomainSpec(Spec):
             if auth == self.auth and not given:
                 raise ValueError(f"auth: {auth} needs {option}")
             if auth != self.auth and given:
-                raise ValueError(f"{option} goes with auth: {auth}")
+                raise ValueError(f"{option} requires auth: {auth}")
         if self.auth == "anonymous" and self.s2s:
             raise ValueError(
                 "anonymous users cannot talk to other servers: remove s2s, or choose another auth"

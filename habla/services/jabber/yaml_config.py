@@ -88,10 +88,12 @@ def secret_faults(value: Any, path: str) -> Iterator[Fault]:
         for name in _SECRET.findall(value):
             if not _is_secret_name(name):
                 rule = "${secret:NAME}, with lower-case letters, digits and . _ - between slashes"
-                yield Fault(path, "names no secret", value=name, rule=rule, fix="correct the name")
+                yield Fault(path, "not the name of a secret", value=name, rule=rule, fix="correct the name")
         if "@{secret:" in value:
-            rule = "secrets are named as ${secret:NAME}"
-            yield Fault(path, "names a secret in another way", value=value, rule=rule, fix="correct it")
+            rule = "the name of a secret is written as ${secret:NAME}"
+            yield Fault(
+                path, "the wrong form for a secret", value=value, rule=rule, fix="write ${secret:NAME}"
+            )
 
 
 def _is_secret_name(name: str) -> bool:
