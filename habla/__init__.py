@@ -2,7 +2,7 @@
 
     from habla import CacheDbNode, InternalSubnet, LoadBalancerPair, StableServiceNode
 
-The names below are the library. They are loaded when they are first asked for, since parts of this package
+The names below are the library. A name is loaded at its first use, because parts of this package
 (the lab's requirements, for one) must run before anything is installed.
 """
 

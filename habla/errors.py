@@ -83,13 +83,13 @@ def _is_one_edit(name: str, other: str) -> bool:
 
 
 def not_one_of(path: str, what: str, *, value: str, known: Collection[str]) -> Fault:
-    """A name that stands for nothing, with the known name that is most like it."""
+    """A name that is not known, with the known name that is most like it."""
     fix = did_you_mean(value, known, otherwise="choose one of these")
     return Fault(path, what, value=value, rule=f"known: {', '.join(known)}", fix=fix)
 
 
 class HablaError(Exception):
-    """Base of all errors of habla."""
+    """The base of all errors of habla."""
 
 
 class Faults(HablaError, ValueError):
@@ -125,19 +125,19 @@ def _together(faults: tuple[Fault, ...]) -> list[Fault]:
 
 
 class SettingsError(Faults):
-    """The settings of a stack cannot be used."""
+    """The settings of a stack have faults."""
 
 
 class AddressError(Faults):
-    """The address plan cannot be made."""
+    """The addresses of the hosts cannot be planned."""
 
 
 class PlacementError(Faults):
-    """A service stands where it must not."""
+    """A service is on a host where it must not run."""
 
 
 class DialectError(Faults):
-    """A HAProxy model says something that the chosen dialect cannot."""
+    """A HAProxy config needs an option that the chosen dialect does not have."""
 
 
 class LabError(HablaError, RuntimeError):

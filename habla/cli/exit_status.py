@@ -33,6 +33,6 @@ MEANINGS = {
     ExitStatus.FAILED: "a host did not answer, or did not do what it was told",
     ExitStatus.BROKEN: "habla has a fault of its own; it prints a traceback",
     ExitStatus.INTERRUPTED: "Ctrl-C ended the command",
-    ExitStatus.PIPE_CLOSED: "the reader of the output went away, as in `habla render | head`",
+    ExitStatus.PIPE_CLOSED: "the reader of the output ended first, such as `head` after `habla render`",
 }
 """Exit status -> its meaning, for help and documentation."""

@@ -1,4 +1,4 @@
-"""What this machine reaches in a lab, and the accounts that may log in there."""
+"""The ports of this machine that lead into a lab, and the accounts that may log in there."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["choose_stack", "find_root", "stacks_of"]
 
 
 def find_root(start: Path) -> Path:
-    """The project that ``start`` lies in: the nearest directory with a Pulumi.yaml and stacks/.
+    """The project of the directory ``start``: the nearest directory above it with a Pulumi.yaml and stacks/.
 
     Raises FileNotFoundError.
     """

@@ -1,4 +1,4 @@
-"""What rich draws on a terminal. Imported only when something is drawn, because rich takes time to load."""
+"""Tables and progress on a terminal, drawn by rich, which takes time to load: only drawing imports this."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ __all__ = ["LoadBalancerPair", "LoadBalancerPairArgs"]
 @in_schema
 @dataclass(frozen=True)
 class LoadBalancerPairArgs:
-    """The pair of HAProxy instances."""
+    """The settings of the two HAProxy instances."""
 
     on: Host | Sequence[Host]
     """A front host with an outside address, or several, which then share one (``haproxy.vrrp``)."""
@@ -37,10 +37,10 @@ class LoadBalancerPairArgs:
 
 
 class LoadBalancerPair(Node):
-    """Two HAProxy services with a config each: nothing done to one touches a connection of the other.
+    """Two HAProxy instances with a config each. A change of one never touches a connection of the other.
 
-    On several hosts each has the pair, they are changed one after the other, and where they share an address,
-    one of them has it at a time.
+    Each of several hosts runs the pair. habla changes the hosts one after the other. If the hosts share an
+    address, one of them has it at a time.
     """
 
     COMPONENT = BALANCER

@@ -36,7 +36,7 @@ __all__ = ["ExistingHost", "Host", "HostArgs", "Lab", "LabArgs", "LabHost"]
 @in_schema
 @dataclass(frozen=True)
 class ExistingHost:
-    """A machine that is there. Every field except ``user`` may be an output of another resource."""
+    """A machine that exists. Every field except ``user`` may be an output of another resource."""
 
     address: pulumi.Input[str]
     """The name or address under which SSH reaches it."""
@@ -58,7 +58,7 @@ class ExistingHost:
 @in_schema
 @dataclass(frozen=True)
 class HostArgs:
-    """A host and what it is given."""
+    """The machine of a host, and the secrets that the host gets."""
 
     driver: ExistingHost | LabHost
     """Where the machine comes from."""
@@ -74,10 +74,10 @@ class HostArgs:
 
 
 class Host(Component):
-    """A host that is ready for components: reachable, with the agent and its secrets.
+    """A host that is ready for components: SSH reaches it, and it has the agent and its secrets.
 
-    name: its short DNS name, which is also its name in the fleet. address, port: where SSH answers.
-    forwards: loopback ports of a lab host. secrets: the names of those that it is given.
+    name: its short DNS name, which is also its name in the fleet. address, port: those of its SSH server.
+    forwards: loopback ports of a lab host. secrets: the names of the secrets that it gets.
     """
 
     name: str

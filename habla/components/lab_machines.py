@@ -21,7 +21,7 @@ __all__ = ["Lab", "LabArgs", "LabHost", "lab_machine"]
 @in_schema
 @dataclass(frozen=True)
 class LabArgs:
-    """A lab."""
+    """The settings of a lab."""
 
     directory: Path
     """Its files go there."""
@@ -33,7 +33,7 @@ class LabArgs:
 
 
 class Lab(Component):
-    """The lab on this machine: base image, package pool, networks; its hosts live in it."""
+    """A lab on this machine: a base image, a pool of packages, and networks for its hosts."""
 
     directory: Path
     private_key: pulumi.Output[str]
@@ -59,7 +59,7 @@ class Lab(Component):
 @in_schema
 @dataclass(frozen=True)
 class LabHost:
-    """A machine that the lab makes."""
+    """A machine that the lab makes for a host."""
 
     lab: Lab
     """The lab."""

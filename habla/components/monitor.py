@@ -23,7 +23,7 @@ __all__ = ["MonitoringNode", "MonitoringNodeArgs"]
 @in_schema
 @dataclass(frozen=True)
 class MonitoringNodeArgs(ServiceNodeArgs):
-    """Cacti, besides programs. Where one of the nodes in ``uses`` is HAProxy, its sessions are shown."""
+    """Cacti, and programs of your own. If a node in ``uses`` is HAProxy, Cacti shows its sessions."""
 
     _: KW_ONLY
     cacti: CactiSpec | None = CactiSpec()
@@ -35,9 +35,9 @@ class MonitoringNodeArgs(ServiceNodeArgs):
 
 
 class MonitoringNode(ServiceNode):
-    """Cacti, with every host a device and every partition a graph in one tree.
+    """Cacti. Every host is a device, and every partition is a graph in one tree.
 
-    ``endpoints`` has the snmpd of every host: name the node in ``uses`` of each HostWatch.
+    ``endpoints`` has the snmpd of every host: name this node in ``uses`` of each HostWatch.
     """
 
     TOKEN = "habla:index:MonitoringNode"

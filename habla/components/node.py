@@ -101,11 +101,11 @@ def planned_node(
 
 
 class Node(Component):
-    """Services on one host, as one component of it; or the same services on several.
+    """Services on one host, as one component of the host; or the same services on several hosts.
 
-    endpoints: what it offers to others; plain values, known at preview. state: what it makes of the host.
-    report: what the last apply changed, as JSON. states, reports: the same of each host, where there are
-    several; then ``state`` and ``report`` are the first one's. facts: what a watcher of each host must know.
+    endpoints: the offers of the services, as plain values that are known at preview. state: the state of the
+    host. report: the changes of the last apply, as JSON. states, reports: the same for each of several hosts;
+    ``state`` and ``report`` are then those of the first. facts: the facts that a watcher of each host needs.
     """
 
     endpoints: Endpoints

@@ -41,7 +41,7 @@ __all__ = [
 @in_schema
 @dataclass(frozen=True)
 class CacheDbNodeArgs:
-    """The daemons of a front host. One whose settings are None is left out."""
+    """The daemons of a front host. habla leaves out a daemon whose settings are None."""
 
     on: Host | Sequence[Host]
     """The host, or several hosts in the order in which they are changed."""
@@ -57,7 +57,7 @@ class CacheDbNodeArgs:
 
 
 class CacheDbNode(Node):
-    """memcached, memqd and MySQL on the internal address of a front host."""
+    """memcached, memqd and MySQL on a front host. They bind to the internal address."""
 
     COMPONENT = CACHE_DB
 
@@ -82,7 +82,7 @@ def _planned_cache(args: CacheDbNodeArgs) -> PlannedNode:
 @in_schema
 @dataclass(frozen=True)
 class ServiceNodeArgs:
-    """Programs of the user's own, and static images."""
+    """Programs of your own, and static images."""
 
     on: Host | Sequence[Host]
     """The host, or several hosts of one role in the order in which they are changed."""
@@ -102,7 +102,7 @@ class ServiceNodeArgs:
 @in_schema
 @dataclass(frozen=True)
 class StableServiceNodeArgs(ServiceNodeArgs):
-    """Jabber besides programs and static images."""
+    """Jabber, programs of your own, and static images."""
 
     _: KW_ONLY
     jabber: JabberSpec | None = None
@@ -112,7 +112,7 @@ class StableServiceNodeArgs(ServiceNodeArgs):
 
 
 class ServiceNode(Node):
-    """The user's own programs, and static images, on a host of any role that may carry them."""
+    """Programs of your own, and static images, on a host of any role that allows them."""
 
     TOKEN = "habla:index:ServiceNode"
     # The role whose hosts it is for; empty: any.
@@ -158,14 +158,14 @@ class WebNode(ServiceNode):
 
 
 class VolatileServiceNode(ServiceNode):
-    """Programs that can run away, such as the multi-protocol gateway, on machines of their own."""
+    """Programs that may use up their machine, such as a gateway. No other service runs on these hosts."""
 
     TOKEN = "habla:index:VolatileServiceNode"
     ROLE = "volatile"
 
 
 class StableServiceNode(ServiceNode):
-    """Any of Jabber (clustered with its peers), static images, RPC, status; nothing that can run away."""
+    """Jabber, static images and programs that must not fail. The hosts of Jabber form one cluster."""
 
     TOKEN = "habla:index:StableServiceNode"
     ROLE = "stable"

@@ -31,7 +31,7 @@ __all__ = ["InternalSubnet", "InternalSubnetArgs", "Member", "SubnetPlan"]
 @in_schema
 @dataclass(frozen=True)
 class Member:
-    """A host of the network."""
+    """A host of the network, with its role."""
 
     host: Host
     """The machine."""
@@ -85,10 +85,11 @@ class SubnetPlan:
 
 
 class InternalSubnet(Component):
-    """Gives each member its internal address, name and /etc/hosts. AddressError comes before any resource.
+    """The internal network. It gives each member an address, a name and an /etc/hosts.
 
-    plan: who has which address; plain values, known at preview. addresses: the same as an output. sites: the
-    members as services see them. roles: their roles.
+    plan: the address of each member, as plain values that are known at preview. addresses: the same as an
+    output. sites: the members as services see them. roles: their roles.
+    Raises AddressError before any resource.
     """
 
     plan: AddressPlan

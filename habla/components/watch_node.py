@@ -45,9 +45,9 @@ class HostWatchArgs:
 
 
 class HostWatch(Node):
-    """Bounds on the host's own logs, snmpd for the monitor, and a notice before a partition fills.
+    """The watcher of a host: bounds on the host's own logs, snmpd, and an alert before a partition fills.
 
-    One for every host. SettingsError, before any resource, where the logs can fill a partition.
+    Every host needs one. Raises SettingsError, before any resource, if the logs can fill a partition.
     """
 
     COMPONENT = WATCH

@@ -25,7 +25,7 @@ __all__ = ["Fleet", "FleetArgs"]
 @in_schema
 @dataclass(frozen=True)
 class FleetArgs:
-    """The settings of a fleet, and what does not belong into settings."""
+    """The settings of a fleet, and the values that settings cannot contain."""
 
     settings: Mapping[str, Any] | FleetPlan
     """The sections of a stack file as plain values, without ``habla:`` (docs/settings.md); or a plan."""
@@ -37,9 +37,9 @@ class FleetArgs:
 
 
 class Fleet(Component):
-    """All hosts and components of a fleet, from the settings that a stack has.
+    """All hosts and components of a fleet, from the settings of a stack.
 
-    Faults come before any resource is registered.
+    habla raises all faults before it registers a resource.
     """
 
     plan: FleetPlan

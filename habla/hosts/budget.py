@@ -37,12 +37,12 @@ class Budget:
 
     @property
     def logs(self) -> int:
-        """What all logs take at most."""
+        """The most that all logs take."""
         return sum(bound.bytes for bound in self.bounds)
 
     @property
     def needed(self) -> int:
-        """What is used at the worst moment."""
+        """The used space in the worst case."""
         return self.logs + sum(size_bytes(bound.size) for bound in self.data) + self.reserved
 
     @property

@@ -1,4 +1,4 @@
-"""Drain: how a host tells HAProxy to send it nothing new. Derived: every host with balanced services has it.
+"""Drain: a host tells HAProxy to send it no new requests. Every host with balanced services has this part.
 
 The host itself says so, to every HAProxy that asks, so that no config changes, nothing is reloaded, and two
 front hosts agree.

@@ -1,4 +1,4 @@
-"""The files that drain a host: as long as one of them exists, HAProxy sends the host nothing new."""
+"""The files that drain a host: while one of them exists, HAProxy sends the host no new requests."""
 
 from __future__ import annotations
 

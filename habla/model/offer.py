@@ -43,8 +43,8 @@ class HttpCheck:
 class XmppCheck:
     """An XMPP health check: the server must answer a stream of this namespace with its features.
 
-    domain: of the stream; the fleet's where it says none. port: asks there, in place of the offer's own,
-    which begins with TLS.
+    domain: the domain of the stream; empty: the domain of the fleet. port: the port of the check; the port of
+    the offer itself begins with TLS.
     """
 
     namespace: str = "jabber:client"

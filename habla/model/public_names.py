@@ -19,8 +19,8 @@ class ServiceRecord:
 class PublicName:
     """A name by which people reach the fleet. Its addresses are the public ones of HAProxy.
 
-    services: its SRV records. web: URLs that clients find at the name, for the reader. addressed: whether it
-    needs an address of its own, besides those records.
+    services: its SRV records. web: URLs that clients find at the name, for the reader. addressed: whether the
+    name needs an address of its own, besides those records.
     """
 
     name: str

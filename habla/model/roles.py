@@ -1,4 +1,4 @@
-"""Roles: what a machine is for, where its addresses lie, and which services it may run.
+"""Roles: the purpose of a machine, its range of addresses, and the services that it may run.
 
 All of it is data. ``habla:roles`` of a stack changes these roles or adds to them. Ranges are offsets in a
 /24; another network needs ranges of its own. Which services a role may hold comes from the services
@@ -14,11 +14,11 @@ __all__ = ["ROLES", "Role"]
 
 @dataclass(frozen=True)
 class Role:
-    """A role.
+    """A role: the purpose of a machine.
 
     offsets: first and last address as offsets in a /24. kinds: kinds of services that its hosts may run.
-    defaults: kinds that each of its hosts runs unless the settings say otherwise. volatile: whether programs
-    that may use up their machine are allowed on its hosts.
+    defaults: kinds that each of its hosts runs unless the settings have others.
+    volatile: whether its hosts may run programs that may use up their machine.
     """
 
     name: str

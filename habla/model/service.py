@@ -97,7 +97,7 @@ class Log:
 
 @dataclass(frozen=True, order=True)
 class DataBound:
-    """A directory with data that its service keeps below a size. setting: the setting that says how much."""
+    """A directory whose service keeps its data below a size. setting: the setting of that size."""
 
     path: str
     size: str
@@ -109,8 +109,8 @@ class DataBound:
 class ServiceState(Parts):
     """One service on one host, with its ports and logs.
 
-    data: directories whose files are its data: they grow, but no rule of rotation may touch them. bounds: how
-    much of that there is at most, where that is known.
+    data: the directories of its data. Their files may grow, but no rule of rotation may touch them.
+    bounds: the most that the data takes, if that is known.
     """
 
     logs: tuple[Log, ...] = ()
@@ -153,7 +153,7 @@ class Owner:
 class Service(ABC):
     """A service of the fleet, with its settings, not yet on a host. A subclass is a frozen dataclass.
 
-    name: unique on a host, and the user's word for it in the settings.
+    name: the name of the service in the settings, unique on a host.
     """
 
     # The word for services like this one in the settings: ``memcached``, ``jabber`` …

@@ -20,7 +20,7 @@ __all__ = ["Database", "Device", "Endpoint", "Endpoints", "FleetFacts", "Site"]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An offer on a host."""
+    """An offer on a certain host."""
 
     offer: Offer
     host: str
@@ -64,8 +64,8 @@ class Endpoints:
 class Device:
     """A host as a monitor shows it.
 
-    partitions: its mount points; without any, the monitor shows all that the host has. instances: the HAProxy
-    instances on it.
+    partitions: its mount points; without any, the monitor shows all partitions of the host. instances: the
+    HAProxy instances on the host.
     """
 
     name: str
@@ -77,9 +77,9 @@ class Device:
 
 @dataclass(frozen=True, order=True)
 class Database:
-    """A database in the fleet's MySQL that a service needs, and the account that may do everything in it.
+    """A database in the fleet's MySQL that a service needs, and the account that has all rights on it.
 
-    password: the name of the secret with the account's password.
+    password: the name of the secret that holds the password of the account.
     """
 
     name: str
@@ -167,9 +167,9 @@ class FleetFacts:
 
 @dataclass(frozen=True)
 class Site:
-    """The host that a service is placed on: all that its config may depend on besides its own settings.
+    """The host on which a service runs: everything that its config may depend on besides its own settings.
 
-    outside: the public address of the host, where it has one. drained: HAProxy sends it nothing new.
+    outside: the public address of the host, if it has one. drained: HAProxy sends the host no new requests.
     partitions: mount point -> partition, as declared.
     """
 

@@ -36,7 +36,7 @@ class SnmpSpec(Spec):
 
 
 def extend_name(instance: str) -> str:
-    """The name under which snmpd tells the sessions of an HAProxy instance."""
+    """The name by which snmpd publishes the sessions of an HAProxy instance."""
     return f"haproxy-{instance}"
 
 

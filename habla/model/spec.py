@@ -1,7 +1,8 @@
 """The settings of each service: frozen, strict, unknown keys refused.
 
-They are what stands under ``habla:services`` and ``habla:apps`` in a stack, and what a user of the library
-hands to a component. Sizes are in MB (1,000,000 bytes are not meant: 1 MB = 2**20 bytes), times in seconds.
+A stack has them under ``habla:services`` and ``habla:apps``, and a user of the library gives them to a
+component. Sizes are in MB of 2**20 bytes, times in seconds. The docstring under a field is its documentation:
+``toolchain/settings_docs.py`` writes docs/settings.md from it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def rule_faults(settings: Settings, hosts: Mapping[str, HostPlan]) -> Iterable[F
 
 
 def outside_faults(settings: Settings) -> Iterator[Fault]:
-    """Public addresses that two hosts have, or that lie in the internal network."""
+    """Public addresses that two hosts have, or that are in the internal network."""
     rule = "a public address belongs to one host; for an address that hosts share, use load_balancer.vrrp"
     outside = {
         name: str(host.outside_address) if host.outside_address else None

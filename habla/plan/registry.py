@@ -1,6 +1,6 @@
 """The registry of names: every name on a host, and every name in a fleet, has one owner.
 
-A name that two owners want is a fault, whoever they are: services, apps, roles, hosts or habla's own parts.
+If two owners want one name, that is a fault. Owners are services, apps, roles, hosts and parts of habla.
 Without it one of the two would silently replace the other, on a host or in the stack.
 """
 

@@ -1,7 +1,7 @@
-"""keepalived: the address that front hosts share; one of them has it at a time (VRRP, RFC 5798).
+"""keepalived: gives the address that front hosts share to one of them at a time (VRRP, RFC 5798).
 
-Derived: every host that runs HAProxy has it where the settings share an address. Who the others are is known
-from the fleet and never typed.
+habla derives it: every host that runs HAProxy gets it if the settings have a shared address. The plan knows
+the other hosts.
 
 It moves when its host stops or dies, loses the outside or the internal network, or is drained. It does *not*
 move when an instance of HAProxy is stopped: it is one address for www and Jabber, and moving it ends every

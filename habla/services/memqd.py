@@ -54,7 +54,7 @@ class Memqd(Service):
         return (Offer("memqd", self.spec.port),)
 
     def data_paths(self) -> tuple[str, ...]:
-        """The jobs that wait."""
+        """The waiting jobs."""
         return (_DATA,)
 
     def state(self, site: Site) -> ServiceState:

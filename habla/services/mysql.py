@@ -136,7 +136,7 @@ class Mysql(Service):
         return "\n".join(lines) + "\n"
 
     def fleet_faults(self, sites: Mapping[str, Site]) -> Iterator[Fault]:
-        """A name that its own database or user and that of another service would have."""
+        """A fault if its database or user has the name of one that another service has."""
         fleet = next(iter(sites.values())).fleet
         for other in fleet.databases:
             for option, own, name in (

@@ -67,7 +67,7 @@ class Static(Service):
         )
 
     def archives(self) -> Mapping[str, ArchiveSpec]:
-        """Its content."""
+        """The archive of its content."""
         return {f"{self.section}.content": self.spec.content} if self.spec.content else {}
 
     def state(self, site: Site) -> ServiceState:

@@ -1,4 +1,4 @@
-"""The words of a fault: what pydantic finds, as a person who writes YAML says it."""
+"""Errors of pydantic as faults, in the words of a person who writes YAML."""
 
 from __future__ import annotations
 

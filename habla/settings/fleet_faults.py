@@ -21,7 +21,7 @@ def fleet_faults(
     ssh: SshSettings | None,
     lab: LabSettings | None,
 ) -> list[Fault]:
-    """Faults of sections that are right in themselves; others are left out by then."""
+    """Faults between sections. Sections with faults of their own are left out."""
     known = sorted({*default_roles(), *roles})
     runnable = (*daemons(), *apps)
     faults = []

@@ -25,7 +25,7 @@ _SECRETS = "secrets"
 def merged_sections(
     project: Mapping[str, Any], stack: Mapping[str, Any], *, faults: list[Fault]
 ) -> dict[str, Any]:
-    """Section -> value. A stack's value goes before the project's, and its null removes the project's."""
+    """Section -> value. A stack's value replaces the project's, and its null removes the project's."""
     domain = stack["domain"] if "domain" in stack else project.get("domain")
     ours, theirs = (with_domain(sections, domain, faults=faults) for sections in (stack, project))
     found = _merged(theirs, ours, shape=stack_shape())

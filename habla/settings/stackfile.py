@@ -1,4 +1,4 @@
-"""``stacks/Pulumi.ENV.yaml`` as plain values: what ``habla`` reads where Pulumi itself is not at work."""
+"""``stacks/Pulumi.ENV.yaml`` as plain values, for commands that run without Pulumi."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ __all__ = [
 
 
 def stack_path(root: Path, environment: str) -> Path:
-    """Where the settings of ``environment`` stand in the project at ``root``."""
+    """The file with the settings of ``environment`` in the project at ``root``."""
     return root / "stacks" / f"Pulumi.{environment}.yaml"
 
 
 def held_addresses_path(root: Path, environment: str) -> Path:
-    """Where the addresses that the hosts of ``environment`` hold are written down."""
+    """The file with the addresses of the hosts of ``environment``."""
     return root / "stacks" / f"addresses.{environment}.yaml"
 
 
 def data_places_path(root: Path, environment: str) -> Path:
-    """Where it is written down on which hosts the data of ``environment`` is."""
+    """The file with the hosts that have the data of each service of ``environment``."""
     return root / "stacks" / f"data.{environment}.yaml"
 
 
 def read_stack(root: Path, environment: str) -> Settings:
     """Read and check the settings of a stack. Raises SettingsError; needs no passphrase.
 
-    Encrypted values may stand under ``habla:secrets`` only: anywhere else they would hide from a reviewer
-    what reaches a host.
+    Only ``habla:secrets`` may have encrypted values. Anywhere else they would hide settings from a reviewer.
     """
     path = stack_path(root, environment)
     if not path.is_file():

@@ -142,7 +142,7 @@ class Haproxy(Service):
         return {version: archives[spec] for version, spec in built(self.spec).items() if spec in archives}
 
     def state(self, site: Site) -> ServiceState:
-        """Two configs, two services; a change of one config reloads one of them."""
+        """Two configs and two units. A change of one config reloads only its unit."""
         faults = release_faults(self.spec)
         try:
             instances = self.instances(site)

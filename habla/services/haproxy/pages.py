@@ -1,4 +1,4 @@
-"""What HAProxy itself answers while no server is left."""
+"""The answer of HAProxy itself while no server is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a load balancer in one dialect: names, options it lacks, lines it cannot read.
+"""Faults of a load balancer in one dialect: names, missing options, lines that it cannot read.
 
 HAProxy 1.3.14 crashes on a line of too many words, so words and length are counted here (``cfgparse.c``:
 LINESIZE 2048, MAX_LINE_ARGS 64); its own checker cannot.
@@ -38,7 +38,7 @@ def name_faults(instance: Instance) -> Iterator[Fault]:
 
 
 def option_faults(instance: Instance, dialect: Dialect) -> Iterator[Fault]:
-    """What the model asks for and the dialect cannot say."""
+    """Options that the model needs and the dialect does not have."""
     if dialect is not Dialect.V1_3_14:
         return
     otherwise = _TO_2.format(instance.name)

@@ -1,4 +1,4 @@
-"""HAProxy's releases: where the program of a version is, and how a host builds it from upstream's archive.
+"""HAProxy's releases: the place of each version's program, and its build from the upstream archive.
 
 A release stands in a directory of its own, named by version and archive, so that another one, also one of the
 same version, is built while the first still runs and is there to go back to. It is a component of its host:

@@ -1,4 +1,4 @@
-"""Where services stand -> the two load balancers in front of them: nobody types a backend."""
+"""The services of the fleet -> the two load balancers in front of them. Backends are derived, not written."""
 
 from __future__ import annotations
 

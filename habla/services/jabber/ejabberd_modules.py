@@ -1,4 +1,4 @@
-"""The modules of each domain: what people with today's clients expect (XEP-0479), within the bounds."""
+"""The modules of each domain: the features that today's clients expect (XEP-0479), within the bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jabber: ejabberd, one cluster over all hosts that run it, formed and healed without a hand.
+"""Jabber: ejabberd as one cluster over all hosts that run it. The cluster forms and heals by itself.
 
 What the settings rest on (ejabberd 23.01): a packaged node starts by itself under another name, so its
 database is emptied once before ours starts; ``ERL_DIST_PORT`` makes the nodes talk without epmd;
@@ -96,12 +96,12 @@ class Jabber(Service):
         return jabber_names(self.spec, fleet)
 
     def admin_page(self) -> AdminPage | None:
-        """ejabberd's own."""
+        """The admin page of ejabberd."""
         port = self.spec.admin_port
         return None if port is None else AdminPage(port, "/admin/", self.spec.admins)
 
     def databases(self) -> tuple[Database, ...]:
-        """Its own in MySQL, where it keeps data there."""
+        """A database of its own in MySQL, if it keeps data there."""
         return databases(self.spec)
 
     def fleet_faults(self, sites: Mapping[str, Site]) -> Iterable[Fault]:
@@ -110,7 +110,7 @@ class Jabber(Service):
         return jabber_faults(self.spec, fleet, section=self.section)
 
     def notes(self, endpoints: Endpoints) -> Iterable[str]:
-        """A cluster of one node."""
+        """A note about a cluster of one node."""
         nodes = endpoints.named("c2s")
         if len(nodes) == 1:
             yield f"the Jabber cluster has one node, {nodes[0].host}: nobody can log in while it is down"
@@ -120,7 +120,7 @@ class Jabber(Service):
         return (DATA, FILES_DATA) if self.spec.upload else (DATA,)
 
     def data_name(self, site: Site) -> str:
-        """Accounts are of a domain. With another storage, rosters and messages stay behind."""
+        """The domain of the accounts, and the storage: data does not move to another one by itself."""
         where = " in MySQL" if self.spec.storage == "mysql" else ""
         return f"domain {main_domain(self.spec, site.fleet.domain)}{where}"
 

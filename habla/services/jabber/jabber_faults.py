@@ -22,7 +22,7 @@ _URL = 245
 
 
 def jabber_faults(spec: JabberSpec, fleet: FleetFacts, *, section: str) -> Iterator[Fault]:
-    """All of them."""
+    """All faults of the settings of Jabber."""
     yield from domain_faults(spec, fleet.domain, section=section)
     yield from _app_faults(spec, fleet, section=section)
     yield from _module_faults(spec, section=section)

@@ -17,7 +17,7 @@ __all__ = ["jabber_names", "jabber_offers"]
 
 
 def jabber_offers(spec: JabberSpec, *, section: str) -> tuple[Offer, ...]:
-    """All of them, the same on every host."""
+    """All offers of Jabber, the same on every host."""
     return (*_balanced(spec), files_offer(spec, section=section), *_for_apps(spec))
 
 

@@ -18,12 +18,12 @@ _NAME = "jabber"
 
 
 def uses_sql(spec: JabberSpec) -> bool:
-    """Whether anything of it is in MySQL."""
+    """Whether Jabber keeps any data in MySQL."""
     return spec.storage == "mysql" or any(domain.auth == "sql" for domain in spec.domains.values())
 
 
 def databases(spec: JabberSpec) -> tuple[Database, ...]:
-    """The database that it needs, if it does."""
+    """The database that Jabber needs, if it keeps data in MySQL."""
     return (Database(_NAME, _NAME, password=_password(spec)),) if uses_sql(spec) else ()
 
 
@@ -59,7 +59,7 @@ def _password(spec: JabberSpec) -> str:
 
 
 def server_faults(endpoints: Endpoints) -> Iterator[Fault]:
-    """No MySQL, or more than one."""
+    """A fault if the fleet has no MySQL, or more than one."""
     found = endpoints.named("mysql")
     if len(found) != 1:
         rule = "Jabber keeps its data in the one MySQL of the fleet"

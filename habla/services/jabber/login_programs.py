@@ -1,4 +1,4 @@
-"""The programs that ejabberd asks whether a login is right, and what they need on a host."""
+"""The programs that ejabberd asks about logins, and their files on a host."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class JabberFiles(HostPart):
 
     @property
     def owner(self) -> Owner:
-        """It belongs to Jabber."""
+        """Jabber owns its names."""
         return Owner("the files of Jabber", self.path)
 
     def state(self, site: Site) -> ServiceState:
