@@ -32,10 +32,10 @@ _EXEMPT = (
 )
 _FIX = {
     "no rule": "add it to the logs of its program (apps.NAME.logs), or to logs.extra in the stack",
-    "by time": "give its rule a size (or maxsize): between two dates it may grow without bounds",
-    "refused": "mend what logrotate says, often with `su USER GROUP` in the rule",
-    "deleted": "restart who has it open: only then its space is free",
-    "still written": "add a postrotate that makes the daemon open its log anew, or copytruncate",
+    "by time": "add size or maxsize to its rule: until the next date the log may grow without a bound",
+    "refused": "correct the fault that logrotate names, often with `su USER GROUP` in the rule",
+    "deleted": "restart the program that has it open: only then is its space free",
+    "still written": "add copytruncate, or a postrotate that makes the daemon open its log again",
 }
 
 

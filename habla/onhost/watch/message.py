@@ -14,14 +14,14 @@ from .settings import Settings
 from .tell import Message
 
 _ADVICE = {
-    "space": "Find out who writes so much (above) and stop it, or make room.",
-    "inodes": "Very many small files: find their directory and who makes them.",
-    "trend": "Find out who writes so much (above), bound it, or make the partition larger.",
-    "mount": "What belongs on that partition goes to the one below it now: mount it, look why it is not.",
-    "logs": "Each of them may fill its partition: bound them as it says above.",
-    "faults": "Until that is mended, logs may not be rotated, and nobody looks for those without a rule.",
-    "peer": "Nobody watches the partitions of that host now: look whether it lives (habla status).",
-    "monitor": "Nobody draws or watches the fleet now: look at that host, its poller and its web server.",
+    "space": "Find the program that writes so much (above) and stop it, or make room.",
+    "inodes": "There are very many small files: find their directory and the program that makes them.",
+    "trend": "Find the program that writes so much (above). Bound its logs, or make the partition larger.",
+    "mount": "Files for this partition now go to the one below it: find out why, and mount it.",
+    "logs": "Each of these logs may fill its partition: apply the fix below it.",
+    "faults": "Correct this: until then logs may not be rotated, and habla finds no logs without a rule.",
+    "peer": "Nothing watches the partitions of that host now: check whether it is up (habla status).",
+    "monitor": "Nothing draws or watches the fleet now: check that host, its poller and its web server.",
 }
 _LISTED = 15
 
@@ -55,7 +55,7 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
             title = "Fastest-growing files of" if grows else "Nothing grows now; the largest logs of"
             lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
         lines += _uncovered(context.uncovered, record)
-        lines += ["", f"What to do: {_ADVICE[record['kind']]}", "More is in docs/disk.md of habla."]
+        lines += ["", f"What to do: {_ADVICE[record['kind']]}", "docs/disk.md of habla explains more."]
     return Message(subject, "\n".join(lines) + "\n")
 
 

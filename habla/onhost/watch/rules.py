@@ -121,7 +121,7 @@ def parse(text: str) -> Rules:
                 found.rules.append(current)
             else:
                 # A logrotate that speaks otherwise must not be taken for one whose rules are all well.
-                found.faults.append(f"logrotate says what nobody here understands: {line}")
+                found.faults.append(f"habla does not understand this line of logrotate: {line}")
         elif skipped:
             found.refused[skipped["path"]] = skipped["why"]
         elif absent:
