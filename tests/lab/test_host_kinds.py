@@ -159,7 +159,9 @@ def test_a_user_without_sudo_or_home_is_told_so(host: AgentHost) -> None:
         "habla: front1: operator may not use sudo without a password (sudo: a password is required), and "
         "habla needs root: add 'operator ALL=(ALL) NOPASSWD: ALL' to /etc/sudoers.d, or log in as root\n"
     )
-    with changed(host, do="chown root /home/operator", undo="chown operator /home/operator"):
+    # Debian 13 makes home directories for their owners alone, and sshd reads its keys there.
+    do, undo = "chmod 755 /home/operator && chown root /home/operator", "chown operator /home/operator"
+    with changed(host, do=do, undo=undo):
         done = _contact(operator)
     assert done.status == 1
     assert done.stderr == (
