@@ -140,7 +140,7 @@ class Apt:
             lines[f"deb {signed}{uri} {suite} {component}"] = None
         if not lines:
             raise LabError(
-                f"no package source of {release['ID']} {own} is configured for apt\n"
+                f"apt has no package source of {release['ID']} {own}\n"
                 "  fix: add the distribution's own sources to /etc/apt/sources.list.d"
             )
         return "\n".join(lines) + "\n"
@@ -166,5 +166,5 @@ def checked_release(release: str) -> str:
     """The release itself. Raises LabError unless a lab can make hosts of it."""
     known = sorted({*RELEASES, suite()})
     if release not in known:
-        raise LabError(f"release {release!r}; rule: one of {', '.join(known)}")
+        raise LabError(f"release {release!r} is not one of {', '.join(known)}")
     return release

@@ -41,7 +41,7 @@ async def run(
             )
         except FileNotFoundError as error:
             raise LabError(
-                f"{what}: there is no program {command[0]}; "
+                f"{what}: the program {command[0]} is not installed; "
                 "python -m habla.lab requirements prints the packages to install"
             ) from error
         future = _waiting[process.pid] = asyncio.get_running_loop().create_future()

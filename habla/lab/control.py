@@ -85,7 +85,7 @@ def ensure_supervisor(paths: LabPaths) -> socket.socket:
             _launch(paths)
             client = connect(paths)
     if client is None:
-        raise LabError(f"the lab's supervisor ended right after its start; see {paths.log}")
+        raise LabError(f"the lab's supervisor ended right after its start; read {paths.log}")
     return client
 
 

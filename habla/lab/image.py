@@ -136,7 +136,7 @@ def ensure_root(key: str) -> None:
         if target.is_file():
             return
         if not source.is_dir():
-            raise LabError(f"the base image {key} is gone from the cache ({source})\n  fix:  lab-create")
+            raise LabError(f"the base image {key} is missing from the cache ({source})\n  fix:  lab-create")
         say(f"making an ext4 file system of the base image {key} (seconds, once)")
         used = int(apt.run(["du", "-sm", str(source)], "measuring the base image").split()[0])
         building = target.with_name(f".building-{key}.ext4")
@@ -222,4 +222,4 @@ def _customise(root: Path) -> None:
     sudoers.write_text(f"{OPERATOR} ALL=(ALL:ALL) NOPASSWD: ALL\n")
     sudoers.chmod(0o440)
     if not (root / "usr/sbin/sshd").exists():
-        raise LabError("the base image has no sshd; this is a fault of the lab itself")
+        raise LabError("the base image has no sshd; this is a bug of the lab")

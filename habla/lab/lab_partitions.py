@@ -31,7 +31,7 @@ def size_in_bytes(text: str) -> int:
     """The bytes of a size such as ``512M``. Raises ValueError for another form."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no size")
+        raise ValueError(f"{text!r} is not a size")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -45,7 +45,9 @@ def checked(host: str, asked: Any) -> dict[str, str]:
         return {}
     if not isinstance(asked, Mapping):
         raise _error(
-            f"host {host}: partitions {asked!r}", rule="mount point to size", fix='{"/var/log": "512M"}'
+            f"host {host}: partitions {asked!r}",
+            rule="a mapping of mount points to sizes",
+            fix='{"/var/log": "512M"}',
         )
     for place, size in asked.items():
         _check_place(host, place)
@@ -66,8 +68,8 @@ def _check_place(host: str, place: str) -> None:
         if place == taken or place.startswith(f"{taken}/"):
             raise _error(
                 what,
-                rule=f"not in {taken}, where the lab or the system of every host mounts something else",
-                fix="choose another mount point, or leave the partition away",
+                rule=f"a partition must not be in {taken}, where every host already has other mounts",
+                fix="choose another mount point, or leave the partition out",
             )
 
 
@@ -101,18 +103,18 @@ def refuse_loss(host: str, made: Mapping[str, int], *, wanted: Mapping[str, str]
     for place, size in made.items():
         if place not in wanted:
             rule = "a partition cannot be removed, because its data would be lost"
-            raise _error(f"host {host}: partition {place} is to go", rule=rule, fix=again)
+            raise _error(f"host {host}: partition {place} would be removed", rule=rule, fix=again)
         if size_in_bytes(wanted[place]) < size:
             raise _error(
-                f"host {host}: partition {place} is to shrink from {size // 2**20}M to {wanted[place]}",
+                f"host {host}: partition {place} would shrink from {size // 2**20}M to {wanted[place]}",
                 rule="a partition can only grow",
                 fix=again,
             )
     if "/" in wanted and overlay:
         raise _error(
-            f"host {host}: partition / {wanted['/']} is asked for, but the host's files are on an overlay",
+            f"host {host}: it cannot get a partition / of {wanted['/']}, because its files are on an overlay",
             rule="only a new host can get a partition for /",
-            fix=f"leave it away, or make the host again: host-delete {host}, then host-create",
+            fix=f"leave it out, or make the host again: host-delete {host}, then host-create",
         )
 
 

@@ -46,7 +46,7 @@ async def free(image: Path) -> int:
             if time.monotonic() > deadline:
                 os.close(descriptor)
                 raise LabError(
-                    f"after {_SECONDS:.0f} s {image} is still mounted by an earlier run of the host"
+                    f"an earlier run of the host still uses {image} after {_SECONDS:.0f} s"
                 ) from error
         except BaseException:
             os.close(descriptor)
@@ -92,7 +92,9 @@ def attach(descriptor: int, image: Path) -> tuple[str, int]:
             except OSError as error:
                 os.close(device)
                 if error.errno != errno.EBUSY:
-                    raise LabError(f"attaching {image} to /dev/loop{number}: {error.strerror}") from error
+                    raise LabError(
+                        f"the lab cannot attach {image} to /dev/loop{number}: {error.strerror}"
+                    ) from error
                 continue  # another program has taken it
             return f"/dev/loop{number}", device
     finally:

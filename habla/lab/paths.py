@@ -103,7 +103,7 @@ class LabPaths:
         """The directory of one host. Raises LabError if the name is not a valid host name."""
         if not HOST_NAME.fullmatch(name):
             raise LabError(
-                f"{name!r} is no host name; rule: up to 63 lower-case letters, digits and hyphens, "
+                f"{name!r} is not a host name; rule: up to 63 lower-case letters, digits and hyphens, "
                 "with a letter first and no hyphen last"
             )
         return self.hosts / name

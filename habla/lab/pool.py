@@ -34,7 +34,7 @@ def ensure_pool(packages: Iterable[str], image: str) -> Path:
     names = sorted(set(packages))
     wrong = [name for name in names if not _PACKAGE_NAME.fullmatch(name)]
     if wrong:
-        raise LabError(f"no Debian package name: {', '.join(map(repr, wrong))}")
+        raise LabError(f"this is not the name of a Debian package: {', '.join(map(repr, wrong))}")
     digest = hashlib.sha256(" ".join([image, "1", *names]).encode()).hexdigest()[:12]
     target = cache_directory() / "pools" / digest
     if target.is_dir():

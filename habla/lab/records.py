@@ -73,7 +73,7 @@ def _network(what: str, text: str) -> ipaddress.IPv4Network:
     try:
         network = ipaddress.IPv4Network(text)
     except ValueError as error:
-        raise LabError(f"{what}: {text!r} is no IPv4 network ({error})") from error
+        raise LabError(f"{what}: {text!r} is not an IPv4 network ({error})") from error
     if network.prefixlen > 28:
         raise LabError(f"{what}: {text} is too small; rule: /28 or wider")
     return network
@@ -134,19 +134,19 @@ class HostRecord:
         release, before = request.get("release"), image_release(self.image)
         if release not in (None, before):
             raise LabError(
-                f"host {self.name}: it runs {before}, and {release} is wanted\n"
+                f"host {self.name}: it runs {before}, so it cannot have release {release}\n"
                 "  rule: a lab host keeps the release that it was made with\n"
                 f"  fix:  remove the host with its data: python -m habla.lab host-delete {self.name}"
             )
         user = request.get("user") or "root"
         if user not in USERS:
-            raise LabError(f"host {self.name}: user {user!r}; rule: one of {', '.join(USERS)}")
+            raise LabError(f"host {self.name}: user {user!r} is not one of {', '.join(USERS)}")
         outside = request.get("outside_address")
         if outside is not None:
             self._check_outside(outside, config, others=others)
         asked = request.get("forwards") or {}
         if not isinstance(asked, dict):
-            raise LabError(f"host {self.name}: forwards {asked!r}; rule: name to port or ADDRESS:PORT")
+            raise LabError(f"host {self.name}: forwards {asked!r} must map names to a port or ADDRESS:PORT")
         kept = {name: port.listen for name, port in self.forwards.items()}
         ports = self._asked_ports(request, others=others)
         forwards = {}
@@ -154,7 +154,7 @@ class HostRecord:
             what = f"host {self.name}: forward {name}"
             target = _target(what, value, config=config)
             if target.address is None and outside is None:
-                raise LabError(f"{what} {value}; rule: a port alone is of the host's outside_address")
+                raise LabError(f"{what} {value} needs an outside_address of the host, or ADDRESS:PORT")
             forwards[name] = replace(target, listen=ports.get(name) or kept.get(name, 0))
         partitions = checked(self.name, request.get("partitions"))
         return replace(self, outside_address=outside, user=user, forwards=forwards, partitions=partitions)
@@ -165,24 +165,27 @@ class HostRecord:
         forwards = request.get("forwards") or {}
         if not isinstance(asked, dict) or not all(_is_port(port) for port in asked.values()):
             raise LabError(
-                f"host {self.name}: ports {asked!r}; rule: the name of a forward to a port, 1 to 65535"
+                f"host {self.name}: ports {asked!r} must map names of forwards to ports, 1 to 65535"
             )
         for name in sorted(set(asked) - set(forwards)):
             known = ", ".join(sorted(forwards)) or "none"
             raise LabError(
-                f"host {self.name}: port of {name}; rule: a forward of this host; there are {known}"
+                f"host {self.name}: ports has {name}, which is not a forward of this host; "
+                f"its forwards: {known}"
             )
         for other in others:
             for name, port in asked.items():
                 if other.name != self.name and port in [mine.listen for mine in other.forwards.values()]:
-                    raise LabError(f"host {self.name}: port {port:.0f} of {name} is host {other.name}'s")
+                    raise LabError(
+                        f"host {self.name}: port {port:.0f} of {name} belongs to host {other.name}"
+                    )
         return {name: int(port) for name, port in asked.items()}
 
     def _check_outside(self, text: Any, config: LabConfig, *, others: Iterable[HostRecord]) -> None:
         _check_address(f"host {self.name}: outside_address", text, config=config)
         for other in others:
             if other.name != self.name and other.outside_address == text:
-                raise LabError(f"host {self.name}: outside_address {text} is host {other.name}'s")
+                raise LabError(f"host {self.name}: outside_address {text} belongs to host {other.name}")
 
 
 def _check_address(what: str, text: Any, *, config: LabConfig) -> None:
@@ -192,8 +195,8 @@ def _check_address(what: str, text: Any, *, config: LabConfig) -> None:
     reserved = (network.network_address, network.network_address + 1, network.broadcast_address)
     if address not in network or address in reserved:
         raise LabError(
-            f"{what} {text}; rule: an address of {network} "
-            "other than its first (the outside client's), its network and its broadcast address"
+            f"{what} {text} must be an address of {network}, "
+            "except the network, the broadcast address, and the first address (the outside client's)"
         )
 
 
@@ -210,14 +213,14 @@ def _target(what: str, value: Any, *, config: LabConfig) -> Port:
             return Port(int(port), address=address, itself=itself)
     elif _is_port(value):
         return Port(int(value))
-    raise LabError(f"{what} {value!r}; rule: a port, 1 to 65535, ADDRESS:PORT or itself:ADDRESS:PORT")
+    raise LabError(f"{what} {value!r} must be a port, 1 to 65535, ADDRESS:PORT or itself:ADDRESS:PORT")
 
 
 def _as_address(what: str, text: Any) -> ipaddress.IPv4Address:
     try:
         return ipaddress.IPv4Address(text)
     except ValueError as error:
-        raise LabError(f"{what} {text!r} ({error})") from error
+        raise LabError(f"{what} {text!r} is not an IPv4 address ({error})") from error
 
 
 def _is_port(value: Any) -> bool:
@@ -231,7 +234,7 @@ def free_index(records: Iterable[HostRecord], config: LabConfig) -> int:
     for index in range(_FIRST_INDEX, config.management_network.num_addresses - 1):
         if index not in taken:
             return index
-    raise LabError(f"the management network {config.management} has no address left")
+    raise LabError(f"the management network {config.management} has no free address")
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:

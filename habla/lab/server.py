@@ -182,7 +182,7 @@ class Server:
         machine_id = request["host"].get("machine_id") or uuid.uuid4().hex
         if not re.fullmatch("[0-9a-f]{32}", machine_id):
             raise LabError(
-                f"host {request['host']['name']}: machine_id {machine_id!r}; rule: 32 hexadecimal digits"
+                f"host {request['host']['name']}: machine_id {machine_id!r} must be 32 hexadecimal digits"
             )
         return HostRecord(request["host"]["name"], index, image=request["image"], machine_id=machine_id)
 

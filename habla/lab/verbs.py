@@ -66,7 +66,7 @@ def _refuse_new_networks(paths: LabPaths, before: LabConfig, *, config: LabConfi
     changed = [name for name in ("management", "outside") if getattr(before, name) != getattr(config, name)]
     if changed:
         raise LabError(
-            f"the lab in {paths.root} has other networks ({', '.join(changed)})\n"
+            f"the lab in {paths.root} already has other networks ({', '.join(changed)})\n"
             "  rule: the networks of a lab are fixed at its creation\n  fix:  lab-delete, then lab-create"
         )
 
@@ -144,7 +144,7 @@ def run_in_network(paths: LabPaths, which: str, *, command: list[str]) -> None:
     The command is killed when the lab ends.
     """
     if not command:
-        raise LabError("no command given; write it after --")
+        raise LabError("the command is missing; write it after --")
     client = connect(paths)
     if client is None:
         raise LabError(f"the lab in {paths.root} does not run; start it with: python -m habla.lab start")

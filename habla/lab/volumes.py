@@ -87,7 +87,7 @@ async def _make_root(image: Path, record: HostRecord) -> None:
     base, new = root_image(record.image), _unfinished(image)
     if not base.is_file():
         raise LabError(
-            f"the host's base image {record.image} is gone from the cache ({base})\n"
+            f"the host's base image {record.image} is missing from the cache ({base})\n"
             "  fix:  host-delete, then host-create"
         )
     await children.run(
@@ -121,7 +121,7 @@ async def _make(image: Path, root: Path, *, place: str, size: str) -> None:
             except LabError as error:
                 raise LabError(
                     f"{error}\n  rule: the files at {place} move into its partition of {size}\n"
-                    "  fix:  ask for a larger partition, or for none"
+                    "  fix:  make the partition larger, or leave it out"
                 ) from error
             new.rename(image)
             # Files that cannot be removed are hidden by the mount and only take room.
@@ -183,7 +183,7 @@ def _mount_image(descriptor: int, image: Path, *, target: int) -> None:
     except OSError as error:
         raise LabError(
             f"{image}: {error}\n"
-            f"  rule: a sound ext4 file system, and a kernel with ext4 (see /proc/filesystems)\n{_MEND}"
+            f"  rule: the file must hold a sound ext4 file system, and the kernel must have ext4\n{_MEND}"
         ) from error
     finally:
         os.close(user)
@@ -206,7 +206,7 @@ def _open_below(root: Path, place: str) -> int:
         except OSError as error:
             raise LabError(
                 f"partition {place}: {name} in this path is not a directory of the host ({error.strerror})\n"
-                "  rule: no symbolic link leads to a mount point\n"
+                "  rule: the path of a mount point must not contain a symbolic link\n"
                 "  fix:  give the path that the link leads to"
             ) from error
         finally:
@@ -219,7 +219,7 @@ def _mount_base(directory: Path, record: HostRecord) -> None:
     base = image_directory(record.image)
     if not base.is_dir():
         raise LabError(
-            f"the host's base image {record.image} is gone from the cache ({base})\n"
+            f"the host's base image {record.image} is missing from the cache ({base})\n"
             "  fix:  host-delete, then host-create"
         )
     for name in ("upper", "work"):
@@ -234,7 +234,7 @@ def _mount_base(directory: Path, record: HostRecord) -> None:
     except OSError as error:
         if error.errno == errno.ESTALE:
             raise LabError(
-                f"the host's files were made on another base image than {record.image}\n"
+                f"the host's files belong to a base image other than {record.image}\n"
                 "  fix:  host-delete, then host-create"
             ) from error
         raise LabError(

@@ -49,7 +49,7 @@ def completed(document: Dict[str, Any], find: Callable[[str], Optional[str]]) ->
             continue
         text = find(str(file[_PROGRAM]))
         if text is None:
-            reason = "this agent does not bring its text along: deploy the agent and this in one version"
+            reason = "this agent lacks the text of this file: deploy both with one version of habla"
             raise Failure("read", path, reason=reason)
         files[path] = {"text": text, **_without(file, _PROGRAM)}
     return {**document, "files": files} if files else document

@@ -62,20 +62,22 @@ def _json(value: str) -> str:
     return re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", lambda match: "\\u{:04x}".format(ord(match[0])), text)
 
 
-_ONE_LINE = _only(r"[^\x00-\x1f\x7f]*", "it must be one line, without control characters")
+_ONE_LINE = _only(r"[^\x00-\x1f\x7f]*", "the value must be one line, without control characters")
 # How the value of a secret is escaped, by the form that its placeholder names.
 _ESCAPES: Dict[str, Callable[[str], str]] = {
     "": lambda value: value,
     "sql": lambda value: re.sub(r"([\\'])", r"\\\1", value),
     "env": _env,
     "json": _json,
-    "ascii": _only("[ -~]{1,255}", "it must be printable ASCII, of 1 to 255 characters"),
-    "word": _only("[!#-&(-\\[\\]-~]{1,255}", "it must be ASCII without blanks, quotes and backslashes"),
+    "ascii": _only("[ -~]{1,255}", "the value must be printable ASCII, of 1 to 255 characters"),
+    "word": _only(
+        "[!#-&(-\\[\\]-~]{1,255}", "the value must be ASCII without blanks, quotes and backslashes"
+    ),
 }
 
 
 def has_form(form: str) -> bool:
-    """Whether a placeholder may name this form."""
+    """Whether a secret has this form."""
     return form in _ESCAPES
 
 
@@ -87,12 +89,12 @@ def secret(name: str, form: str = "") -> str:
     ``word`` it takes the value as it is, and refuses one that its place cannot hold.
     """
     if not has_form(form):
-        raise ValueError("a secret has no form {}".format(form))
+        raise ValueError("there is no form {} for a secret".format(form))
     return "@{{secret:{}{}}}".format(name, "|" + form if form else "")
 
 
 def secret_names(text: str) -> Tuple[str, ...]:
-    """The names of the secrets that ``text`` asks for, sorted, without repetition."""
+    """The sorted names of the secrets in ``text``, each once."""
     return tuple(sorted({name for name, _ in _SECRET.findall(text)}))
 
 
@@ -123,7 +125,7 @@ class File:
         return _SECRET.findall(self.text)
 
     def content(self, secrets: Mapping[str, str]) -> bytes:
-        """Its bytes, with the secrets filled in. Raises Failure when one is not on this host."""
+        """The bytes of the file, with its secrets. Raises Failure if this host lacks one of them."""
 
         def fill(match: "re.Match[str]") -> str:
             name, form = match[1], match[2] or ""

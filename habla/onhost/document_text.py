@@ -67,7 +67,7 @@ def read_document(text: str) -> Any:
         try:
             raw["files"][path]["text"] = _text(lines)
         except (KeyError, TypeError):
-            raise ValueError(f"a text of a file that the document does not have: {path}") from None
+            raise ValueError(f"the text has a file that the document does not have: {path}") from None
     return raw
 
 
@@ -89,5 +89,5 @@ def _text(shown: List[str]) -> str:
         elif line.startswith(_REST) and lines:
             lines[-1] += line[1:]
         else:
-            raise ValueError(f"a line of a file begins with {_LINE}: {line[:40]}")
+            raise ValueError(f"each line of a file must begin with {_LINE}, unlike {line[:40]}")
     return "\n".join(lines)

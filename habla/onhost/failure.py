@@ -1,4 +1,4 @@
-"""What the agent says when it cannot go on."""
+"""The failure of the agent, and how secrets are kept out of its text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 
 class Failure(Exception):
-    """A step failed: which one, on what (a file, unit or package), and why, in the words of who knows."""
+    """A step failed.
+
+    step: the name of the step. subject: a file, unit or package. reason: the cause, often the output of the
+    program that failed.
+    """
 
     def __init__(self, step: str, subject: str, *, reason: str) -> None:
         super().__init__("step {}: {}: {}".format(step, subject, reason))
@@ -28,7 +32,7 @@ class Failure(Exception):
 
 
 def hide(values: Iterable[str]) -> None:
-    """From now on, ``readable`` takes these values, and each line of them, out of every text."""
+    """Let ``readable`` remove these values, and each line of them, from every text."""
     for value in values:
         _hidden.update(part for part in (value, *value.splitlines()) if len(part) >= _SHORTEST)
 

@@ -44,7 +44,9 @@ def from_json(raw: Any) -> HostState:
     """The state that a document of JSON values describes. Raises Failure."""
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-        reason = "this agent reads format {}, not {}: deploy with one version of habla".format(FORMAT, found)
+        reason = "this agent reads documents of format {}, not {}: deploy with one version of habla".format(
+            FORMAT, found
+        )
         raise Failure("read", "the document", reason=reason)
     values = {key: value for key, value in raw.items() if key != "format"}
     for part, kind in _PARTS.items():
@@ -59,28 +61,36 @@ def from_json(raw: Any) -> HostState:
 
 
 def _check_texts(state: HostState) -> None:
-    """What the types do not say. Raises Failure."""
+    """Check the rules that types cannot express. Raises Failure."""
     if not _COMPONENT.fullmatch(state.component):
-        raise Failure("read", state.component, reason="not a component's name")
+        raise Failure(
+            "read",
+            state.component,
+            reason="a component's name is a letter, then lower-case letters, digits and hyphens",
+        )
     for path in sorted({path for part in _PATHS for path in getattr(state, part)}):
         if not path.startswith("/") or path.startswith("//") or os.path.normpath(path) != path or path == "/":
-            raise Failure("read", path, reason="not an absolute, plain path")
+            raise Failure(
+                "read", path, reason="the path must be absolute, without .. and double or final slashes"
+            )
     modes = {path: item.mode for path, item in state.files.items()}
     modes.update((path, item.mode) for path, item in state.directories.items())
     for path, mode in sorted(modes.items()):
         if not _MODE.fullmatch(mode):
-            raise Failure("read", path, reason="not an octal mode: {}".format(mode))
+            raise Failure("read", path, reason="the mode must be octal, not {}".format(mode))
     for path, archive in state.archives.items():
         if not _SHA256.fullmatch(archive.sha256):
-            raise Failure("read", path, reason="not a sha256: {}".format(archive.sha256))
+            raise Failure(
+                "read", path, reason="the sha256 must be 64 hexadecimal digits, not {}".format(archive.sha256)
+            )
     for name, form in sorted({found for file in state.files.values() for found in file.placeholders}):
         if not has_form(form):
-            raise Failure("read", name, reason="a secret has no form {}".format(form))
+            raise Failure("read", name, reason="there is no form {} for a secret".format(form))
 
 
 def _mapping(raw: Any, where: str) -> Dict[str, Any]:
     if not isinstance(raw, dict):
-        raise Failure("read", where, reason="a mapping is needed, not {}".format(type(raw).__name__))
+        raise Failure("read", where, reason="this must be a mapping, not {}".format(type(raw).__name__))
     return raw
 
 

@@ -126,7 +126,7 @@ def test_unit_that_dies_at_start_brings_the_old_one_back(host: AgentHost, live: 
         with_files(
             _LIVE, server="raise SystemExit('no such luck')\n", haproxy=_LIVE.files[HAPROXY].text + "\n"
         ),
-        *("demo.service", "no such luck", "what was there before is back"),
+        *("demo.service", "no such luck", "the earlier state is back"),
     )
     assert "step health" in message
     _back(host, live)
@@ -145,7 +145,7 @@ def test_unit_without_health_check_that_dies_is_noticed(host: AgentHost, live: L
         state = replace(
             _LIVE, files={**_LIVE.files, path: File(text)}, units={**_LIVE.units, "dying.service": Unit()}
         )
-        _refused(host, state, "step units", "dying.service", "does not stay up")
+        _refused(host, state, "step units", "dying.service", "the unit does not keep running")
         assert host.look((path,), ("dying.service",)).units["dying.service"][1] == "inactive"
     _back(host, live)
 
@@ -168,11 +168,11 @@ def test_failed_action_brings_the_old_state_back(host: AgentHost, live: Look) ->
     """An action that fails is named with its words, and one that hangs ends at its time-out."""
     for command, words in (
         (("sh", "-c", "echo it cannot be >&2; exit 3"), "it cannot be"),
-        (("sleep", "60"), "no end after 1 s"),
+        (("sleep", "60"), "the command did not end within 1 s"),
     ):
         action = Action(command, inputs=(PAGE,), timeout=1)
         state = with_files(replace(_LIVE, actions={"wish": action}), page="new\n")
-        _refused(host, state, "step actions: wish", words, "what was there before is back")
+        _refused(host, state, "step actions: wish", words, "the earlier state is back")
         _back(host, live)
 
 
@@ -222,7 +222,7 @@ def test_lock_is_waited_for_and_given_up(host: AgentHost, live: Look) -> None:
     )
     done = host.send("python3 -", script)
     assert done.status == 1
-    assert "step lock: /run/habla.lock: another run holds it" in done.stderr
+    assert "step lock: /run/habla.lock: another run of the agent has held this lock" in done.stderr
     _unchanged(host, live)
 
 

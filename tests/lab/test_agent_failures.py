@@ -264,7 +264,7 @@ def test_action_that_starts_a_unit_shows_its_lines(host: AgentHost, command: tup
 
 def test_unit_that_dies_without_a_health_check_shows_its_lines(host: AgentHost) -> None:
     """A unit that nothing asks for its health is shown with its lines when it dies at once."""
-    words = ("step units: plain.service: does not stay up", "\n  KeyError: 'chat/rooms'\n")
+    words = ("step units: plain.service: the unit does not keep running", "\n  KeyError: 'chat/rooms'\n")
     _failure(host, replace(_plain("traceback"), health={}), *words)
 
 

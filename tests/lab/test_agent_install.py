@@ -39,7 +39,10 @@ def test_an_agent_other_than_the_one_that_was_sent_is_not_installed(host: AgentH
         host.run(f"rm -f {SENT}")
     done = host.send(install_command(), _OTHER)
     assert done.status == 1
-    assert "front1: step install: ~/.habla-agent.pyz: it is not the agent that was sent" in done.stderr
+    assert (
+        "front1: step install: ~/.habla-agent.pyz: this file is missing or is not the agent that was sent"
+        in done.stderr
+    )
     assert "pulumi up --replace" in done.stderr
     assert host.run(f"sha256sum {AGENT_PATH}").split()[0] == agent_bundle().sha256
 

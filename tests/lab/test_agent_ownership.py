@@ -73,7 +73,7 @@ def test_a_rename_that_is_taken_back_leaves_the_component_as_it_was(host: AgentH
     apply(host, demo("renamed"), "habla/lab/renamed", "--new")
     assert host.look().pages == ["renamed", "renamed"]
     reason = delete(host, "demo", "habla/lab/renamed")["reason"]
-    assert reason == "it is back with habla/lab/old, whose resource is still there"
+    assert reason == "the component belongs to habla/lab/old again, whose resource still exists"
     assert host.look().pages == ["live", "live"]
     assert {path: state[0] for path, state in host.look(_FILES).files.items()} == {
         path: state[0] for path, state in before.files.items()
@@ -109,7 +109,7 @@ def test_the_undo_of_a_replaced_resource_does_nothing_once(host: AgentHost) -> N
     apply(host, demo("live"), "habla/lab/demo", "--new")
     before = host.look(_FILES, _UNITS)
     apply(host, demo("live"), "habla/lab/demo", "--new")
-    assert delete(host, "demo", "habla/lab/demo")["reason"] == "it has been applied anew since"
+    assert delete(host, "demo", "habla/lab/demo")["reason"] == "it has been applied again since then"
     assert host.look(_FILES, _UNITS) == before
     assert delete(host, "demo", "habla/lab/demo")["deleted"]
 
@@ -119,7 +119,7 @@ def test_the_undo_of_a_replaced_resource_may_come_after_an_update(host: AgentHos
     apply(host, demo("live"), "habla/lab/demo", "--new")
     apply(host, demo("live"), "habla/lab/demo", "--new")
     apply(host, demo("other"), "habla/lab/demo")
-    assert delete(host, "demo", "habla/lab/demo")["reason"] == "it has been applied anew since"
+    assert delete(host, "demo", "habla/lab/demo")["reason"] == "it has been applied again since then"
     assert host.look().pages == ["other", "other"]
     assert delete(host, "demo", "habla/lab/demo")["deleted"]
 

@@ -210,6 +210,6 @@ def test_error_says_why_the_cluster_does_not_come_up(fleet: JabberFleet, clients
     assert f"{FIRST}: step actions: jabber-cluster: " in done.diagnostics
     assert "no room for tables" in done.diagnostics
     assert "journalctl" not in done.diagnostics
-    assert "what was there before is back" in done.diagnostics
+    assert "the earlier state is back" in done.diagnostics
     again = fleet.up()
     assert again.ok, again.output

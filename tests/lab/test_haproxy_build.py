@@ -102,7 +102,7 @@ def test_a_build_that_fails_says_so_in_the_words_of_the_compiler(host: AgentHost
         f"step actions: build-{VERSION}",
         "error:",
         "frobnicate",
-        "what was there before is back",
+        "the earlier state is back",
     )
     assert host.run(f"ls {program} /var/lib/habla/components 2>/dev/null || true").split() == [
         "/var/lib/habla/components:"
@@ -128,7 +128,7 @@ def test_a_release_that_somebody_runs_is_not_deleted(host: AgentHost) -> None:
     user = HostState(host="front1", component="user", files={"/etc/user.conf": File(f"run {program}\n")})
     assert host.apply(user).status == 0
     refused = host.agent("delete", state.component)
-    assert refused.status == 1 and "user still uses it" in refused.stderr
+    assert refused.status == 1 and "user still uses this archive" in refused.stderr
     assert host.run(f"{program} -v").startswith("HAProxy version")
     assert host.apply(replace(user, files={"/etc/user.conf": File("run none\n")})).status == 0
     assert host.agent("delete", state.component).report["deleted"]

@@ -134,7 +134,7 @@ def test_a_release_that_cannot_serve_is_not_left_in_charge(
     offered = _offer(fleet, good)
     bad = {**offered, "sha256": "0" * 64}
     output = fleet.refused(built.changes(spoiled=bad))
-    assert f"its sha256 is {offered['sha256']}, not {'0' * 64}" in output
+    assert f"the sha256 is {offered['sha256']}, not {'0' * 64}" in output
     broken = {**good, "haproxy.c": good["haproxy.c"].replace("return 3", "return frobnicate")}
     output = fleet.refused(built.changes(spoiled=_offer(fleet, broken)))
     assert f"step actions: build-{built.spoiled}" in output and "frobnicate" in output

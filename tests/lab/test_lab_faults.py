@@ -355,22 +355,22 @@ def test_lab_is_made_by_the_first_host_and_once(fresh_lab: Lab) -> None:
 
 
 BAD = {
-    "name": ({"name": "Front_1"}, "'Front_1' is no host name"),
-    "no-name": ({}, "is no host name"),
+    "name": ({"name": "Front_1"}, "'Front_1' is not a host name"),
+    "no-name": ({}, "is not a host name"),
     "unknown-key": ({"name": "x1", "adress": "203.0.113.9"}, "unknown key adress"),
     "user": ({"name": "x1", "user": "alice"}, "user 'alice'"),
     "not-an-address": ({"name": "x1", "outside_address": "203.0.113"}, "outside_address '203.0.113'"),
     "elsewhere": ({"name": "x1", "outside_address": "198.51.100.7"}, "an address of 203.0.113.0/24"),
-    "the-clients": ({"name": "x1", "outside_address": "203.0.113.1"}, "other than its first"),
-    "taken": ({"name": "x1", "outside_address": "203.0.113.10"}, "is host front1's"),
-    "forward-to-nowhere": ({"name": "x1", "forwards": {"http": 80}}, "a port alone is of the host's"),
+    "the-clients": ({"name": "x1", "outside_address": "203.0.113.1"}, "except the network"),
+    "taken": ({"name": "x1", "outside_address": "203.0.113.10"}, "belongs to host front1"),
+    "forward-to-nowhere": ({"name": "x1", "forwards": {"http": 80}}, "needs an outside_address of the host"),
     "forward-elsewhere": (
         {"name": "x1", "forwards": {"http": "198.51.100.7:80"}},
         "an address of 203.0.113.0/24",
     ),
     "forward-to-client": (
         {"name": "x1", "forwards": {"http": "203.0.113.1:80"}},
-        "forward http 203.0.113.1;",
+        "forward http 203.0.113.1 must be",
     ),
     "forward-to-itself-nowhere": (
         {"name": "x1", "forwards": {"http": "itself:192.168.2:80"}},
@@ -378,7 +378,10 @@ BAD = {
     ),
     "forward-without-port": ({"name": "x1", "forwards": {"http": "203.0.113.20"}}, "ADDRESS:PORT or itself"),
     "forward-to-port-0": ({"name": "x1", "forwards": {"http": "203.0.113.20:0"}}, "ADDRESS:PORT or itself"),
-    "forwards-a-list": ({"name": "x1", "outside_address": "203.0.113.9", "forwards": [80]}, "name to port"),
+    "forwards-a-list": (
+        {"name": "x1", "outside_address": "203.0.113.9", "forwards": [80]},
+        "must map names to a port",
+    ),
     "port": ({"name": "x1", "outside_address": "203.0.113.9", "forwards": {"http": 0}}, "1 to 65535"),
     "not-json": ("{", "stdin is not JSON"),
     "a-list": ("[1]", "must hold a JSON object"),
@@ -402,7 +405,7 @@ def test_bad_host_is_refused(lab: Lab, case: str) -> None:
     ("document", "reason"),
     [
         ({"packages": ["no-such-package-at-all"]}, "no-such-package-at-all"),
-        ({"packages": ["-o=x"]}, "no Debian package name"),
+        ({"packages": ["-o=x"]}, "not the name of a Debian package"),
         ({"package": []}, "unknown key package"),
         ({"management": "10.213.0.0/30"}, "too small"),
         ({"outside": "10.213.0.0/24"}, "overlap"),

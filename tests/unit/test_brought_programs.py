@@ -37,7 +37,7 @@ def test_an_agent_of_another_version_refuses_a_program_that_it_lacks() -> None:
     with pytest.raises(Failure) as caught:
         completed(read_document(short_document(_STATE)), {}.get)
     assert caught.value.subject == "/usr/local/lib/habla/drain"
-    assert "deploy the agent and this in one version" in caught.value.reason
+    assert "deploy both with one version of habla" in caught.value.reason
 
 
 @pytest.mark.parametrize("raw", [{}, {"files": []}, {"files": {"/a": "text"}}, {"files": {"/a": None}}])

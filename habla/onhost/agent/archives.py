@@ -1,4 +1,4 @@
-"""Archives: handed over or fetched, checked by digest, unpacked once beside the link that will name them."""
+"""Takes or fetches archives, checks them by digest, and unpacks each one beside its link."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def receive(sha256: str) -> None:
     found = _file_digest(sent)
     if found != sha256:
         sent.unlink()
-        raise Failure("stage", str(sent), reason="its sha256 is {}, not {}".format(found, sha256))
+        raise Failure("stage", str(sent), reason="the sha256 is {}, not {}".format(found, sha256))
     kept = ARCHIVES / sha256
     kept.parent.mkdir(parents=True, exist_ok=True)
     new = kept.with_name(kept.name + STAGED)
@@ -61,14 +61,14 @@ def _in_use() -> Set[str]:
 
 
 def _prune(keep: Set[str]) -> None:
-    """Drop old archives that nobody has; a young one may wait for another component's apply."""
+    """Remove old archives that no component uses. A young one may wait for the apply of another component."""
     for path in ARCHIVES.glob("*") if ARCHIVES.is_dir() else ():
         if path.name not in keep and time.time() - path.stat().st_mtime > _KEPT:
             path.unlink()
 
 
 def unpack(path: str, archive: Archive) -> None:
-    """Make the directory that the link ``path`` will point to. Raises Failure; leaves nothing half done."""
+    """Make the directory that the link ``path`` will point to. A Failure leaves nothing behind."""
     target = Path(link_target(path, archive.sha256))
     if target.is_dir():
         return
@@ -94,20 +94,20 @@ def unpack(path: str, archive: Archive) -> None:
         with _opened(content) as tar:
             for member in tar.getmembers():
                 _extract(tar, member, below=new)
-        # Many small files: one call for all of them, and before the name says that they are there.
+        # One call for many small files, before the final name shows them.
         os.sync()
         new.rename(target)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise Failure("stage", path, reason="not a tar archive: {}".format(error)) from None
+        raise Failure("stage", path, reason="this is not a tar archive: {}".format(error)) from None
     finally:
         shutil.rmtree(str(new), ignore_errors=True)
         with contextlib.suppress(OSError):
-            # Goes only when nothing is in it, that is, when this was the first version and no good.
+            # This succeeds only if the directory is empty, because the first version of the archive failed.
             target.parent.rmdir()
 
 
 def drop_others(path: str, keep: str) -> None:
-    """Remove the versions beside the link that it no longer points to; all of them when ``keep`` is empty."""
+    """Remove all versions beside the link except ``keep``, or all of them if ``keep`` is empty."""
     versions = Path(path + ".d")
     for other in versions.iterdir() if versions.is_dir() else ():
         if other.name != keep:
@@ -118,7 +118,7 @@ def drop_others(path: str, keep: str) -> None:
 
 
 def drop_unlinked(path: str) -> None:
-    """Remove the versions beside the link that it does not point to; all of them when there is no link."""
+    """Remove the versions beside the link that it does not point to, or all of them if there is no link."""
     try:
         drop_others(path, Path(os.readlink(path)).name)
     except OSError:
@@ -126,14 +126,18 @@ def drop_unlinked(path: str) -> None:
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, *, below: Path) -> None:
-    """Directories, plain files and links below the target, owned by root; nothing else belongs in there."""
+    """Unpack a directory, plain file or link, owned by root. Raises Failure for anything else."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if not parts and member.isdir():
         return
     path = below.joinpath(*parts)
     known = member.isdir() or member.isfile() or member.issym()
     if member.name.startswith("/") or ".." in parts or not known or not _is_below(path, below):
-        raise Failure("stage", member.name, reason="an archive holds directories and files below itself only")
+        raise Failure(
+            "stage",
+            member.name,
+            reason="the archive may only hold directories, files and links below its root",
+        )
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)
         return
@@ -141,7 +145,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, *, below: Path) -> N
     if member.issym():
         path.symlink_to(member.linkname)
         if member.linkname.startswith("/") or not _is_below(path, below):
-            raise Failure("stage", member.name, reason="a link of an archive leads out of it")
+            raise Failure("stage", member.name, reason="this link leads out of the archive")
         return
     source = tar.extractfile(member)
     assert source is not None
@@ -151,7 +155,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, *, below: Path) -> N
 
 
 def _is_below(path: Path, below: Path) -> bool:
-    """Whether it stays there, whatever links are on the way."""
+    """Whether the path is below the directory when all links on the way are followed."""
     return os.path.realpath(str(path)).startswith(os.path.realpath(str(below)) + "/")
 
 
@@ -173,11 +177,11 @@ def _file_digest(path: Path) -> str:
 def _verify(content: Union[Path, bytes], sha256: str, *, subject: str) -> None:
     found = _file_digest(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise Failure("stage", subject, reason="its sha256 is {}, not {}".format(found, sha256))
+        raise Failure("stage", subject, reason="the sha256 is {}, not {}".format(found, sha256))
 
 
 def _fetch(url: str) -> bytes:
-    # Here, because every run of the agent would pay for it: a fifth of its start.
+    # Imported here, because it takes a fifth of the agent's start, and most runs do not need it.
     import urllib.request
 
     try:
@@ -185,4 +189,4 @@ def _fetch(url: str) -> bytes:
             content: bytes = answer.read()
             return content
     except OSError as error:
-        raise Failure("stage", url, reason="cannot be fetched: {}".format(error)) from None
+        raise Failure("stage", url, reason="the host cannot fetch this URL: {}".format(error)) from None

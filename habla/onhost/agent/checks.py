@@ -13,7 +13,7 @@ _SECONDS = 60
 
 
 def run_checks(checks: Mapping[str, Check], changed: Iterable[str]) -> None:
-    """Run what concerns a changed file. Raises Failure with the checker's own words."""
+    """Run the checks of the changed files. Raises Failure with the output of the checker."""
     new = set(changed)
     for name, check in sorted(checks.items()):
         if not new & set(check.files):
@@ -28,13 +28,15 @@ def run_checks(checks: Mapping[str, Check], changed: Iterable[str]) -> None:
             reason = failure.reason
             for path, where in read.items():
                 reason = reason.replace(where, path).replace(str(files.staged(path)), path)
-            raise Failure("check", failure.subject, reason="{} refuses it: {}".format(name, reason)) from None
+            raise Failure(
+                "check", failure.subject, reason="{} refuses this file: {}".format(name, reason)
+            ) from None
         finally:
             files.clear(places.CHECKED)
 
 
 def run_conditions(checks: Mapping[str, Check]) -> None:
-    """Run the checks of the host itself. Raises Failure with their own words."""
+    """Run the checks of the host itself. Raises Failure with their output."""
     for name, check in sorted(checks.items()):
         if not check.files:
             system.run("begin", name, command=check.command, timeout=_SECONDS)

@@ -1,4 +1,4 @@
-"""The agent's command line. One JSON line on standard output; a failure in words on standard error.
+"""The agent's command line. It prints one JSON line on standard output, and a failure on standard error.
 
 Exit status: 0 done, 1 a step failed and the old state is back, 2 wrong usage, 3 ``diff`` found differences.
 """
@@ -107,7 +107,7 @@ def _verb(options: Any) -> Dict[str, Any]:
 def _read() -> Any:
     raw = _json()
     if raw.get("format") != FORMAT:
-        reason = f"this agent reads format {FORMAT}, not {raw.get('format')}"
+        reason = f"this agent reads documents of format {FORMAT}, not {raw.get('format')}"
         raise Failure("read", "standard input", reason=reason)
     return completed(raw, brought_text)
 
@@ -116,9 +116,11 @@ def _json() -> Dict[str, Any]:
     try:
         raw = read_document(sys.stdin.read())
     except ValueError as error:
-        raise Failure("read", "standard input", reason=f"not JSON: {error}") from None
+        raise Failure("read", "standard input", reason=f"the document is not JSON: {error}") from None
     if not isinstance(raw, dict):
-        raise Failure("read", "standard input", reason=f"a mapping is needed, not {type(raw).__name__}")
+        raise Failure(
+            "read", "standard input", reason=f"the document must be a mapping, not {type(raw).__name__}"
+        )
     return raw
 
 
@@ -139,7 +141,7 @@ def deliver(raw: Any) -> Dict[str, Any]:
     """
     secrets = raw.get("secrets", {})
     if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
-        raise Failure("read", "secrets", reason="a mapping of names to strings is needed")
+        raise Failure("read", "secrets", reason="the secrets must be a mapping of names to strings")
     hide(escaped(secrets))
     changed = places.secrets() != secrets
     if changed:

@@ -33,7 +33,7 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
     heir = ownership.heir(record)
     if heir:
         Transaction(heir["document"], places.secrets(), owner=heir["owner"]).run()
-        reason = "it is back with {}, whose resource is still there".format(heir["owner"])
+        reason = "the component belongs to {} again, whose resource still exists".format(heir["owner"])
         return {"component": component, "deleted": False, "reason": reason}
     document = from_json(record["document"])
     for path in document.archives:
@@ -66,7 +66,7 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
         with contextlib.suppress(OSError):
             Path(path).rmdir()
     _hand_on([path for path in record.get("made", ()) if Path(path).is_dir()], component)
-    # Only without the record are the kept originals of no use: until here, all of this can be done again.
+    # Until here, a later run can repeat all of this. Without the record, nobody needs the kept originals.
     places.record_path(component).unlink()
     places.sync_directory(places.RECORDS)
     for path in paths:
@@ -75,18 +75,18 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
 
 
 def _refuse_if_used(path: str, leaving: str) -> None:
-    """Who runs a program out of an archive must have left it: an apply that failed, or never came, has not.
+    """Raise Failure if another component still uses the archive, because its apply failed or did not run.
 
     The engine may delete a component although the change of its user failed (``--continue-on-error``).
     """
     for component, record in places.records().items():
         if component != leaving and path + "/" in json.dumps(record.get("document", {})):
-            reason = "{} still uses it; it goes once that has left it".format(component)
+            reason = "component {} still uses this archive: deploy that component first".format(component)
             raise Failure("delete", path, reason=reason)
 
 
 def _hand_on(directories: List[str], leaving: str) -> None:
-    """Directories that another component has something in are that one's to remove."""
+    """Let another component that uses the directories remove them later."""
     for component, record in places.records().items():
         theirs = (*record.get("files", ()), *record.get("document", {}).get("archives", ()))
         shared = {path for path in directories if any(other.startswith(path + "/") for other in theirs)}

@@ -1,4 +1,4 @@
-"""Compares what a host must be with what it is. Only reads."""
+"""Compares the wanted state of a host with its real state. Only reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYSTEM_UNITS = "/etc/systemd/system/"
 
 @dataclass
 class Changes:
-    """What has to be done, in the order in which it is done. Every list is sorted."""
+    """The changes to make, in the order in which they are made. Every list is sorted."""
 
     packages: List[str] = field(default_factory=list)
     users: List[str] = field(default_factory=list)
@@ -41,12 +41,12 @@ class Changes:
         return any(dataclasses.astuple(self))
 
     def report(self) -> Dict[str, List[str]]:
-        """What there is to do, without what there is not."""
+        """The changes as a report, without empty parts."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value}
 
 
 def compare(document: HostState, record: Mapping[str, Any], *, secrets: Mapping[str, str]) -> Changes:
-    """What it takes to make this host as the document says.
+    """The changes that bring this host to the state of the document.
 
     record: of the last apply of this component, empty before the first.
     """
@@ -96,7 +96,7 @@ def _drop_ins(unit: str, changed: Set[str]) -> Set[str]:
 
 
 def inputs_digest(document: HostState, name: str, *, secrets: Mapping[str, str]) -> str:
-    """What an action depends on, as a digest; kept on this host only, readable by root."""
+    """The digest of everything that an action depends on. Only this host keeps it, and only root reads it."""
     action = document.actions[name]
     total = hashlib.sha256(repr((action.command, action.stdin)).encode())
     for path in sorted({*action.inputs, *([action.stdin] if action.stdin else [])}):
@@ -173,7 +173,7 @@ def _link_is(path: str, sha256: str) -> bool:
 
 
 def link_target(path: str, sha256: str) -> str:
-    """Where the link of an archive points: a directory beside it, named by digest."""
+    """The target of an archive's link: a directory beside it, named by digest."""
     return "{}.d/{}".format(path, sha256)
 
 

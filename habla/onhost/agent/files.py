@@ -1,4 +1,4 @@
-"""Single files and links: put in place in one step, kept, and put back."""
+"""Puts single files and links in place in one step, keeps the originals, and puts them back."""
 
 from __future__ import annotations
 
@@ -17,34 +17,38 @@ from . import places
 
 
 def staged(path: str) -> Path:
-    """Where the new content of ``path`` waits, beside it."""
+    """The path beside ``path`` where its new content waits."""
     target = Path(path)
     return target.with_name(target.name + places.STAGED)
 
 
 def own(path: str, mode: str, *, owner: str, group: str) -> None:
-    """Set mode and owners. Raises Failure when an owner does not exist."""
+    """Set mode, owner and group. Raises Failure if the owner or group does not exist."""
     try:
         os.chown(path, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
     except KeyError as error:
-        raise Failure("stage", path, reason="no such owner on this host: {}".format(error)) from None
+        raise Failure(
+            "stage", path, reason="the owner does not exist on this host: {}".format(error)
+        ) from None
     os.chmod(path, int(mode, 8))
 
 
 def link(path: str, target: str) -> None:
-    """Make ``path`` a link to ``target`` in one step. Raises Failure."""
+    """Make ``path`` a link to ``target`` in one step. Raises Failure if ``path`` is a directory."""
     new = staged(path)
     remove(new)
     if Path(path).is_dir() and not Path(path).is_symlink():
-        raise Failure("swap", path, reason="a directory stands where a link must be: move it away")
+        raise Failure(
+            "swap", path, reason="this path must be a link, but it is a directory: move the directory away"
+        )
     new.symlink_to(target)
     new.replace(path)
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file or link with its mode, owner and times, in one step; what is not there is not copied.
+    """Copy a file or link with its mode, owner and times, in one step. Do nothing if there is no source.
 
-    The content is not on disk for certain before ``settle``. Raises Failure for a directory or device.
+    Only ``settle`` makes sure that the content is on disk. Raises Failure for a directory or device.
     """
     try:
         status = os.lstat(str(source))
@@ -61,14 +65,14 @@ def copy(source: Path, target: Path) -> None:
         with os.fdopen(descriptor, "wb") as writer, source.open("rb") as reader:
             shutil.copyfileobj(reader, writer)
     else:
-        raise Failure("swap", str(source), reason="neither a file nor a link stands there: move it away")
+        raise Failure("swap", str(source), reason="this path is neither a file nor a link: move it away")
     os.chown(str(new), status.st_uid, status.st_gid, follow_symlinks=False)
     shutil.copystat(str(source), str(new), follow_symlinks=False)
     new.replace(target)
 
 
 def move(source: Path, target: Path) -> None:
-    """Like ``copy``, but the source may go: without need of space where both are on one file system."""
+    """Move a file or link. On one file system, this needs no space; otherwise it is like ``copy``."""
     if os.path.lexists(str(source)):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,13 +84,13 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or link that may be gone already."""
+    """Remove a file or link, if it exists."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.unlink()
 
 
 def put_original(path: str) -> None:
-    """Put back what stood at ``path`` before habla, or nothing; ``drop_original`` is another step."""
+    """Put back the file that was at ``path`` before habla, or remove ``path`` if there was none."""
     original = places.original_of(path)
     if os.path.lexists(str(original)):
         copy(original, Path(path))
@@ -95,19 +99,19 @@ def put_original(path: str) -> None:
 
 
 def keep_original(path: str) -> None:
-    """Keep what stands at ``path`` before habla takes it over, even if that is nothing."""
+    """Keep the file at ``path`` before habla replaces it. Forget an older one if there is no file."""
     original = places.original_of(path)
     remove(original)
     copy(Path(path), original)
 
 
 def drop_original(path: str) -> None:
-    """Forget what was kept; the file in place is the user's again."""
+    """Forget the kept file, because the file in place belongs to the user again."""
     remove(places.original_of(path))
 
 
 def settle(paths: Iterable[Path]) -> None:
-    """Put files and the names of them on disk: all at once, which costs less than each on its own."""
+    """Make sure that files and their names are on disk. One call for all costs less than one for each."""
     directories = set()
     for path in paths:
         directories.add(path.parent)
@@ -123,13 +127,13 @@ def settle(paths: Iterable[Path]) -> None:
 
 
 def clear(directory: Path) -> None:
-    """Remove a directory of the agent's own."""
+    """Remove a directory that belongs to the agent."""
     if directory.exists():
         shutil.rmtree(str(directory))
 
 
 def as_failure(step: str, error: Exception) -> Failure:
-    """An error of a step as a failure that names the file, not the staged one beside it."""
+    """The failure for an error of a step. It names the file, not the staged one beside it."""
     if isinstance(error, Failure):
         return error
     subject = str(getattr(error, "filename", None) or step)

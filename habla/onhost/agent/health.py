@@ -1,4 +1,4 @@
-"""Waits until what was started really answers."""
+"""Waits until the started services answer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wait_for_all(checks: Mapping[str, Health], marks: Mapping[str, Mark]) -> Non
 
 
 def probe(check: Health, seconds: float = _ATTEMPT) -> str:
-    """Try once, for so many seconds. Why it is not healthy, or an empty string."""
+    """Try once, for so many seconds. Returns why the service is not healthy, or an empty string."""
     if check.command:
         try:
             done = subprocess.run(

@@ -64,7 +64,7 @@ def _place(wanted: str, to: Path) -> None:
     source = next((place for place in (sent, to) if place.is_file() and _digest(place) == wanted), None)
     if source is None:
         reason = (
-            "it is not the agent that was sent, or is not there any more: send it again with "
+            "this file is missing or is not the agent that was sent: send the agent again with "
             "pulumi up --replace 'URN of the CopyToRemote of this host'"
         )
         raise Failure("install", "~/{}".format(SENT), reason=reason)
@@ -89,11 +89,11 @@ def uninstall(owner: str = "") -> Dict[str, Any]:
     heir = ownership.heir(record)
     if heir:
         places.write_json(places.OWNER, {key: heir[key] for key in ("owner", "host") if key in heir})
-        return {"uninstalled": False, "reason": "it is back with {}".format(heir["owner"])}
+        return {"uninstalled": False, "reason": "the agent belongs to {} again".format(heir["owner"])}
     left = sorted(places.records())
     if left:
         raise Failure(
-            "uninstall", ", ".join(left), reason="components are still on this host: delete them first"
+            "uninstall", ", ".join(left), reason="this host still has these components: delete them first"
         )
     if places.RECOVER_UNIT.exists():
         system.systemctl("uninstall", "disable", units=[places.RECOVER_UNIT.name])

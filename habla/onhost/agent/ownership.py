@@ -1,4 +1,4 @@
-"""Who owns a component on this host, and what one component takes over from another. Pure but for records.
+"""Who owns a component on this host, and which paths it takes over. Only reading records is not pure.
 
 A component belongs to the resource of the stack that applied it last, and so does the agent itself. When that
 resource is renamed or replaced, the engine creates the new one first and deletes the old one afterwards. The
@@ -21,7 +21,7 @@ _TAKEN = ("files", "archives", "units")
 
 
 def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, Any]:
-    """What a record says of the owner once ``owner`` has applied the component.
+    """The part of a record about the owner, after ``owner`` has applied the component.
 
     new: the engine has just made the resource. When the component was here already, under the same owner, the
     resource replaces another one, whose undo is still to come. A run that fails leaves that undo to a later
@@ -45,12 +45,12 @@ def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, An
 
 
 def refusal(record: Mapping[str, Any], owner: str) -> str:
-    """Why ``owner`` may not undo the component; "" when it may."""
+    """Why ``owner`` may not undo the component, or "" if it may."""
     holder = record.get("owner", "")
     if holder and holder != owner:
         return "it belongs to {} now".format(holder)
     if holder and _waiting(record):
-        return "it has been applied anew since"
+        return "it has been applied again since then"
     return ""
 
 
@@ -66,7 +66,7 @@ def without_undo(record: Mapping[str, Any], owner: str) -> Dict[str, Any]:
 
 
 def heir(record: Mapping[str, Any]) -> Dict[str, Any]:
-    """The part of the former owner, whose resource is still there: its undo has not come. {} without one."""
+    """The record's part about the former owner, if its resource still exists; otherwise {}."""
     former: Dict[str, Any] = record.get("former", {})
     return former if former and time.time() - former["since"] < _REPLACED else {}
 
@@ -79,7 +79,7 @@ def _waiting(record: Mapping[str, Any]) -> List[float]:
 
 
 def taken_over(document: HostState) -> Dict[str, Dict[str, Any]]:
-    """component -> its record without the parts that ``document`` takes over, of those that lose something.
+    """component -> its record without the parts that ``document`` takes, if it loses any.
 
     The plan lets no two components of a host own one name. So such a component is on its way out, or its own
     next apply drops the name.

@@ -1,4 +1,4 @@
-"""Where the agent keeps what it knows, and how it writes so that a power cut leaves old or new, not half."""
+"""The agent's own files. They are written so that a power cut leaves the old or the new file as a whole."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STAGED = ".habla-new"
 
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
-    """One agent at a time on a host. Raises Failure when another one holds it for too long."""
+    """Let only one agent run on a host. Raises Failure if another one holds the lock for too long."""
     descriptor = os.open(str(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LOCK_DEADLINE
     try:
@@ -43,7 +43,9 @@ def lock() -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    reason = "another run holds it for over {:.0f} s".format(LOCK_DEADLINE)
+                    reason = "another run of the agent has held this lock for more than {:.0f} s".format(
+                        LOCK_DEADLINE
+                    )
                     raise Failure("lock", str(LOCK), reason=reason) from None
                 time.sleep(0.1)
         yield
@@ -52,7 +54,7 @@ def lock() -> Iterator[None]:
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file in one step and on disk. Nothing is left beside it when that fails."""
+    """Write a file in one step and to disk. Nothing is left beside it if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + STAGED)
     try:
@@ -71,7 +73,7 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_plain(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a new file, over whatever an interrupted run left; not on disk for certain."""
+    """Write a new file over the leftovers of an interrupted run. It may not be on disk yet."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     descriptor = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -85,14 +87,14 @@ def write_plain(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def make_state() -> None:
-    """The agent's own directory, for root alone: what it keeps of files may hold secrets."""
+    """Make the agent's own directory, which only root may read, because kept files may hold secrets."""
     STATE.mkdir(parents=True, exist_ok=True)
     if STATE.stat().st_mode & 0o077:
         STATE.chmod(0o700)
 
 
 def sync_directory(path: Path) -> None:
-    """Put renames in a directory on disk."""
+    """Make sure that the renames in a directory are on disk."""
     descriptor = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -106,7 +108,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Optional[Any]:
-    """What ``write_json`` wrote, or None."""
+    """The content of a file from ``write_json``, or None if there is no file."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -114,7 +116,7 @@ def read_json(path: Path) -> Optional[Any]:
 
 
 def record_path(component: str) -> Path:
-    """Where the record of a component stands."""
+    """The path of the record of a component."""
     return RECORDS / (component + ".json")
 
 
@@ -136,10 +138,10 @@ def secrets() -> Dict[str, str]:
 
 
 def original_of(path: str) -> Path:
-    """Where what stood at ``path`` before habla is kept."""
+    """The path where the file is kept that was at ``path`` before habla."""
     return ORIGINALS / path.lstrip("/")
 
 
 def backups(paths: List[str]) -> Dict[str, Path]:
-    """Where each path is kept during a transaction."""
+    """The paths where a transaction keeps the old files."""
     return {path: BACKUP / path.lstrip("/") for path in paths}

@@ -21,7 +21,7 @@ from . import archives, files, places, system
 
 
 def roll_back(boot: bool = False) -> Optional[str]:
-    """Undo the transaction of the journal, if there is one; the component it belonged to.
+    """Undo the transaction in the journal, if there is one. Returns its component.
 
     boot: the host is just starting. systemd starts what runs by itself, once it has seen the old files.
     """

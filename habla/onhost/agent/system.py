@@ -1,4 +1,4 @@
-"""The host's own tools: commands, systemd, apt. Each call says what failed in that tool's own words."""
+"""Runs the tools of the host: commands, systemd, apt. A Failure has the output of the tool."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(
     timeout: int = _TIMEOUT,
     environment: Optional[Dict[str, str]] = None,
 ) -> str:
-    """Run a command; its standard output. Raises Failure with its last lines when it fails."""
+    """Run a command and return its standard output. Raises Failure with its last lines if it fails."""
     try:
         done = subprocess.run(
             list(command),
@@ -47,10 +47,12 @@ def run(
         raise Failure(step, subject, reason="{} is not installed on this host".format(command[0])) from None
     except subprocess.TimeoutExpired as error:
         words = readable((error.output or b"").decode(errors="replace"))
-        raise Failure(step, subject, reason="no end after {} s\n{}".format(timeout, words)) from None
+        raise Failure(
+            step, subject, reason="the command did not end within {} s\n{}".format(timeout, words)
+        ) from None
     output = done.stdout.decode(errors="replace")
     if done.returncode != 0:
-        reason = readable(output) or "exit status {}".format(done.returncode)
+        reason = readable(output) or "the command ended with exit status {}".format(done.returncode)
         raise Failure(step, subject, reason=reason)
     return output
 
@@ -67,7 +69,7 @@ _UNIT_NAME = re.compile(r"[\w@.\\:-]+\.(?:service|timer|socket|mount|path|target
 def run_starting(
     step: str, subject: str, *, command: Sequence[str], stdin: Optional[bytes] = None, timeout: int = _TIMEOUT
 ) -> None:
-    """Run a command that may start units. Raises Failure, with the last words of those that failed."""
+    """Run a command that may start units. Raises Failure with the last lines of the units that failed."""
     named = [word for word in command if _UNIT_NAME.fullmatch(word)] if command[0] == "systemctl" else []
     # A script may start other units; for these the end of the journal is the mark.
     end, marks = unit_output.Mark(unit_output.journal_end()), unit_output.marks(named)
@@ -81,7 +83,7 @@ def run_starting(
 
 
 def failed_units(text: str) -> Tuple[List[str], str]:
-    """The units whose start failed, as systemctl says, and its words without its advice. Pure."""
+    """The units whose start failed, and the output of systemctl without its advice. Pure."""
     failed = list(dict.fromkeys(_FAILED_JOB.findall(text)))
     return failed, _ADVICE.sub("", text) if failed else text
 
@@ -120,7 +122,7 @@ def unit_states(units: Sequence[str]) -> Dict[str, UnitState]:
 
 
 def systemctl(step: str, verb: str, *, units: Sequence[str]) -> Dict[str, unit_output.Mark]:
-    """``systemctl VERB UNITS``. For verbs that start units, the marks from which on their output is new.
+    """Run ``systemctl VERB UNITS``. Returns the marks where the output of started units begins.
 
     Raises Failure with the last words of the units that failed.
     """
@@ -159,17 +161,17 @@ def _stop_writers(step: str, marks: Mapping[str, unit_output.Mark]) -> Dict[str,
 
 
 def forget_failures(units: Sequence[str]) -> None:
-    """Let systemd take units that failed for units that never ran."""
+    """Let systemd forget that units failed."""
     _try(["systemctl", "reset-failed", *units])
 
 
 def offline(verb: str, unit: str) -> None:
-    """``systemctl VERB UNIT`` on the files alone, for a host that is booting. What fails is left to later."""
+    """Run ``systemctl VERB UNIT`` on the files alone, while the host boots. Errors are ignored."""
     _try(["systemctl", "--root=/", verb, unit])
 
 
 def enqueue(units: Sequence[str]) -> None:
-    """Have units started in the course of the boot, in their order, without waiting."""
+    """Let the boot start units in their order, without waiting for them."""
     _try(["systemctl", "--no-block", "start", *units])
 
 
@@ -179,7 +181,7 @@ def _try(command: Sequence[str]) -> None:
 
 
 def missing_packages(packages: Sequence[str]) -> List[str]:
-    """Those of the packages that are not installed."""
+    """The packages among these that are not installed."""
     if not packages:
         return []
     done = subprocess.run(
@@ -195,7 +197,7 @@ def missing_packages(packages: Sequence[str]) -> List[str]:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install packages without questions, keeping config files, starting nothing. Raises Failure."""
+    """Install packages. Asks nothing, keeps config files, and starts no service. Raises Failure."""
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical"}
     subject = " ".join(packages)
     own_policy = not _POLICY.exists()
@@ -219,6 +221,6 @@ def install(packages: Sequence[str]) -> None:
 
 
 def remove_policy() -> None:
-    """Take our policy-rc.d away, if it is ours."""
+    """Remove the policy-rc.d, if habla wrote it."""
     if _POLICY.is_file() and _POLICY.read_text(errors="replace") == _POLICY_TEXT:
         _POLICY.unlink()

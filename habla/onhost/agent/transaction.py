@@ -1,4 +1,4 @@
-"""Apply as a transaction: stage, check, swap, start, act, prove; or put back what was there.
+"""Applies a document as a transaction: stage, check, swap, start, act, prove; or puts the old state back.
 
 The journal says what is about to be touched before anything is. Whoever finds a journal, the next run or
 the boot of the host (``recover``), puts the old state back; a commit is the removal of the journal.
@@ -26,7 +26,7 @@ _SETTLE = 0.3
 
 
 class Transaction:
-    """One apply of one document. ``steps`` in order; a subclass may watch or break them (tests do).
+    """One apply of one document. It runs ``steps`` in order. Tests watch or break them in a subclass.
 
     owner: the resource of the stack that applies it; "" leaves the owner as it is. new: the engine has just
     made that resource.
@@ -49,7 +49,7 @@ class Transaction:
         self.losers = ownership.taken_over(self.document)
 
     def steps(self) -> List[Tuple[str, Callable[[], None]]]:
-        """name -> what it does."""
+        """name of a step -> its function."""
         return [
             ("begin", self.begin),
             ("packages", self.install),
@@ -63,7 +63,7 @@ class Transaction:
         ]
 
     def run(self) -> Dict[str, Any]:
-        """Do it. What changed, as a short report. Raises Failure when the old state was put back."""
+        """Run all steps and return a short report of the changes. Raises Failure with the old state back."""
         started = time.monotonic()
         self.changes = compare(self.document, self.record, secrets=self.secrets)
         known = {key: self.record[key] for key in ("owner", "replaced") if key in self.record}
@@ -84,20 +84,18 @@ class Transaction:
         }
 
     def undo(self, failure: Failure) -> None:
-        """Put everything back and raise ``failure``, with what could not be put back."""
+        """Put everything back and raise ``failure``, with the errors of putting it back."""
         words = [readable(failure.reason)]
         try:
             roll_back()
-            words.append(
-                "what was there before is back" if self.journal.get("paths") else "nothing was changed"
-            )
+            words.append("the earlier state is back" if self.journal.get("paths") else "nothing was changed")
         except (Failure, OSError) as error:
             words.append("the old state could not be put back: {}".format(error))
-            words.append("the next run, or the next boot, tries again")
+            words.append("the next run or boot tries again")
         raise Failure(failure.step, failure.subject, reason="\n".join(words)) from None
 
     def begin(self) -> None:
-        """Ask for conditions; leave word of what may be found half done, should this run end here."""
+        """Check the conditions. Note which parts may be half done if this run ends early."""
         run_conditions(self.document.checks)
         places.make_state()
         record = str(places.record_path(self.document.component))
@@ -117,7 +115,7 @@ class Transaction:
         places.write_json(places.JOURNAL, self.journal)
 
     def install(self) -> None:
-        """Packages, and users, whom files may belong to."""
+        """Install packages and make users, because files may belong to those users."""
         if self.changes.packages:
             system.install(self.changes.packages)
         for name in self.changes.users:
@@ -132,7 +130,7 @@ class Transaction:
             self.changes.packages, self.changes.users = before
 
     def stage(self) -> None:
-        """Everything new beside its target. Directories of data are made for good: they do no harm."""
+        """Write every new file beside its target. Data directories stay after a failure and do no harm."""
         self._make_parents([*self.changes.directories, *self.changes.archives, *self.changes.files])
         for path in self.changes.directories:
             wanted = self.document.directories[path]
@@ -150,11 +148,11 @@ class Transaction:
         files.settle([*(files.staged(path) for path in self.changes.files), *records])
 
     def check(self) -> None:
-        """Each daemon's own checker, on the staged files."""
+        """Run the checker of each daemon on the staged files."""
         run_checks(self.document.checks, self.changes.files)
 
     def swap(self) -> None:
-        """Write the journal, keep what is there, rename into place."""
+        """Write the journal, keep the old files, and rename the new ones into place."""
         changes = self.changes
         paths = sorted({*changes.files, *changes.removed, *changes.archives})
         units = [*changes.retired, *changes.start, *changes.restart, *changes.reload]
@@ -194,7 +192,7 @@ class Transaction:
         files.settle([Path(path) for path in paths if not Path(path).is_dir()])
 
     def units(self) -> None:
-        """Let systemd see the change; restart or reload what depends on it, start what does not run."""
+        """Let systemd read its units again, then stop, reload, restart or start those that change."""
         changes = self.changes
         system.systemctl("units", "unmask", units=changes.release)
         for unit in changes.stop:
@@ -212,14 +210,14 @@ class Transaction:
         self.marks.update(system.systemctl("units", "start", units=changes.start))
 
     def act(self) -> None:
-        """Commands that bring what is not a file to its state; they may run any number of times."""
+        """Run the commands that set up everything that is not a file. They may run any number of times."""
         for name in self.changes.actions:
             action = self.document.actions[name]
             stdin = Path(action.stdin).read_bytes() if action.stdin else None
             system.run_starting("actions", name, command=action.command, stdin=stdin, timeout=action.timeout)
 
     def prove(self) -> None:
-        """Wait until everything answers, and see that what was started stays up."""
+        """Wait until every service answers, and check that the started units keep running."""
         health.wait_for_all(self.document.health, self.marks)
         begun = {*self.changes.start, *self.changes.restart}
         if begun - {check.unit for check in self.document.health.values()}:
@@ -228,10 +226,10 @@ class Transaction:
         for name, state in system.unit_states(sorted(begun)).items():
             if not state.running or state.starting_over:
                 words = unit_output.last_words(name, self.marks.get(name))
-                raise Failure("units", name, reason="does not stay up\n" + words)
+                raise Failure("units", name, reason="the unit does not keep running\n" + words)
 
     def commit(self) -> None:
-        """Let the record be the new one; from here on the new state is the state."""
+        """Replace the record. From now on, the new state is the host's state."""
         record = places.record_path(self.document.component)
         for path in (*self._loser_paths(), str(record)):
             files.staged(path).replace(path)
@@ -273,7 +271,7 @@ class Transaction:
         return staged
 
     def tidy(self) -> None:
-        """Remove what only a way back needed; a run that ended before it leaves this to the next one."""
+        """Remove the files that only a rollback needs. The next run does it if this one ends before."""
         files.clear(places.BACKUP)
         for path in self.changes.removed:
             files.drop_original(path)

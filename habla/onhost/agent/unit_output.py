@@ -87,14 +87,14 @@ def files_of(unit: str) -> List[str]:
 
 
 def stands_alone(unit: str) -> bool:
-    """Whether a unit can be stopped and started by itself: its file is well, and no unit stops with it."""
+    """Whether a unit can be stopped and started alone: its file is valid, and no other unit stops with it."""
     found = properties(unit)
     others = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf")
     return found.get("LoadState") == "loaded" and not any(found.get(name, "?") for name in others)
 
 
 def last_words(unit: str, mark: Optional[Mark]) -> str:
-    """How a unit ended, and its last lines since the mark, in words; every line is short.
+    """How a unit ended, and its last lines since the mark. Every line is short.
 
     Without a mark nobody knows which lines are new, and none is shown.
     """
@@ -177,7 +177,7 @@ def own_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def bounded(lines: Sequence[str]) -> List[str]:
-    """The last few lines, each cut, and of all together no more bytes than a failure has room for."""
+    """The last few lines, cut so that together they fit into a failure."""
     found: List[str] = []
     left = _BYTES
     for line in reversed(lines[-_LINES:]):

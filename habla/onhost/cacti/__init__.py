@@ -1,1 +1,1 @@
-"""What runs on the host of Cacti; Python 3.9 and its standard library only."""
+"""The programs on the host of Cacti. They need only Python 3.9 and its standard library."""

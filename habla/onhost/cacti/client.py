@@ -42,7 +42,7 @@ def quoted(value: str) -> str:
 
 
 def hold(lock: str) -> None:
-    """Wait until no other program here works on Cacti, and keep them away until this one ends."""
+    """Wait until no other program here works on Cacti, then keep others waiting until this one ends."""
     # Opened to read, so that it may belong to either user.
     descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -52,7 +52,7 @@ class Cacti:
     """Cacti's database, and its programs."""
 
     def sql(self, text: str, database: str = DATABASE) -> list[Row]:
-        """Run SQL as root; the rows. NULL is an empty string."""
+        """Run SQL as root and return the rows. NULL is an empty string."""
         words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", "--user=root"]
         output = self._run(["mariadb", *words, "--protocol=socket", database], text)
         return [[plain(cell) for cell in line.split("\t")] for line in output.splitlines()]
@@ -62,15 +62,15 @@ class Cacti:
         return self._run([*AS_CACTI, "php", "-q", f"{CACTI}/cli/{program}", *words])
 
     def act(self, what: str, ids: Sequence[str]) -> None:
-        """What no program of Cacti's does. Removing takes data sources and places in trees along."""
+        """Call functions of Cacti that it has no program for. A removal takes tree entries along."""
         if ids:
             self._run([*AS_CACTI, "php", "-r", _ACT, "--", what, *ids])
 
     def one(self, query: str) -> str:
-        """The one value that must be there."""
+        """The one value of a query. Exits if there is none."""
         rows = self.sql(query)
         if not rows:
-            sys.exit(f"Cacti has no such thing: {query}")
+            sys.exit(f"Cacti has no result for: {query}")
         return rows[0][0]
 
     @staticmethod

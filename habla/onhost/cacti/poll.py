@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Lets Cacti poll once, and leaves word of it when that went well.
+"""Lets Cacti poll once, and records a successful poll.
 
 Usage: python3 -m cacti.poll ALIVE LOCK. ALIVE is a file that gets the time (seconds since 1970)
 of the last poll that went well; the web server shows it. LOCK keeps polls and the sync apart.
@@ -28,14 +28,14 @@ _STATS = re.compile(r" STATS: Time:.* DataSources:(\d+) RRDsProcessed:(\d+)")
 
 
 def fault(status: int, output: str) -> str:
-    """Why a poll does not count, or nothing. Cacti's poller ends with 0 whatever happens."""
+    """Why a poll does not count, or an empty string. Cacti's poller always ends with 0."""
     found = _STATS.search(output)
     if status != 0 or found is None:
         return f"no poll: exit status {status}"
     if "Maximum runtime" in output:
         return "the poll took too long"
     if int(found[1]) and not int(found[2]):
-        return f"nothing was stored of {found[1]} data sources"
+        return f"Cacti stored nothing of {found[1]} data sources"
     return ""
 
 

@@ -63,7 +63,7 @@ def settings(wanted: dict[str, str]) -> str:
 
 
 def installed() -> bool:
-    """Whether an earlier run came to its end, or somebody's own installation is here."""
+    """Whether an earlier run has finished, or the user has an installation of Cacti."""
     if not sql("SHOW TABLES LIKE 'version';") or sql("SELECT cacti FROM version;") in ([], [["new_install"]]):
         return False
     return not sql("SHOW TABLES LIKE 'habla_setup';") or bool(sql("SELECT done FROM habla_setup;"))
@@ -94,7 +94,7 @@ def install() -> None:
 def make_template() -> None:
     rows = sql(f"SELECT id FROM graph_templates WHERE name = '{NUMBER}';")
     if not rows:
-        sys.exit(f"Cacti did not take its templates {', '.join(TEMPLATES)}")
+        sys.exit(f"Cacti could not import its templates {', '.join(TEMPLATES)}")
     run([*AS_CACTI, "php", "-r", COPY, "--", rows[0][0], SESSIONS])
     ours = f"graph_template_id = (SELECT id FROM graph_templates WHERE name = '{SESSIONS}')"
     colour = "COALESCE((SELECT MIN(id) FROM colors WHERE hex = '7CB3F1'), 1)"

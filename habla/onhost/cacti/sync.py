@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes Cacti's devices, graphs and trees those of the fleet; leaves alone what it did not make.
+"""Brings Cacti's devices, graphs and trees in line with the fleet. Leaves all others alone.
 
 Usage: python3 -m cacti.sync WANTED LOCK. WANTED is JSON:
   {"snmp": {"version": "3", "port": 161, "user": U, "auth": A, "privacy": P},
@@ -49,7 +49,7 @@ _PSEUDO = re.compile(r"/(sys|run|proc|dev)(/|$)")
 
 
 def columns(device: Mapping[str, Any], snmp: Mapping[str, Any]) -> dict[str, str]:
-    """What a device's row in the table ``host`` says."""
+    """The columns of a device in the table ``host``."""
     v3 = snmp["version"] == "3"
     return {
         "hostname": device["address"],
@@ -146,7 +146,7 @@ class Sync:
         )
         found = re.search(r"new device-id: \((\d+)\)", output)
         if found is None:
-            sys.exit(f"Cacti does not add {name}: {output.strip()}")
+            sys.exit(f"Cacti cannot add {name}: {output.strip()}")
         self.report["added"].append(name)
         return found[1]
 

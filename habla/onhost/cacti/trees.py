@@ -11,7 +11,7 @@ PARTITIONS, HOSTS = "Disk space", "Hosts"
 
 
 def plant(cacti: Cacti, ours: str) -> list[str]:
-    """Make the trees what they must be, for devices with ``ours`` as their external id; what was added.
+    """Bring the trees in line for devices whose external id is ``ours``. Returns the added entries.
 
     What else a user puts into them stays, as does the order that he gives them.
     """
@@ -59,5 +59,5 @@ def _node(cacti: Cacti, tree: str, *words: str) -> str:
 def _number(output: str) -> str:
     found = re.search(r"(?:tree|node)-id: \((\d+)\)", output)
     if found is None:
-        sys.exit(f"Cacti does not make a place in its trees: {output.strip()}")
+        sys.exit(f"Cacti cannot add a place to its trees: {output.strip()}")
     return found[1]

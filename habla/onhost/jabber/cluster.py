@@ -65,7 +65,7 @@ def join(erlang: Erlang, node: OwnNode, *, reachable_peers: list[str]) -> bool:
 
 
 def _runs_with(erlang: Erlang, node: OwnNode, *, peer: str, seconds: float) -> bool:
-    """Whether a peer shows in the cluster of this node within so many seconds."""
+    """Whether a peer appears in the cluster of this node within so many seconds."""
     deadline = time.monotonic() + seconds
     while node_of(peer) not in erlang.state(node.name).running:
         if time.monotonic() > deadline:

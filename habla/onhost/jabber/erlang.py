@@ -86,7 +86,9 @@ class Erlang:
             self._process.stdin.write(base64.b64encode(expression.encode()) + b"\n")
             self._process.stdin.flush()
         except OSError:
-            raise ErlangFault("Erlang does not start; is the cookie readable for ejabberd?") from None
+            raise ErlangFault(
+                "Erlang does not start; check that the user ejabberd can read the cookie"
+            ) from None
         answer = self._line(seconds)
         if not answer.startswith("+"):
             raise ErlangFault(answer[1:])
@@ -102,10 +104,10 @@ class Erlang:
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
-                raise ErlangFault(f"no answer within {seconds:.0f} s")
+                raise ErlangFault(f"Erlang did not answer within {seconds:.0f} s")
             part = os.read(self._process.stdout.fileno(), 1 << 16)
             if not part:
-                raise ErlangFault("Erlang ended; is the cookie readable for ejabberd?")
+                raise ErlangFault("Erlang ended; check that the user ejabberd can read the cookie")
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\n")
         return base64.b64decode(line).decode(errors="replace")
@@ -123,7 +125,7 @@ def evaluate(words: list[str], expression: str, *, seconds: float) -> str:
             **as_ejabberd(),
         )
     except subprocess.TimeoutExpired:
-        raise ErlangFault(f"no end after {seconds:.0f} s") from None
+        raise ErlangFault(f"Erlang did not end within {seconds:.0f} s") from None
     text = str(done.stdout.decode(errors="replace")).strip()
     if done.returncode:
         raise ErlangFault(text or f"erl ended with exit status {done.returncode}")

@@ -28,7 +28,7 @@ def due() -> list[Path]:
 
 
 def merge(erlang: Erlang, node: OwnNode) -> None:
-    """Merge every copy that is due. What fails is said, and the next run tries it again."""
+    """Merge every copy that is due. A failure is printed, and the next run tries again."""
     for copy in due():
         try:
             _merge(erlang, node, copy=copy)

@@ -37,7 +37,7 @@ def own_node() -> OwnNode:
     """The node that ejabberd's settings name."""
     name, port = control_setting(r"^ERLANG_NODE=(\S+)$"), control_setting(r"^ERL_DIST_PORT=(\d+)$")
     if not name or not port:
-        sys.exit(f"{CONTROL} names no ERLANG_NODE or no ERL_DIST_PORT")
+        sys.exit(f"{CONTROL} lacks ERLANG_NODE or ERL_DIST_PORT")
     return OwnNode(name, int(port))
 
 
@@ -58,7 +58,7 @@ def node_of(host: str) -> str:
 
 
 def mark_words(mark: Path) -> list[str]:
-    """The words in a mark, in their order; none when it is not there."""
+    """The words in a mark, in their order. Empty if there is no mark."""
     try:
         return mark.read_text().split()
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def mark_words(mark: Path) -> list[str]:
 
 
 def write_mark(mark: Path, words: Iterable[str]) -> None:
-    """Let a mark hold these words; without any it goes."""
+    """Write these words into a mark, or remove it if there are none."""
     text = "".join(f"{word}\n" for word in words)
     if text:
         mark.write_text(text)

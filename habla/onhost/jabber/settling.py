@@ -65,7 +65,7 @@ def _is_late(erlang: Erlang, peer: str, *, node: OwnNode) -> bool:
 
 
 def be_well(node: OwnNode, *, address: str, c2s_port: int) -> None:
-    """Nothing when a client can connect or the node waits for a host that is up. Raises NotServing."""
+    """Return if a client can connect or the node waits for a host that is up. Raises NotServing otherwise."""
     try:
         socket.create_connection((address, c2s_port), timeout=2).close()
         return

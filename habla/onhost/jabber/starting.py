@@ -55,7 +55,7 @@ class Wait:
 
 
 def may_force(state: NodeState, node: str) -> bool:
-    """Whether of all nodes that wait this one is the one that forces. Pure."""
+    """Whether this node is the one of all waiting nodes that forces its tables. Pure."""
     return node == min({*state.running, node})
 
 
@@ -112,7 +112,7 @@ def _why(wait: Wait) -> str:
 
 
 def force(erlang: Erlang, node: OwnNode, *, state: NodeState, why: str) -> None:
-    """Let the node take its own tables, and remember without whom. Raises ErlangFault."""
+    """Let the node use its own tables, and remember the missing nodes. Raises ErlangFault."""
     absent = state.known - state.running - {node.name}
     print(f"{why}: {node.name} goes on with its own data", flush=True)
     write_mark(FORCED_MARK, sorted({*mark_words(FORCED_MARK), *absent}))
@@ -144,6 +144,6 @@ def force_now(erlang: Erlang, node: OwnNode) -> str:
 
 
 def unit_failed() -> bool:
-    """Whether systemd has given ejabberd up."""
+    """Whether systemd no longer starts ejabberd."""
     done = subprocess.run(["systemctl", "is-failed", "--quiet", EJABBERD], check=False)
     return done.returncode == 0

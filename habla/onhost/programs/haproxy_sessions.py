@@ -19,11 +19,11 @@ SECONDS = 0.8
 
 
 def sessions(text: str) -> int:
-    """The sessions of all frontends but the one that answers this question; of either dialect of HAProxy."""
+    """The sessions of all frontends except the statistics. Works with both dialects of HAProxy."""
     rows = csv.DictReader(io.StringIO(text[2:] if text.startswith("# ") else text))
     fronts = [row for row in rows if row["svname"] == "FRONTEND"]
     if not fronts:
-        raise ValueError("no statistics")
+        raise ValueError("HAProxy answered without statistics")
     return sum(int(row["scur"] or 0) for row in fronts if row["pxname"] != "stats")
 
 

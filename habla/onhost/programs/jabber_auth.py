@@ -40,7 +40,7 @@ def main(words: List[str]) -> int:
 
 
 def serve(questions: BinaryIO, answers: BinaryIO, *, answer: Answer) -> None:
-    """Answer until ejabberd closes the pipe. Anything that is not understood is a no."""
+    """Answer until ejabberd closes the pipe. A question in another form gets a no."""
     while len(head := questions.read(2)) == 2:
         text = questions.read(struct.unpack(">H", head)[0]).decode("utf-8", "replace")
         verb, _, rest = text.partition(":")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Keeps a config that does not work away from ejabberd.
+"""Checks a config before ejabberd gets it.
 
 jabber-config check CONFIG   start a node of its own with the config, without listeners and on an empty
 database,

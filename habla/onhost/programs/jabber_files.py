@@ -81,13 +81,13 @@ class Store:
         return self.root.joinpath(*words)
 
     def keep(self, name: str, source: BufferedIOBase, *, size: int) -> Path:
-        """Take ``size`` bytes for a file. Raises OSError when fewer come, and ValueError without room."""
+        """Store ``size`` bytes as a file. Raises OSError for fewer bytes, and ValueError without space."""
         path = self.path(name)
         if path is None:
-            raise ValueError("no such place")
+            raise ValueError("there is no such place")
         with self.lock:
             if self.used + size > self.upload["bytes"]:
-                raise ValueError("no room")
+                raise ValueError("there is no space left for files")
             self.used += size
         handle, temporary = tempfile.mkstemp(dir=self.coming)
         try:
@@ -96,7 +96,7 @@ class Store:
                 while left:
                     data = source.read(min(left, 65536))
                     if not data:
-                        raise OSError("the sender hung up")
+                        raise OSError("the sender closed the connection early")
                     target.write(data)
                     left -= len(data)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class Store:
                         parent.rmdir()
 
     def copy_to(self, peer: str, name: str) -> bool:
-        """Hand a file to another host. False when that cannot be reached, and asks for it later."""
+        """Copy a file to another host. False if that host does not answer; it asks for the file later."""
         place = self.root / name
         with contextlib.suppress(OSError, http.client.HTTPException), place.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
@@ -137,7 +137,7 @@ class Store:
         return False
 
     def fetch(self, name: str) -> Optional[Path]:
-        """Get a file that this host lacks from another one; None when nobody has it."""
+        """Get a file that this host lacks from another host, or None if no host has it."""
         for peer in self.upload["peers"]:
             with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
                 connection = http.client.HTTPConnection(peer, timeout=ASKING)

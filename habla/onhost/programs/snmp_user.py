@@ -23,7 +23,7 @@ _USERS = re.compile(r"^\s*(usmUser|createUser)\s")
 
 
 def faults(wanted: dict[str, str]) -> list[str]:
-    """What snmpd would only log: a passphrase that it does not take, and so a user who can do nothing."""
+    """The passphrases that snmpd refuses. It would only log that, and its user could do nothing."""
     return [
         f"the SNMP passphrase {name!r} must have {SHORTEST} to {LONGEST} bytes, in one line"
         for name in ("auth", "privacy")

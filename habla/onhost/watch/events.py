@@ -1,4 +1,4 @@
-"""What is wrong, and what of it somebody must still be told. Pure: looks and the state before in, state out.
+"""Finds faults, and decides which of them the operator must be told. Pure: takes looks and the old state.
 
 An event is one partition and one cause (or the host's logs, or one peer). It is told when it begins, when it
 gets worse and once when it is over, never in between. It counts as told only once the message was taken;
@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Condition:
-    """How one cause stands at this look. level: "" (all well), ``warning`` or ``critical``.
+    """The state of one cause at this look. level: "" (no fault), ``warning`` or ``critical``.
 
     headline: how it stands, for a subject. kind: which advice fits. items: what it lists, each told once.
     hold: seconds that it must have been well before it counts as over. since: when it began, where that is
@@ -46,7 +46,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Notice:
-    """What somebody must be told. label: the word in brackets at the end of the subject."""
+    """A message to the operator. label: the word in brackets at the end of the subject."""
 
     key: str
     record: Record = field(compare=False)
@@ -105,7 +105,7 @@ def _level(use: float, settings: Settings, record: Record | None) -> str:
 
 
 def of_missing(settings: Settings, present: Sequence[str]) -> dict[str, Condition]:
-    """Partitions of the settings that are not mounted: what belongs there goes elsewhere."""
+    """The partitions in the settings that are not mounted, so that their files go elsewhere."""
     found = {}
     for point in settings.partitions:
         here = point in present
@@ -115,7 +115,7 @@ def of_missing(settings: Settings, present: Sequence[str]) -> dict[str, Conditio
 
 
 def of_logs(found: Iterable[Uncovered], first: Mapping[str, float]) -> Condition:
-    """The logs that nothing bounds, together; the largest gives its name. first: when each was first seen."""
+    """All logs without a bound, under the name of the largest. first: when each was first seen."""
     items = tuple(log.path for log in sorted(found, key=lambda log: (-log.bytes, log.path)))
     if not items:
         return Condition("", "every log has a rule by size", "logs")
@@ -141,7 +141,7 @@ def _earliest(items: Sequence[str], first: Mapping[str, float]) -> float:
 def advance(
     events: Mapping[str, Record], conditions: Mapping[str, Condition], now: float
 ) -> dict[str, Record]:
-    """The events after this look. What was not looked at stays as it was."""
+    """The events after this look. Causes that were not looked at keep their state."""
     after = {key: dict(record) for key, record in events.items()}
     for key, condition in conditions.items():
         record = after.get(key)
@@ -182,7 +182,7 @@ def _bad(record: Record | None, condition: Condition, now: float) -> Record:
 
 
 def due(events: Mapping[str, Record]) -> list[Notice]:
-    """What must be told now, the worst first."""
+    """The notices that are due now, the worst first."""
     found = []
     for key, record in events.items():
         level, told = record["level"], record["told"]
@@ -196,7 +196,7 @@ def due(events: Mapping[str, Record]) -> list[Notice]:
 
 
 def mark(events: Mapping[str, Record], notice: Notice, now: float) -> dict[str, Record]:
-    """The events once the notice was taken: what is over is forgotten."""
+    """The events after the notice was delivered. Those that are over are forgotten."""
     after = dict(events)
     if not notice.record["level"]:
         after.pop(notice.key, None)
@@ -211,7 +211,7 @@ def mark(events: Mapping[str, Record], notice: Notice, now: float) -> dict[str, 
 
 
 def reached(record: Record) -> float:
-    """When the event came to the level that it has. Records of earlier versions only know its beginning."""
+    """When the event reached its level. Records of earlier versions only have its beginning."""
     at: float = record["reached"] if "reached" in record else record["since"]
     return at
 

@@ -1,4 +1,4 @@
-"""Which files grow fastest: the sizes of files that are written to are kept from run to run."""
+"""Finds the files that grow fastest. It keeps the sizes of written files from run to run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Growth:
 
 
 def sizes(seen: Seen) -> dict[str, int]:
-    """What to keep for the next look: path -> bytes, the largest when there are very many."""
+    """The sizes to keep for the next look: path -> bytes. Only the largest if there are very many."""
     found = dict(seen.files)
     for entry in seen.open:
         found[entry.path] = max(entry.bytes, found.get(entry.path, 0))

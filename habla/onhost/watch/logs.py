@@ -1,4 +1,4 @@
-"""Logs that nothing bounds: files that grow, or that lie where logs are, and that no rule by size rotates."""
+"""Finds logs without a bound: growing files, or files in log directories, that no rule by size rotates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FIX = {
 
 @dataclass(frozen=True)
 class Uncovered:
-    """A file that nothing bounds. reason: a key of the fixes. why: the details in words."""
+    """A file without a bound. reason: a key of the fixes. why: the details as text."""
 
     path: str
     bytes: int
@@ -52,7 +52,7 @@ class Uncovered:
 
     @property
     def fix(self) -> str:
-        """What to do about it."""
+        """The advice for a file."""
         return _FIX[self.reason]
 
     def plain(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Uncovered:
 
 @dataclass
 class Seen:
-    """What there is to judge. files: path -> bytes, of log directories. cut: not all could be listed."""
+    """The files to judge. files: path -> bytes, in log directories. cut: the list is incomplete."""
 
     files: dict[str, int] = field(default_factory=dict)
     open: list[OpenFile] = field(default_factory=list)
@@ -112,7 +112,7 @@ def walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
 def uncovered(
     settings: Settings, rules: Rules, seen: Seen, before: Mapping[str, int], points: list[str]
 ) -> list[Uncovered]:
-    """Every file that nothing bounds, by path.
+    """Every file without a bound, sorted by path.
 
     before: sizes at an earlier look, by path: a file that is open for writing at any place, and grew since,
     is taken for a log. points: the mount points of partitions.

@@ -1,4 +1,4 @@
-"""One look at the host: read, compare with what is remembered, tell, remember."""
+"""One look at the host: read it, compare it with the last looks, report, and remember."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCRATCH = "/run/habla-watch/logrotate.state"
 
 @dataclass
 class Report:
-    """What one look did, for the journal. said: what was told. faults: what could not be done."""
+    """The result of one look, for the journal. said: the sent notices. faults: the steps that failed."""
 
     said: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class _Logs:
 
 
 def run(settings: Settings, places: Places, now: float) -> Report:
-    """Look once, tell what is due, remember, and leave a sign of life."""
+    """Look once, send due notices, remember, and leave a sign of life."""
     report = Report()
     state, fault = places.load()
     if fault:
@@ -190,7 +190,7 @@ def _tell(
 
 
 def logs_document(settings: Settings) -> tuple[dict[str, Any], int]:
-    """Which logs nothing bounds, for a person who asks; and the exit status that goes with it."""
+    """The logs without a bound, for ``habla logs``, and the exit status."""
     found = partitions.mounts(partitions.MOUNTINFO.read_text())
     points = [mount.point for mount in partitions.real(found)]
     looked = _look_at_logs(settings, found, points, [], 0.0)

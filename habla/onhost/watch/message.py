@@ -1,4 +1,4 @@
-"""The words of a message: what is wrong, where, how fast it goes on, which files do it, and what to do."""
+"""The text of a message: the fault, its place and speed, the files that cause it, and the advice."""
 
 from __future__ import annotations
 

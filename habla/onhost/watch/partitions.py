@@ -1,4 +1,4 @@
-"""Partitions: the file systems of this host that can fill, and how full they are.
+"""The file systems of this host that can fill, and how full they are.
 
 Sizes are in bytes. Use is what ``df`` shows: used / (used + available to programs without privileges).
 """
@@ -77,7 +77,7 @@ def _plain(word: str) -> str:
 
 
 def real(found: list[Mount]) -> list[Mount]:
-    """Those that can fill: one per device, at the shortest mount point, sorted by it."""
+    """The mounts that can fill: one per device, at its shortest mount point, sorted by that."""
     chosen: dict[str, Mount] = {}
     for mount in sorted(found, key=lambda mount: (len(mount.point), mount.point)):
         block = mount.source.startswith("/dev/") and not mount.device.startswith("0:")
@@ -97,7 +97,7 @@ def devices_in_memory(found: list[Mount]) -> frozenset[int]:
 def read(
     found: list[Mount], statvfs: Callable[[str], os.statvfs_result] = os.statvfs
 ) -> tuple[list[Partition], list[str]]:
-    """How full each real one is, and what could not be asked, in words."""
+    """How full each real partition is, and a fault for each one that did not answer."""
     partitions, faults = [], []
     for mount in real(found):
         try:

@@ -1,4 +1,4 @@
-"""Whether others live: each writes a sign of life, a text that changes with every good run of its own.
+"""Whether other programs work. Each writes a sign of life, a text that changes with every good run.
 
 Clocks of hosts differ, so the text is never read as a time: what counts is how long ago, by the asker's own
 clock, it changed.

@@ -1,4 +1,4 @@
-"""What logrotate would do: its own parser is asked, with ``logrotate -d``, which changes nothing."""
+"""The rules of logrotate, from the output of ``logrotate -d``, which changes nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Rules:
         return self.covered.get(path) or next((rule for rule in self.rules if rule.matches(path)), None)
 
     def is_old(self, path: str) -> bool:
-        """Whether ``path`` is what a rotation left: ``x.log.1``, ``x.log.2.gz``, ``x-20240131.log``."""
+        """Whether a rotation left ``path``: ``x.log.1``, ``x.log.2.gz``, ``x-20240131.log``."""
         folder, name = os.path.split(path)
         found = _OLD.match(name)
         if found is None:
@@ -110,7 +110,7 @@ def ask(config: str, scratch: str) -> Rules:
 
 
 def parse(text: str) -> Rules:
-    """What ``logrotate -d`` prints."""
+    """The rules in the output of ``logrotate -d``."""
     found = Rules()
     current: Rule | None = None
     for line in _joined(text):

@@ -26,7 +26,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody whose sign of life must change. address: of its snmpd. url: of a page, in place of snmpd."""
+    """A program whose sign of life must change. address: of its snmpd. url: of a page, in place of snmpd."""
 
     name: str
     address: str = ""
@@ -64,10 +64,10 @@ class Settings:
 
 
 def load(path: str) -> Settings:
-    """The settings of a file. Raises OSError, or ValueError in words."""
+    """The settings in a file. Raises OSError, or ValueError with the reason."""
     raw = json.loads(Path(path).read_text("utf-8"))
     if not isinstance(raw, dict):
-        raise ValueError(f"{path}: a mapping is needed")
+        raise ValueError(f"{path}: the settings must be a mapping")
     mail = raw.pop("mail", None)
     peers = raw.pop("peers", [])
     return _build(

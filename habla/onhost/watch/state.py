@@ -1,4 +1,4 @@
-"""What the watcher remembers from run to run, and its sign of life.
+"""The watcher's memory from run to run, and its sign of life.
 
 In memory (/run), so that a full disk does not stop it, with a copy on disk for the time after a boot.
 """
@@ -58,7 +58,7 @@ class Places:
     disk: Path = Path("/var/lib/habla-watch")
 
     def load(self) -> tuple[dict[str, Any], str]:
-        """The state, and what was wrong with it in words: then it begins anew."""
+        """The state, and why it could not be read. It is then an empty one."""
         fault = ""
         for place in (self.memory, self.disk):
             path = place / "state.json"
@@ -75,13 +75,13 @@ class Places:
         return empty(), f"{fault}: starting anew" if fault else ""
 
     def forget(self) -> None:
-        """Drop the state: what it holds cannot be worked with."""
+        """Drop the state, because it is unusable."""
         for place in (self.memory, self.disk):
             with contextlib.suppress(OSError):
                 (place / "state.json").unlink()
 
     def save(self, state: dict[str, Any], now: float, urgent: bool) -> str:
-        """Keep the state; on disk when something was told or began, else seldom. What failed, in words."""
+        """Keep the state. It goes to disk at once for a new event, else seldom. Returns the error, if any."""
         on_disk = urgent or not 0 <= now - state["copied"] < _COPY_SECONDS
         if on_disk:
             state["copied"] = now
@@ -97,7 +97,7 @@ class Places:
         return "" if "" in faults else "; ".join(faults)
 
     def alive(self, now: float) -> str:
-        """Show that a run came to its end; what failed, in words. Others read it: snmpd is not root."""
+        """Show that a run has finished, to snmpd, too, which is not root. Returns the error, if any."""
         return _write(self.memory / "alive", f"{now:.3f}\n", 0o644)
 
 

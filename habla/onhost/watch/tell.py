@@ -1,4 +1,4 @@
-"""Telling somebody: by mail, or by a command. What was not taken is told again with the next run."""
+"""Sends messages by mail or by a command. The next run sends a refused message again."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Message:
 
 
 def plain(text: str) -> str:
-    """What can be sent: names of files may be no UTF-8."""
+    """The text without bytes that cannot be sent, because names of files may not be UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(text: str) -> str:
-    """Without control characters, which no subject may have."""
+    """The text without control characters, which a subject must not have."""
     return "".join(letter if letter.isprintable() else "?" for letter in plain(text))
 
 
 def tell(settings: Settings, messages: Sequence[Message]) -> tuple[list[bool], str]:
-    """For each message whether it was taken, and what went wrong in words."""
+    """Send the messages. Returns whether each was delivered, and the error, if any."""
     if settings.mail is not None:
         return _by_mail(settings.mail, settings.host, messages)
     if settings.command:

@@ -1,4 +1,4 @@
-"""When a partition will be full, at the rate of the last while. Pure; times are seconds since 1970.
+"""When a partition will be full at its recent rate. Pure. Times are seconds since 1970.
 
 A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a
 trend. So the window is cut in four, and the lowest use of each quarter must be higher than that of the one
@@ -61,7 +61,7 @@ def rate(samples: Sequence[Sequence[float]], now: float, used: int, seconds: flo
 def trend(
     history: dict[str, Any], now: float, used: int, available: int, minutes: int, hours: int
 ) -> Trend | None:
-    """When the partition is full if it goes on like this; None when nothing says that it will be.
+    """When the partition will be full at this rate, or None if it does not fill.
 
     used: without bounded logs. The window is looked at as a whole, its last half and its last quarter: what
     has just begun shows in the shorter ones. A shorter look allows but a shorter forecast: its share of
