@@ -138,7 +138,7 @@ def _failure(host: AgentHost, state: HostState, *words: str) -> str:
     done = host.apply(state)
     assert (done.status, done.stdout) == (1, ""), done
     text = done.stderr
-    assert text.startswith("habla: front1: step ") and text.endswith("what was there before is back\n"), text
+    assert text.startswith("habla: front1: step ") and text.endswith("the earlier state is back\n"), text
     assert len(text.encode()) < 4000
     assert all(len(line) <= 500 and line.isprintable() for line in text.splitlines()), text
     assert "old:" not in text, text
