@@ -141,7 +141,7 @@ def test_a_release_that_cannot_serve_is_not_left_in_charge(
     # Until here nobody touched what runs.
     assert (_pid(fleet, WWW), _pid(fleet, JABBER), _releases(fleet)) == before
     output = fleet.refused(built.changes(spoiled=offered))
-    assert "I build, but I do not live" in output and "what was there before is back" in output
+    assert "I build, but I do not live" in output and "the earlier state is back" in output
     assert _is_of(_program(fleet, WWW), built.version)
     # What the failed one was to replace is still there to start from.
     assert set(before[2].split()) < set(_releases(fleet).split())
