@@ -27,8 +27,8 @@ _BYTES = 1200
 _WINDOW = 1 << 18
 _ENTRIES = 60
 _SECONDS = 10
-# How often the journal is asked for lines of a unit that has none there, and the seconds in between. On two busy
-# processors, journald has been seen to be 2 s late.
+# How often the journal is asked for lines of a unit that has none there, and the seconds in between. On two
+# busy processors, journald has been seen to be 2 s late.
 _TRIES = 15
 _PAUSE = 0.4
 _APPEND = "append:"
