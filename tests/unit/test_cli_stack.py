@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from habla_command import ROOT, environment, habla, project
 
+pytestmark = pytest.mark.slow
+
 PULUMI = ROOT / ".toolchain" / "bin" / "pulumi"
 
 

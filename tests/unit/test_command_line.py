@@ -21,6 +21,7 @@ with contextlib.suppress(SystemExit), open(os.devnull, "w") as sink:
         main()
 print(json.dumps(sorted(sys.modules)))
 """
+pytestmark = pytest.mark.slow
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 # The arguments that a command needs, where it needs some.
 ARGUMENTS = {
