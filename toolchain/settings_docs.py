@@ -1,9 +1,9 @@
 """``python -m toolchain.settings_docs`` writes docs/settings.md from the models of the settings.
 
-The prose around the tables is in settings_template.md. A line ``{{ SECTION }}`` there stands for the tables
-of a section. The meaning of a field is the docstring under it, which this module reads from the source.
-pydantic can read it too (``use_attribute_docstrings``), but would do so at each start of ``habla``, and the
-models would take twice as long to load.
+The prose around the tables is in settings_template.md. The tables of a section replace a line
+``{{ SECTION }}`` there. The meaning of a field is the docstring under it, which this module reads from the
+source. pydantic can read it too (``use_attribute_docstrings``), but would do so at each start of ``habla``,
+and the models would take twice as long to load.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _step(kind: Any) -> str:
-    """What stands between a key and the keys below it: a name of the user's own, or a position in a list."""
+    """The part between a key and the keys below it: a name that the user chooses, or a position in a list."""
     origin = get_origin(kind)
     if origin in (Union, UnionType, Annotated):
         return _step(get_args(kind)[0])

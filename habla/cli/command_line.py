@@ -25,7 +25,8 @@ COMPLETE = "_HABLA_COMPLETE"
 ROOT = CommandGroup(
     "habla",
     help="Show what a stack deploys and how its hosts are.\n\nhabla reads stacks/Pulumi.STACK.yaml of the "
-    "project in this directory or in one above it. No command needs Pulumi.",
+    "project in this directory or in one above it. Only init uses Pulumi, to "
+    "encrypt the secrets that it generates.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     params=[

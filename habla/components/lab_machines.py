@@ -86,7 +86,7 @@ def lab_machine(
 ) -> local.Command:
     """The machine of a lab host. Its stdout is what ``host-create`` prints.
 
-    What is not asked for is left away, so that a stack from before there was such a setting has no change.
+    Settings that are not given are left away, so that a new setting changes no stack that lacks it.
     """
     wanted: dict[str, object] = {
         "name": name,

@@ -26,7 +26,7 @@ _FILES = (
     ("btmp", "/var/log/btmp", "0660 root utmp"),
     ("dpkg", "/var/log/dpkg.log", "0644 root root"),
     ("wtmp", "/var/log/wtmp", "0664 root utmp"),
-    # What Debian 13 has instead: a database of SQLite, which takes an empty file for a new one.
+    # Debian 13 has a database of SQLite instead, which takes an empty file for a new one.
     ("wtmpdb", "/var/log/wtmp.db", "0644 root root"),
 )
 

@@ -31,7 +31,7 @@ __all__ = [
 
 BASE_PACKAGES = (
     "ca-certificates",
-    # What operators reach for, and the docs use: curl, less, strace, tcpdump, vim-tiny.
+    # The docs and operators use curl, less, strace, tcpdump and vim-tiny.
     "curl",
     "dbus",
     "iproute2",

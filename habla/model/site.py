@@ -140,7 +140,7 @@ class FleetFacts:
 
     @cached_property
     def words(self) -> Mapping[str, str]:
-        """What stands for the words in braces in texts of offers: see ``OfferedValue``."""
+        """The texts that replace the words in braces in offers: see ``OfferedValue``."""
         url = urlsplit(self.website)
         words = {
             "domain": self.domain,

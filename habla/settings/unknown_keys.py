@@ -40,8 +40,8 @@ def unknown_key(steps: Steps) -> Fault:
 def belongs_to(steps: Steps, *, most: int | None = None, is_entry: bool = False) -> str:
     """The place where a key would be right, as a fix; "" without one.
 
-    most: how many steps away that may be; None: any number. is_entry: only a key that stands where names of
-    the user's own do is asked about.
+    most: how many steps away that may be; None: any number. is_entry: look only for a key in a place
+    where users choose names.
     """
     *parent, key = steps
     if is_entry and _shape_at(tuple(parent)).entry is None:

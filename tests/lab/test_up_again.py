@@ -105,7 +105,7 @@ def lab_cannot_be_made(clone: Clone) -> Callable[[Clone], None]:
 
 
 def host_cannot_be_made(clone: Clone) -> Callable[[Clone], None]:
-    """What the hosts have at a mount point does not fit into its partition."""
+    """The files at a mount point do not fit into its partition."""
     clone.configure(11300, partitions={"/usr": {"size": "16M"}})
     return lambda clone: clone.configure(11300)
 

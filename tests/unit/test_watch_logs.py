@@ -14,7 +14,7 @@ from habla.onhost.watch.logs import Seen, Uncovered
 from habla.onhost.watch.openfiles import Opener, OpenFile
 from habla.onhost.watch.settings import Settings
 
-# What logrotate printed of a configuration with one of everything: 3.21 of Debian 12, and 3.22 of Debian 13.
+# The output of logrotate for a configuration with one of everything: 3.21 of Debian 12, 3.22 of Debian 13.
 PRINTED = {
     version: rules.parse((Path(__file__).parent / f"logrotate-debug-{version}.txt").read_text())
     for version in ("3.21", "3.22")

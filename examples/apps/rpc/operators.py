@@ -10,7 +10,7 @@ import sys
 
 from jabber_api import CommandError, JabberApi
 
-# What ejabberd answers when there is such an account.
+# The status of ejabberd's answer for an account that exists.
 _CONFLICT = 409
 
 _jabber = JabberApi()

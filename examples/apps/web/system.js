@@ -18,7 +18,7 @@ async function call(method) {
   return answer.result;
 }
 
-// What a program says of the daemons behind it.
+// The health of a program, and of the daemons that it uses.
 async function checked(path) {
   const found = await json(path);
   const bad = Object.entries(found.checks).filter(([, outcome]) => outcome !== "ok");

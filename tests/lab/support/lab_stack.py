@@ -1,4 +1,4 @@
-"""The sections of the lab's stack for tests, as one mapping and about the domain that the lab stands for."""
+"""The sections of the lab's stack for tests, as one mapping and with the domain hab.la."""
 
 from __future__ import annotations
 
