@@ -30,7 +30,7 @@ _HOST = re.compile(
     r"(?P<name>[a-z0-9-]+)=(?P<role>[a-z0-9-]+)(?:@(?:(?P<user>[a-z_][a-z0-9_-]*)@)?(?P<address>[^@\s]+?)(?::(?P<port>\d+))?)?"
 )
 _SCAN_SECONDS = 5
-# Random characters of a password: 192 bits, without any that a program could take for its own.
+# The random bytes of a password. As text they are letters, digits, hyphens and underscores.
 _PASSWORD_BYTES = 24
 
 
@@ -60,6 +60,7 @@ def init(invocation: Invocation, *, environment: str, domain: str | None, hosts:
     Run it again after `pulumi stack init ENV`: it then generates every password that the stack needs and does
     not have, and hands them to Pulumi. It never changes a file or a secret that is there.
     """
+    from habla.plan.stack_files import load_plan
     from habla.settings.yaml_reader import read_mapping
 
     path = invocation.root / "stacks" / f"Pulumi.{environment}.yaml"
@@ -67,13 +68,12 @@ def init(invocation: Invocation, *, environment: str, domain: str | None, hosts:
     # `pulumi stack init` makes a file that only has the salt of the secrets.
     created = not path.exists() or "config" not in read_mapping(path)
     if created:
-        lines += _write(invocation, path, environment=environment, domain=domain, hosts=hosts)
+        plan, lines = _write(invocation, path, environment=environment, domain=domain, hosts=hosts)
     elif domain or hosts:
         fix = "edit the file, or name another stack"
         raise SettingsError([Fault("ENV", "the stack is there", value=str(path), fix=fix)])
-    from habla.plan.stack_files import load_plan
-
-    plan = load_plan(invocation.root, environment)
+    else:
+        plan = load_plan(invocation.root, environment)
     made, yours, ready = _secrets(invocation, plan, environment=environment)
     lines += [f"generated the secret {name}" for name in made]
     steps = _next_steps(invocation.root, environment, missing=not ready, yours=yours)
@@ -85,8 +85,8 @@ def init(invocation: Invocation, *, environment: str, domain: str | None, hosts:
 
 def _write(
     invocation: Invocation, path: Path, *, environment: str, domain: str | None, hosts: Sequence[str]
-) -> list[str]:
-    """Write the file, and take it back if it is not valid. Returns what to tell the user."""
+) -> tuple[FleetPlan, list[str]]:
+    """Write the file, and take it back if it is not valid. Returns its plan, and lines for the user."""
     from habla.plan.stack_files import load_plan
     from habla.settings.new_stack import new_stack
 
@@ -100,14 +100,14 @@ def _write(
     before = path.read_text("utf-8") if path.exists() else None
     path.write_text(text + (before or ""), "utf-8")
     try:
-        load_plan(invocation.root, environment)
+        plan = load_plan(invocation.root, environment)
     except Exception:
         if before is None:
             path.unlink()
         else:
             path.write_text(before, "utf-8")
         raise
-    return [*lines, f"wrote {path}"]
+    return plan, [*lines, f"wrote {path}"]
 
 
 def _asked() -> tuple[str, tuple[str, ...]]:
@@ -261,12 +261,11 @@ def _set_secret(command: str, root: Path, *, environment: str, name: str) -> Non
 
 
 def _next_steps(root: Path, environment: str, *, missing: bool, yours: Sequence[str]) -> list[str]:
-    """What the user does now, as command lines."""
+    """The next steps of the user, as command lines."""
+    from habla.plan.plan_faults import secret_command
+
     habla, own = program(), root / ".toolchain" / "bin" / "pulumi"
     pulumi = "pulumi" if shutil.which("pulumi") or not own.is_file() else ".toolchain/bin/pulumi"
     steps = [f"{pulumi} stack init {environment}", f"{habla} init {environment}"] if missing else []
-    steps += [
-        f"{pulumi} config set --secret --path 'habla:secrets[\"{name}\"]' -s {environment}   # yours to give"
-        for name in yours
-    ]
+    steps += [f"{secret_command(name, environment, pulumi=pulumi)}   # yours to give" for name in yours]
     return [*steps, f"{habla} render -s {environment}", f"{pulumi} up -s {environment} --continue-on-error"]

@@ -56,15 +56,6 @@ def summary(invocation: Invocation) -> Result:
         (f"shared by {', '.join(names)}", address, "habla status shows which host has it")
         for address, names in shared.items()
     ]
-    habla, environment = program(), invocation.environment
-    stable = next(
-        (name for name, host in plan.hosts.items() if host.role.name == "stable"), next(iter(plan.hosts))
-    )
-    tries = [
-        (f"{habla} status -s {environment}", "the servers behind HAProxy"),
-        (f"{habla} drain -s {environment} {stable}", "take a host out of rotation; undrain puts it back"),
-        (f"{habla} lab ssh -s {environment} {stable}", "a shell on a host"),
-    ]
     return Result(
         {
             "hosts": hosts,
@@ -76,12 +67,12 @@ def summary(invocation: Invocation) -> Result:
             "",
             Table(("what", "where", "log in as"), reach, fixed=2),
             "",
-            Table(("try next", ""), tries),
+            Table(("try next", ""), _commands_to_try(plan)),
         ],
     )
 
 
-# What follows HOST is a command with options of its own.
+# The words after HOST are a command with options of its own.
 @command(
     examples=("habla lab ssh -s lab stable1", "habla lab ssh -s lab stable1 journalctl -u ejabberd -n 20"),
     context_settings={"allow_interspersed_args": False},
@@ -102,6 +93,19 @@ def ssh(invocation: Invocation, *, host: str, words: tuple[str, ...]) -> int:
     remote = words[1:] if words[:1] == ("--",) else words
     with invocation.shells(plan) as reached:
         return subprocess.run(reached.command(host, remote), check=False).returncode
+
+
+def _commands_to_try(plan: FleetPlan) -> list[tuple[str, str]]:
+    """Command lines, each with what it does."""
+    habla, environment = program(), plan.settings.environment
+    stable = next(
+        (name for name, host in plan.hosts.items() if host.role.name == "stable"), next(iter(plan.hosts))
+    )
+    return [
+        (f"{habla} status -s {environment}", "the servers behind HAProxy"),
+        (f"{habla} drain -s {environment} {stable}", "take a host out of rotation; undrain puts it back"),
+        (f"{habla} lab ssh -s {environment} {stable}", "a shell on a host"),
+    ]
 
 
 def _lab(invocation: Invocation) -> tuple[FleetPlan, dict[str, Any]]:

@@ -32,10 +32,10 @@ def make_hosts(
     lab = None
     if settings.lab is not None:
         packages = {package for host in plan.hosts.values() for package in host.packages}
-        releases = {settings.hosts[name].release or settings.lab.release for name in plan.hosts} - {None}
+        wanted = (settings.hosts[name].release or settings.lab.release for name in plan.hosts)
+        releases = tuple(sorted({release for release in wanted if release}))
         directory = root / settings.lab.directory
-        chosen = tuple(sorted(filter(None, releases)))
-        lab = Lab(LAB, LabArgs(directory, tuple(sorted(packages)), releases=chosen), opts)
+        lab = Lab(LAB, LabArgs(directory, tuple(sorted(packages)), releases=releases), opts)
     hosts = {}
     for name, host in plan.hosts.items():
         mine = settings.hosts[name]

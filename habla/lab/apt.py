@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from habla.errors import LabError
+from habla.model.releases import RELEASES
 
-__all__ = ["RELEASES", "Apt", "checked_release", "run", "suite"]
-
-#: The releases of Debian that habla is tested with. A lab can also have the machine's own.
-RELEASES = ("bookworm", "trixie")
+__all__ = ["Apt", "checked_release", "run", "suite"]
 
 #: Settings of the machine that the lab must not take over: directories, and commands that run after each
 #: step.
@@ -163,7 +161,7 @@ def suite() -> str:
 
 
 def checked_release(release: str) -> str:
-    """The release itself. Raises LabError unless a lab can make hosts of it."""
+    """The release itself. Raises LabError unless habla is tested with it or the machine runs it."""
     known = sorted({*RELEASES, suite()})
     if release not in known:
         raise LabError(f"release {release!r} is not one of {', '.join(known)}")

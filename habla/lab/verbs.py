@@ -112,7 +112,8 @@ def ask(paths: LabPaths, verb: str, *, name: str) -> Any:
         if verb == "host-delete":
             return {"name": name}
         raise LabError(f"{paths.root} holds no lab")
-    return request(ensure_supervisor(paths), {"verb": verb, "name": name, **_room()})
+    message = {"verb": verb, "name": name}
+    return request(ensure_supervisor(paths), message | _room() if verb == "host-start" else message)
 
 
 def start(paths: LabPaths) -> Any:
@@ -123,7 +124,7 @@ def start(paths: LabPaths) -> Any:
 
 
 def _room() -> dict[str, int]:
-    """What the machine has left for hosts. The supervisor sees only its own processes."""
+    """The room that the machine has for hosts. The supervisor sees only its own processes."""
     return {"inotify_free": inotify.free_instances()}
 
 

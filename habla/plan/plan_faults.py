@@ -21,6 +21,7 @@ __all__ = [
     "outside_faults",
     "repeated_faults",
     "rule_faults",
+    "secret_command",
     "unserved_faults",
 ]
 
@@ -143,15 +144,19 @@ def needed_secrets(plan: FleetPlan) -> dict[str, list[str]]:
     return {name: sorted(users) for name, users in sorted(needed.items())}
 
 
+def secret_command(name: str, environment: str, *, pulumi: str = "pulumi") -> str:
+    """The command line with which a user sets a secret of a stack. pulumi: the path of the CLI."""
+    return f"{pulumi} config set --secret --path 'habla:secrets[\"{name}\"]' -s {environment}"
+
+
 def missing_secrets(plan: FleetPlan) -> list[Fault]:
     """The secrets that a deployment of a stack needs and that are not set. Rendering needs none."""
-    command = "pulumi config set --secret --path 'habla:secrets[\"{}\"]' -s {}"
     return [
         Fault(
             f"secrets.{name}",
             "the secret is not set",
             rule=f"needed on {', '.join(users)}",
-            fix=command.format(name, plan.settings.environment),
+            fix=secret_command(name, plan.settings.environment),
         )
         for name, users in needed_secrets(plan).items()
         if name not in plan.settings.secrets

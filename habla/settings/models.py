@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from habla.model.disk import AlertsSpec, LogsSpec, MountPoint, PartitionSpec
 from habla.model.names import HostName, SecretName, ServerAddress
+from habla.model.releases import Release
 from habla.model.snmp import SnmpSpec
 from habla.model.spec import PortNumber, Spec
 from habla.model.text_types import Interface, matching
@@ -62,10 +63,6 @@ def _of_hosts(network: IPv4Network) -> IPv4Network:
 
 
 Network = Annotated[IPv4Network, AfterValidator(_of_hosts)]
-
-
-#: The releases of Debian that habla is tested with.
-Release = Literal["bookworm", "trixie"]
 
 
 class NetworkSettings(Spec):

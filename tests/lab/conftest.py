@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from clients import Jabber
-from fleet import PULUMI, STABLE, Fleet
+from fleet import STABLE, Fleet, deployed_fleet
 from hosts import Lab
 
 
@@ -40,14 +40,8 @@ def fresh_lab(tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The lab's fleet, deployed once for all tests; who changes it takes its changes back."""
-    if not PULUMI.exists():
-        pytest.skip("no pulumi CLI: make toolchain")
-    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
-    try:
-        fleet.up()
+    with deployed_fleet(tmp_path_factory.mktemp("fleet")) as fleet:
         yield fleet
-    finally:
-        fleet.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fleet import PULUMI, Fleet
+from fleet import Fleet, deployed_fleet
+from hosts import free_port
 from person import Person
 
 pytestmark = pytest.mark.lab
@@ -22,26 +22,15 @@ PICTURES = os.environ.get("HABLA_PICTURES", "")
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The stack of the lab as it is, at free ports."""
-    if not PULUMI.exists():
-        pytest.skip("no pulumi CLI: make toolchain")
-    fleet = Fleet(tmp_path_factory.mktemp("browser"), ports={"www": _free_port(), "bosh": _free_port()})
-    try:
-        fleet.up()
+    ports = {"www": free_port(), "bosh": free_port()}
+    with deployed_fleet(tmp_path_factory.mktemp("browser"), ports=ports) as fleet:
         yield fleet
-    finally:
-        fleet.close()
 
 
 @pytest.fixture(scope="module")
 def site(shown: Fleet) -> str:
     """The URL of its website."""
     return f"http://www.hab.localhost:{shown.lab.hosts['front1']['forwards']['www']}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.fixture

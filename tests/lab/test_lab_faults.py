@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hosts import REPOSITORY, Lab, networks_in_use, wait_for
+from hosts import REPOSITORY, Lab, free_port, networks_in_use, wait_for
 
 from habla.errors import LabError
 from habla.lab import inotify, requirements
@@ -190,10 +190,7 @@ def test_a_host_whose_files_were_deleted_is_made_anew(lab: Lab) -> None:
 @needs_lab
 def test_a_forward_listens_at_the_port_that_was_asked_for(lab: Lab) -> None:
     """And moves to another one that is asked for later."""
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
+    ports = [free_port(), free_port()]
     for port in ports:
         made = lab.host("port1", forwards={"ssh2": "itself:127.0.0.1:22"}, ports={"ssh2": port})
         assert made["forwards"] == {"ssh2": port}

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 HABLA = Path(sys.executable).parent / "habla"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio"
-# What decides on a stack, or on how something looks, besides the arguments.
+# The variables that choose a stack, or change the looks of the output.
 _OURS = (
     "PULUMI_STACK",
     "PULUMI_HOME",
@@ -58,15 +58,21 @@ def on_terminal(*words: str, columns: int, cwd: Path = ROOT, typed: str = "", **
     ) as process:
         os.close(theirs)
         os.write(ours, typed.encode())
-        shown = b""
-        try:
-            while part := os.read(ours, 65536):
-                shown += part
-        except OSError:
-            pass  # The other end is closed.
+        shown = read_terminal(ours)
         process.wait()
+    return shown.replace("\r\n", "\n").splitlines()
+
+
+def read_terminal(ours: int) -> str:
+    """All that programs write to a terminal, until the last of them has closed it. ours: its other end."""
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:
+        pass  # The other end is closed.
     os.close(ours)
-    return shown.decode().replace("\r\n", "\n").splitlines()
+    return shown.decode()
 
 
 def project(directory: Path, *stacks: str) -> Path:

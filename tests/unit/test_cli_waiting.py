@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from habla_command import environment
+from habla_command import environment, read_terminal
 
 pytestmark = pytest.mark.slow
 
@@ -54,15 +54,8 @@ def test_a_terminal_shows_one_line_that_goes_away(variables: dict[str, str], col
     environment_ = environment(TERM="xterm-256color", COLUMNS="80", **variables)
     with subprocess.Popen(command(2.5), stderr=theirs, env=environment_) as process:
         os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 65536):
-                shown += part
-        except OSError:
-            pass  # The other end is closed.
+        text = read_terminal(ours)
         assert process.wait() == 0
-    os.close(ours)
-    text = shown.decode()
     assert "asking 3 hosts … 2 s" in text and "asking 1 host … 3 s" in text
     assert text.rstrip().endswith("\x1b[2K") and text.count("\n") <= 1
     assert bool(re.search(r"\x1b\[[0-9;]*m", text)) is coloured

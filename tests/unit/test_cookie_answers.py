@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 
 import pytest
+from example_apps import free_port
 
 from habla.services.haproxy.cookies import MOST_COOKIES, cookie_rules
 from habla.services.haproxy.model import CookiePolicy, Dialect
@@ -209,8 +210,7 @@ def proxy(
     binary = shutil.which("haproxy") if dialect is Dialect.V2 else _OLD
     if not binary:
         pytest.skip("no HAProxy of this dialect: apt-get install haproxy, or HABLA_HAPROXY_1_3_BINARY")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_port()
     mode = "option httpclose" if dialect is Dialect.V1_3_14 else "option http-server-close"
     config = tmp_path_factory.mktemp("haproxy") / "haproxy.cfg"
     lines = [

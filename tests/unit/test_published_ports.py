@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from habla_command import project
 
 from habla.plan import FleetPlan
 from habla.plan.stack_files import load_plan
 
-ROOT = Path(__file__).parents[2]
-
 
 def plan_of(directory: Path, **lab: object) -> FleetPlan:
     """The plan of the lab's stack with these settings of the lab."""
-    (directory / "stacks").mkdir()
-    for name in ("Pulumi.yaml", "examples"):
-        (directory / name).symlink_to(ROOT / name)
-    stack = yaml.safe_load((ROOT / "stacks" / "Pulumi.lab.yaml").read_text("utf-8"))
+    root = project(directory / "project", "lab")
+    path = root / "stacks" / "Pulumi.lab.yaml"
+    stack = yaml.safe_load(path.read_text("utf-8"))
     stack["config"]["habla:lab"] = lab
-    (directory / "stacks" / "Pulumi.lab.yaml").write_text(yaml.safe_dump(stack), "utf-8")
-    return load_plan(directory, "lab")
+    path.write_text(yaml.safe_dump(stack), "utf-8")
+    return load_plan(root, "lab")
 
 
 def file_of(plan: FleetPlan, host: str, path: str) -> str:

@@ -6,6 +6,7 @@ import html
 import re
 from pathlib import Path
 
+from chromium import QUIET
 from clients import FRONT
 from fleet import Fleet
 
@@ -23,13 +24,12 @@ class Browser:
     def visit(self, url: str) -> str:
         """The text of the page."""
         rules = f"MAP www.hab.la:{EARLIER_PORT} {OUTSIDE}:{EARLIER_PORT},MAP www.hab.la {FRONT}"
-        quiet = ["gpu", "quic", "background-networking", "component-update", "sync", "extensions"]
         done = self._fleet.outside(
             "chromium",
             "--headless",
             "--no-sandbox",
             "--no-first-run",
-            *(f"--disable-{name}" for name in quiet),
+            *(f"--disable-{name}" for name in QUIET),
             f"--user-data-dir={self._profile}",
             f"--host-resolver-rules={rules}",
             "--dump-dom",

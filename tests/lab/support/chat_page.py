@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chromium import chromium
 from hosts import wait_for
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 SITE = "http://www.hab.la"
@@ -64,22 +63,10 @@ class ChatPage:
     def __init__(self, forwards: Mapping[str, int], *, query: str = "", profile: Path | None = None) -> None:
         www, bosh = (f"127.0.0.1:{forwards[name]}" for name in ("www", "bosh"))
         rules = [f"MAP www.hab.la:80 {www}", f"MAP static.hab.la:80 {www}", f"MAP www.hab.la:5280 {bosh}"]
-        options = webdriver.ChromeOptions()
-        quiet = ("gpu", "quic", "background-networking", "component-update", "sync", "extensions")
-        words = [
-            "--headless=new",
-            "--no-sandbox",
-            "--no-first-run",
-            "--window-size=1100,800",
-            *(f"--disable-{name}" for name in quiet),
-            f"--host-resolver-rules={','.join(rules)}",
-            *([f"--user-data-dir={profile}"] if profile else []),
-        ]
-        for word in words:
-            options.add_argument(word)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        words = [f"--host-resolver-rules={','.join(rules)}"]
+        words += [f"--user-data-dir={profile}"] if profile else []
         self._query = query
-        self._driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self._driver = chromium(*words, size="1100,800")
 
     def __enter__(self) -> ChatPage:
         return self

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from clients import Program
 from hosts import REPOSITORY, SUPPORT, Lab
@@ -309,6 +310,19 @@ class Fleet:
             timeout=_UP_SECONDS,
             check=False,
         )
+
+
+@contextlib.contextmanager
+def deployed_fleet(root: Path, *, ports: Mapping[str, int] | None = None) -> Iterator[Fleet]:
+    """A fleet until the end of the block, deployed; skips the test where there is no CLI. See ``Fleet``."""
+    if not PULUMI.exists():
+        pytest.skip("no pulumi CLI: make toolchain")
+    fleet = Fleet(root, ports=ports)
+    try:
+        fleet.up()
+        yield fleet
+    finally:
+        fleet.close()
 
 
 def copy_project(to: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,12 @@ RELEASE = os.environ.get("HABLA_LAB_RELEASE") or None
 
 # Between two looks at a state that a test waits for.
 _POLL_SECONDS = 0.02
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:

@@ -7,16 +7,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from chromium import chromium
 from hosts import wait_for
-from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 __all__ = ["Person"]
-
-_QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "extensions")
 
 
 class Person:
@@ -26,13 +23,8 @@ class Person:
     """
 
     def __init__(self, site: str) -> None:
-        options = webdriver.ChromeOptions()
-        words = ("--headless=new", "--no-sandbox", "--no-first-run", "--window-size=1100,760")
-        for word in (*words, *(f"--disable-{name}" for name in _QUIET)):
-            options.add_argument(word)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self._site = site
-        self._driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self._driver = chromium(size="1100,760", logs=("browser", "performance"))
 
     def __enter__(self) -> Person:
         return self
