@@ -7,6 +7,7 @@ that gets none does not boot, and systemd on it does not say why.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from habla.errors import LabError
@@ -22,16 +23,20 @@ _PER_HOST = 8
 def free_instances() -> int:
     """How many inotify instances root may still have. Sees the processes of its own PID namespace alone."""
     used = 0
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if (
-                str(descriptor.readlink()) == "anon_inode:inotify"
-                and descriptor.lstat().st_uid == os.geteuid()
-            ):
-                used += 1
-        except OSError:  # the process has ended
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            used += sum(map(_is_ours, (process / "fd").iterdir()))
     return int(_LIMIT.read_text()) - used
+
+
+def _is_ours(descriptor: Path) -> bool:
+    """Whether this entry of /proc/PID/fd is an inotify instance of root's. False once it was closed."""
+    try:
+        return (
+            str(descriptor.readlink()) == "anon_inode:inotify" and descriptor.lstat().st_uid == os.geteuid()
+        )
+    except OSError:
+        return False
 
 
 def check(host: str, free: int, *, booting: int) -> None:

@@ -70,6 +70,10 @@ if mode == "many":
     for number in range(100000):
         say("line %d " % number + "\\u00e9" * 300)
     sys.exit(1)
+if mode == "two hundred":
+    for number in range(200):
+        say("line %d" % number)
+    sys.exit(1)
 if mode == "odd":
     sys.stdout.buffer.write(b"\\033[31mred\\033[0m\\tbell\\007 ")
     sys.stdout.buffer.write(b"\\377\\xc3\\xa9 \\033]0;title\\007end\\r\\n")
@@ -187,6 +191,11 @@ def test_last_of_very_many_lines_are_shown(host: AgentHost, kind: str) -> None:
     """Of 100,000 long lines the last few are shown, each cut."""
     shown = _fails(host, kind, "many")
     assert all(re.fullmatch("line [0-9]+ é+…", line) for line in shown), shown
+
+
+def test_last_lines_of_a_run_are_shown(host: AgentHost, kind: str) -> None:
+    """Of 200 lines of this run the last five are shown."""
+    assert _fails(host, kind, "two hundred") == [f"line {number}" for number in range(195, 200)]
 
 
 @pytest.mark.parametrize("mode", ["secret", "long secret"])

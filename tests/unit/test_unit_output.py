@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,16 @@ import pytest
 
 from habla.onhost import failure
 from habla.onhost.agent import system, unit_output
-from habla.onhost.agent.unit_output import Mark, bounded, ending, files_of, last_words, own_lines
+from habla.onhost.agent.unit_output import (
+    Mark,
+    bounded,
+    ending,
+    files_of,
+    is_after,
+    last_words,
+    own_lines,
+    without_rest,
+)
 
 UNIT = "habla-chat.service"
 
@@ -218,3 +228,49 @@ def test_units_that_systemctl_could_not_start() -> None:
     ]
     other = "See the journalctl of web1\n"
     assert system.failed_units(other) == ([], other)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "mark", "after"),
+    [
+        ("s=a;i=10;b=1", "s=a;i=f;b=1", True),
+        ("s=a;i=f;b=1", "s=a;i=f;b=1", False),
+        ("s=a;i=e;b=1", "s=a;i=f;b=1", False),
+        ("s=b;i=1;b=1", "s=a;i=f;b=1", True),
+        ("s=a;i=1;b=1", "", True),
+    ],
+)
+def test_entries_after_a_mark_are_found_by_their_numbers(cursor: str, mark: str, *, after: bool) -> None:
+    """A journal counts its entries; another journal than the mark's is a newer one."""
+    assert is_after(cursor, mark) is after
+
+
+def test_first_line_after_the_mark_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program's line counts, also when the journal has it ahead of systemd's own about the start."""
+    entries = [
+        {"__CURSOR": "s=a;i=8", "_PID": "7", "MESSAGE": "of the run before"},
+        {"__CURSOR": "s=a;i=b", "_PID": "9", "MESSAGE": "no peer"},
+        {"__CURSOR": "s=a;i=c", "_PID": "1", "MESSAGE": "Starting", "PRIORITY": "6"},
+    ]
+    answers = {"--quiet": "\n".join(map(json.dumps, entries)), "show": "ActiveState=failed\n"}
+    monkeypatch.setattr(unit_output, "_ask", lambda *words: answers.get(words[1], ""))
+    assert said(Mark("s=a;i=a")) == ["no peer"]
+
+
+CUT = {"_PID": "9", "_LINE_BREAK": "line-max"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "shown"),
+    [
+        # The first line may be a rest, also when it is short.
+        ([{"_PID": "9", "MESSAGE": "rest"}, {"_PID": "9", "MESSAGE": "whole"}], ["whole"]),
+        ([{**CUT, "MESSAGE": "a"}, {**CUT, "MESSAGE": "b"}, {"_PID": "9", "MESSAGE": "c"}], ["…"]),
+        ([{**CUT, "MESSAGE": "a"}, {"_PID": "9", "MESSAGE": "b"}, {"_PID": "9", "MESSAGE": "c"}], ["c"]),
+        ([{**CUT, "MESSAGE": "a"}, {"_PID": "1", "MESSAGE": "x"}, {**CUT, "MESSAGE": "b"}], ["…"]),
+        ([{"_PID": "1", "MESSAGE": "no such file", "PRIORITY": "4"}], ["no such file"]),
+    ],
+)
+def test_rest_of_a_line_is_left_out(entries: list[dict[str, str]], shown: list[str]) -> None:
+    """Where the beginning of a long line is not among the entries, none of its pieces is shown."""
+    assert own_lines(without_rest(entries)) == shown

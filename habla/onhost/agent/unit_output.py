@@ -27,9 +27,8 @@ _BYTES = 1200
 _WINDOW = 1 << 18
 _ENTRIES = 60
 _SECONDS = 10
-# How often the journal is asked for lines of a unit that has none there, and the seconds in between. On two
-# busy processors, journald has been seen to be 2 s late.
-_TRIES = 15
+# How often the journal is asked for lines of a unit that has none there, and the seconds in between.
+_TRIES = 6
 _PAUSE = 0.4
 _APPEND = "append:"
 # For entries of systemd with these fields we have words of our own.
@@ -214,20 +213,48 @@ def _settled(unit: str, mark: Mark, *, current: str) -> List[Dict[str, Any]]:
 
 def _entries(unit: str, mark: Mark, *, current: str) -> List[Dict[str, Any]]:
     """The entries of a unit since the mark, without those of the run before it."""
-    since = ["--after-cursor=" + mark.cursor] if mark.cursor else []
+    # Not --after-cursor: systemd 252 then leaves the unit's first entry out, and --lines counts from there.
     more = ["--output=json", "--all", "--output-fields=" + _FIELDS, "--lines={}".format(_ENTRIES + 1)]
     found = []
-    for line in _ask("journalctl", "--quiet", "--unit=" + unit, *since, *more).splitlines():
+    for line in _ask("journalctl", "--quiet", "--unit=" + unit, *more).splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:
             continue
     if len(found) > _ENTRIES:
-        # The first may be the rest of a line whose beginning is not here.
-        del found[0]
+        found = without_rest(found)
     old = mark.invocation if mark.invocation != current else ""
     keys = ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID")
-    return [entry for entry in found if not old or old not in [entry.get(key) for key in keys]]
+    return [
+        entry
+        for entry in found
+        if is_after(entry.get("__CURSOR", ""), mark.cursor)
+        and (not old or old not in [entry.get(key) for key in keys])
+    ]
+
+
+def without_rest(entries: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The entries of a unit without those at the beginning that may be the rest of a line. Pure.
+
+    journald cuts a long line into entries. Secrets are not found in a line whose beginning is not here.
+    """
+    own = [number for number, entry in enumerate(entries) if entry.get("_PID") != "1"]
+    ends = [number for number in own if entries[number].get("_LINE_BREAK") != "line-max"]
+    last = ends[0] if ends else len(entries)
+    shown = [entry for number, entry in enumerate(entries) if number > last or entry.get("_PID") == "1"]
+    return [*shown, {"MESSAGE": "…"}] if own and own[-1] <= last else shown
+
+
+def is_after(cursor: str, mark: str) -> bool:
+    """Whether an entry of the journal was written after a mark, both as cursors. Pure.
+
+    A cursor has the journal's name (s) and the number of the entry in it (i, in hexadecimal digits). Another
+    journal than the mark's is newer than that, as is everything without a mark.
+    """
+    fields, since = (dict(word.partition("=")[::2] for word in text.split(";")) for text in (cursor, mark))
+    if fields.get("s") != since.get("s"):
+        return True
+    return int(fields.get("i", "0"), 16) > int(since.get("i", "0"), 16)
 
 
 def _tail(path: str, before: Tuple[int, int]) -> List[str]:
