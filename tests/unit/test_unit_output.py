@@ -11,17 +11,9 @@ from typing import Any
 import pytest
 
 from habla.onhost import failure
-from habla.onhost.agent import system, unit_output
-from habla.onhost.agent.unit_output import (
-    Mark,
-    bounded,
-    ending,
-    files_of,
-    is_after,
-    last_words,
-    own_lines,
-    without_rest,
-)
+from habla.onhost.agent import system, unit_journal, unit_output
+from habla.onhost.agent.unit_journal import is_after, own_lines, without_rest
+from habla.onhost.agent.unit_output import Mark, bounded, ending, files_of, last_words
 
 UNIT = "habla-chat.service"
 
@@ -145,12 +137,18 @@ StandardOutput = append:{log}
 """
 
 
+def answer_programs(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> None:
+    """Have systemctl and journalctl answer by their first argument."""
+    for module in (unit_journal, unit_output):
+        monkeypatch.setattr(module, "ask", lambda *words: answers.get(words[1], ""))
+
+
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The log of a unit that runs; nothing is in its journal."""
     path = tmp_path / "output.log"
     answers = {"cat": UNIT_FILE.format(log=path), "show": "ActiveState=active\nNRestarts=0\n"}
-    monkeypatch.setattr(unit_output, "_ask", lambda *words: answers.get(words[1], ""))
+    answer_programs(monkeypatch, answers)
     return path
 
 
@@ -253,7 +251,7 @@ def test_first_line_after_the_mark_is_shown(monkeypatch: pytest.MonkeyPatch) -> 
         {"__CURSOR": "s=a;i=c", "_PID": "1", "MESSAGE": "Starting", "PRIORITY": "6"},
     ]
     answers = {"--quiet": "\n".join(map(json.dumps, entries)), "show": "ActiveState=failed\n"}
-    monkeypatch.setattr(unit_output, "_ask", lambda *words: answers.get(words[1], ""))
+    answer_programs(monkeypatch, answers)
     assert said(Mark("s=a;i=a")) == ["no peer"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..failure import Failure, readable
-from . import unit_output
+from . import unit_journal, unit_output
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _POLICY_TEXT = """\
@@ -72,7 +72,7 @@ def run_starting(
     """Run a command that may start units. Raises Failure with the last lines of the units that failed."""
     named = [word for word in command if _UNIT_NAME.fullmatch(word)] if command[0] == "systemctl" else []
     # A script may start other units; for these the end of the journal is the mark.
-    end, marks = unit_output.Mark(unit_output.journal_end()), unit_output.marks(named)
+    end, marks = unit_output.Mark(unit_journal.journal_end()), unit_output.marks(named)
     try:
         run(step, subject, command=command, stdin=stdin, timeout=timeout)
     except Failure as failure:

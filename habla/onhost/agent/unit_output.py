@@ -8,16 +8,14 @@ with or without these lines.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import stat
-import subprocess
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..failure import visible
+from .unit_journal import ask, entries_since, journal_end, own_lines
 
 _LINES = 5
 # Characters of a line, and bytes of all lines together.
@@ -25,18 +23,7 @@ _LINE = 200
 _BYTES = 1200
 # So much of the end of a file is read; a secret at its cut beginning is never among the lines shown.
 _WINDOW = 1 << 18
-_ENTRIES = 60
-_SECONDS = 10
-# How often the journal is asked for lines of a unit that has none there, and the seconds in between.
-_TRIES = 6
-_PAUSE = 0.4
 _APPEND = "append:"
-# For entries of systemd with these fields we have words of our own.
-_REPORTS = {"UNIT_RESULT", "EXIT_CODE", "JOB_RESULT"}
-_FIELDS = (
-    "MESSAGE,MESSAGE_ID,PRIORITY,_PID,_LINE_BREAK,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,"
-    "UNIT_RESULT,COMMAND,EXIT_CODE,EXIT_STATUS,JOB_RESULT"
-)
 
 
 @dataclass(frozen=True)
@@ -68,16 +55,10 @@ def marks(units: Sequence[str]) -> Dict[str, Mark]:
     }
 
 
-def journal_end() -> str:
-    """The cursor of the last entry of the journal."""
-    lines = _ask("journalctl", "--quiet", "--lines=0", "--show-cursor").splitlines()
-    return next((line[len("-- cursor: ") :] for line in lines if line.startswith("-- cursor: ")), "")
-
-
 def files_of(unit: str) -> List[str]:
     """The files to which a unit appends its output."""
     found: Dict[str, str] = {}
-    for line in _ask("systemctl", "cat", "--no-pager", unit).splitlines():
+    for line in ask("systemctl", "cat", "--no-pager", unit).splitlines():
         key, _, value = line.partition("=")
         if key.strip() in ("StandardOutput", "StandardError"):
             found[key.strip()] = value.strip()
@@ -101,7 +82,10 @@ def last_words(unit: str, mark: Optional[Mark]) -> str:
     state = properties(unit)
     if mark is None:
         return "{} {}".format(unit, ending([], state))
-    entries = _settled(unit, mark, current=state.get("InvocationID", ""))
+    current = state.get("InvocationID", "")
+    entries = entries_since(
+        unit, mark.cursor, invocation=mark.invocation, current=current, patient=not mark.files
+    )
     known = ending(entries, state)
     lines, source = own_lines(entries), "the journal"
     files = list(mark.files)
@@ -155,27 +139,6 @@ def ending(entries: Sequence[Mapping[str, Any]], state: Mapping[str, str]) -> st
     return words
 
 
-def own_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
-    """The lines of a unit in its journal; without any, the warnings of systemd about it. Pure."""
-    own: List[str] = []
-    warnings = []
-    broken = False
-    for entry in entries:
-        message = entry.get("MESSAGE") or ""
-        if isinstance(message, list):
-            message = bytes(message).decode(errors="replace")
-        if entry.get("_PID") != "1":
-            if broken and own:
-                own[-1] += message
-            else:
-                own.append(message)
-            # journald cuts a long line; what was cut through must be whole before secrets are looked for.
-            broken = entry.get("_LINE_BREAK") == "line-max"
-        elif int(entry.get("PRIORITY", 6)) <= 4 and not _REPORTS & entry.keys():
-            warnings.append(message)
-    return [line for text in own or warnings for line in visible(text)]
-
-
 def bounded(lines: Sequence[str]) -> List[str]:
     """The last few lines, cut so that together they fit into a failure."""
     found: List[str] = []
@@ -193,68 +156,8 @@ def properties(unit: str) -> Dict[str, str]:
     """The properties of a unit that its report needs, as systemd shows them."""
     names = "ActiveState,LoadState,Result,NRestarts,ExecMainStatus,InvocationID,MemoryMax"
     names += ",RequiredBy,RequisiteOf,BoundBy,ConsistsOf"
-    lines = _ask("systemctl", "show", "--property=" + names, unit).splitlines()
+    lines = ask("systemctl", "show", "--property=" + names, unit).splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _settled(unit: str, mark: Mark, *, current: str) -> List[Dict[str, Any]]:
-    """The entries of a unit, once its own lines have come, or after a while without any.
-
-    On a busy host journald may read the last lines of a program after systemd has said that it ended.
-    """
-    for left in reversed(range(_TRIES)):
-        _ask("journalctl", "--sync")
-        found = _entries(unit, mark, current=current)
-        if not left or mark.files or any(entry.get("_PID") != "1" for entry in found):
-            break
-        time.sleep(_PAUSE)
-    return found
-
-
-def _entries(unit: str, mark: Mark, *, current: str) -> List[Dict[str, Any]]:
-    """The entries of a unit since the mark, without those of the run before it."""
-    # Not --after-cursor: systemd 252 then leaves the unit's first entry out, and --lines counts from there.
-    more = ["--output=json", "--all", "--output-fields=" + _FIELDS, "--lines={}".format(_ENTRIES + 1)]
-    found = []
-    for line in _ask("journalctl", "--quiet", "--unit=" + unit, *more).splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    if len(found) > _ENTRIES:
-        found = without_rest(found)
-    old = mark.invocation if mark.invocation != current else ""
-    keys = ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID")
-    return [
-        entry
-        for entry in found
-        if is_after(entry.get("__CURSOR", ""), mark.cursor)
-        and (not old or old not in [entry.get(key) for key in keys])
-    ]
-
-
-def without_rest(entries: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """The entries of a unit without those at the beginning that may be the rest of a line. Pure.
-
-    journald cuts a long line into entries. Secrets are not found in a line whose beginning is not here.
-    """
-    own = [number for number, entry in enumerate(entries) if entry.get("_PID") != "1"]
-    ends = [number for number in own if entries[number].get("_LINE_BREAK") != "line-max"]
-    last = ends[0] if ends else len(entries)
-    shown = [entry for number, entry in enumerate(entries) if number > last or entry.get("_PID") == "1"]
-    return [*shown, {"MESSAGE": "…"}] if own and own[-1] <= last else shown
-
-
-def is_after(cursor: str, mark: str) -> bool:
-    """Whether an entry of the journal was written after a mark, both as cursors. Pure.
-
-    A cursor has the journal's name (s) and the number of the entry in it (i, in hexadecimal digits). Another
-    journal than the mark's is newer than that, as is everything without a mark.
-    """
-    fields, since = (dict(word.partition("=")[::2] for word in text.split(";")) for text in (cursor, mark))
-    if fields.get("s") != since.get("s"):
-        return True
-    return int(fields.get("i", "0"), 16) > int(since.get("i", "0"), 16)
 
 
 def _tail(path: str, before: Tuple[int, int]) -> List[str]:
@@ -298,20 +201,3 @@ def _signal(number: str) -> str:
         return signal.Signals(int(number)).name
     except ValueError:
         return "SIG" + number if number.isalpha() else "signal {}".format(number)
-
-
-def _ask(*command: str) -> str:
-    """The output of a command; empty when it fails."""
-    try:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            env={**os.environ, "LC_ALL": "C"},
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode(errors="replace")
