@@ -74,7 +74,7 @@ def test_no_change_shows_nothing(deployed: Stack) -> None:
     ("file", "old", "new", "most", "shown"),
     [
         # One host, one file of HAProxy.
-        ("Pulumi.yaml", "maxconn: 20", "maxconn: 21", 45, "maxconn 21 check"),
+        ("Pulumi.yaml", "maxconn: 20", "maxconn: 21", 45, "maxconn 21 agent-check"),
         # Two hosts, one environment each.
         ("Pulumi.yaml", "MYSQL_USER: habla", "MYSQL_USER: other", 60, "MYSQL_USER=other"),
         # The options of ejabberd, on two hosts.

@@ -40,7 +40,7 @@ def test_every_program_that_a_state_names_travels_with_the_agent() -> None:
         for path, archive in state.archives.items()
         if path.startswith("/usr/local/lib/habla/")
     }
-    assert len(named) == 3 and named <= brought
+    assert len(named) == 4 and named <= brought
 
 
 def test_it_runs_as_one_file(tmp_path: Path) -> None:

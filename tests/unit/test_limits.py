@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from haproxy_check import words_of_check
 from small_stack import changed, planned
 
 from habla.errors import Faults
@@ -93,13 +93,12 @@ def test_haproxy_takes_its_configs_at_the_limits(what: str, tmp_path: Path) -> N
     program = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
     if program is None:
         pytest.skip("no haproxy here: make test installs it")
-    for state in planned(_both(what)[0]).hosts["front1"].states.values():
-        for path, file in state.files.items():
-            if path.startswith("/etc/haproxy/"):
-                text = file.text.replace("/etc/haproxy/", f"{tmp_path}/")
-                text = re.sub(r"^( +)(user|group) haproxy-\w+$", r"\1\2 root", text, flags=re.MULTILINE)
-                (tmp_path / Path(path).name).write_bytes(text.encode())
+    files = {
+        path: file.text
+        for state in planned(_both(what)[0]).hosts["front1"].states.values()
+        for path, file in state.files.items()
+        if path.startswith("/etc/haproxy/")
+    }
     for name in ("www", "jabber"):
-        command = [program, "-c", "-f", str(tmp_path / f"{name}.cfg")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0 and "WARNING" not in done.stderr.upper(), done.stderr
+        words = words_of_check([program], f"/etc/haproxy/{name}.cfg", files=files, directory=tmp_path)
+        assert "failed" not in words and "WARNING" not in words.upper(), words

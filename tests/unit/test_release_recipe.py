@@ -119,12 +119,13 @@ def test_a_release_comes_before_the_balancer_with_its_packages(
 
 
 def test_moving_www_changes_nothing_of_jabber(planned: Callable[[HaproxySpec], FleetPlan]) -> None:
-    """Neither its unit nor its config, whichever way www goes."""
+    """Neither its unit nor its config. Of the host, the guard's settings and the kernel's bounds change."""
     before, after = (
         planned(spec).hosts["front1"].states["balancer"] for spec in (SPEC, with_www(dialect="1.3.14"))
     )
     changed = {path for path in before.files if before.files[path] != after.files[path]}
-    assert changed == {"/etc/haproxy/www.cfg", "/etc/systemd/system/haproxy@www.service"}
+    www = {"/etc/haproxy/www.cfg", "/etc/systemd/system/haproxy@www.service"}
+    assert changed == www | {"/etc/habla/haproxy.json", "/etc/sysctl.d/60-habla-haproxy.conf"}
     assert before.units["haproxy@jabber.service"] == after.units["haproxy@jabber.service"]
 
 

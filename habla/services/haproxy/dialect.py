@@ -21,13 +21,22 @@ LOG_SOCKET = "/run/haproxy-log/socket"
 # The name of the proxy that shows the statistics page, in every instance.
 STATS = "stats"
 _STATS = f"listen {STATS}"
+# How long data may stay unacknowledged before the connection counts as lost.
+_CLIENT_UNACKNOWLEDGED = "30s"
+_SERVER_UNACKNOWLEDGED = "20s"
+_KEEPALIVE_IDLE = "10s"
+_KEEPALIVE_INTERVAL = "5s"
+_KEEPALIVE_PROBES = 3
+# RFC 9110, 9.2.2, but for TRACE, which no website needs. HAProxy sends a request again only if all of it is
+# still in its buffer.
+_IDEMPOTENT = "GET HEAD OPTIONS PUT DELETE"
 
 
 def render(instance: Instance, dialect: Dialect) -> str:
     """The config of an instance. Raises DialectError with every fault."""
     sections: dict[str, Iterable[str]] = {
         "global": _global(instance, dialect),
-        "defaults": _defaults(instance),
+        "defaults": _defaults(instance, dialect),
         **{f"frontend {item.name}": _frontend(item, dialect) for item in instance.frontends},
         **{f"backend {item.name}": _backend(item, dialect) for item in instance.backends},
         _STATS: _stats(instance, dialect),
@@ -55,15 +64,16 @@ def _global(instance: Instance, dialect: Dialect) -> Iterator[str]:
             pass
         case Dialect.V2:
             # A reload hands the listening sockets over by it, so that no connection is refused.
-            yield f"stats socket {instance.socket} mode 600 level admin expose-fd listeners"
+            yield f"stats socket {instance.run}/admin.sock mode 600 level admin expose-fd listeners"
+            yield f"server-state-file {instance.run}/servers"
+            yield f"hard-stop-after {instance.stop_after}"
         case _:
             assert_never(dialect)
     yield f"user {instance.user}"
     yield f"group {instance.user}"
 
 
-def _defaults(instance: Instance) -> Iterator[str]:
-    yield "log global"
+def _defaults(instance: Instance, dialect: Dialect) -> Iterator[str]:
     yield f"timeout connect {instance.timeout_connect}"
     yield "retries 3"
     yield "option redispatch"
@@ -73,11 +83,25 @@ def _defaults(instance: Instance) -> Iterator[str]:
     if instance.tcp_keepalive:
         yield "option clitcpka"
         yield "option srvtcpka"
+    match dialect:
+        case Dialect.V1_3_14:
+            pass
+        case Dialect.V2:
+            if instance.tcp_keepalive:
+                # A server that lost its power is found in 25 s. The system's longer times are for clients.
+                yield f"srvtcpka-idle {_KEEPALIVE_IDLE}"
+                yield f"srvtcpka-intvl {_KEEPALIVE_INTERVAL}"
+                yield f"srvtcpka-cnt {_KEEPALIVE_PROBES}"
+            yield "load-server-state-from-file global"
+        case _:
+            assert_never(dialect)
 
 
 def _frontend(frontend: Frontend, dialect: Dialect) -> Iterator[str]:
     for bind in frontend.binds:
-        yield _bind(bind)
+        yield _bind(bind, frontend, dialect=dialect)
+    # Not in the defaults: the statistics page is asked every second.
+    yield "log global"
     yield f"mode {frontend.mode}"
     yield f"option {'httplog' if frontend.mode is Mode.HTTP else 'tcplog'}"
     yield f"maxconn {frontend.maxconn}"
@@ -115,9 +139,13 @@ def _frontend(frontend: Frontend, dialect: Dialect) -> Iterator[str]:
         yield f"default_backend {frontend.default_backend}"
 
 
-def _bind(bind: Bind) -> str:
-    tls = f" ssl crt {bind.certificate} alpn h2,http/1.1" if bind.certificate else ""
-    return f"bind {bind.address}:{bind.port}{tls}"
+def _bind(bind: Bind, frontend: Frontend, *, dialect: Dialect) -> str:
+    words = [f"bind {bind.address}:{bind.port}"]
+    if bind.certificate:
+        words.append(f"ssl crt {bind.certificate} alpn h2,http/1.1")
+    if frontend.persistent and dialect is Dialect.V2:
+        words.append(f"tcp-ut {_CLIENT_UNACKNOWLEDGED}")
+    return " ".join(words)
 
 
 def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
@@ -137,16 +165,39 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
                 assert_never(dialect)
     if backend.fullconn:
         yield f"fullconn {backend.fullconn}"
+    yield from _retries(backend, dialect)
     if backend.responder and dialect is Dialect.V1_3_14:
         yield f"option httpchk GET /{backend.name} HTTP/1.0"
         yield "http-check disable-on-404"
     else:
         yield from _check(backend.check, dialect)
+    if dialect is Dialect.V2:
+        yield f"default-server {' '.join(_server_defaults(backend, dialect))}"
     for server in backend.servers:
         yield _server(server, backend, dialect=dialect)
 
 
+def _retries(backend: Backend, dialect: Dialect) -> Iterator[str]:
+    """What happens to a request whose server fails before it answers."""
+    several = len(backend.servers) > 1
+    match dialect:
+        case Dialect.V1_3_14:
+            # It goes to another server with the last try only.
+            if several:
+                yield "retries 1"
+        case Dialect.V2:
+            if several:
+                yield "option redispatch 1"
+            if backend.mode is Mode.HTTP and not backend.persistent:
+                yield "retry-on conn-failure empty-response"
+                yield f"http-request disable-l7-retry unless {{ method {_IDEMPOTENT} }}"
+        case _:
+            assert_never(dialect)
+
+
 def _check(check: Check, dialect: Dialect) -> Iterator[str]:
+    if dialect is Dialect.V2:
+        yield f"timeout check {check.inter}"
     match check.kind:
         case "http":
             match dialect:
@@ -175,31 +226,49 @@ def _check(check: Check, dialect: Dialect) -> Iterator[str]:
             assert_never(check.kind)
 
 
+def _server_defaults(backend: Backend, dialect: Dialect) -> list[str]:
+    """What all server lines of a backend say."""
+    check = backend.check
+    fast = f" fastinter {check.fast}" if check.fast and dialect is Dialect.V2 else ""
+    words = [f"check inter {check.inter}{fast} rise {check.rise} fall {check.fall}"]
+    if backend.slow_start:
+        words.append(f"slowstart {backend.slow_start}")
+    match dialect:
+        case Dialect.V1_3_14:
+            if backend.responder:
+                words.append(f"port {backend.responder}")
+        case Dialect.V2:
+            if check.port:
+                words.append(f"port {check.port}")
+            if backend.persistent:
+                # A connection to a lost server would hang until its client gives up; closed, it comes back.
+                words.append(f"on-marked-down shutdown-sessions tcp-ut {_SERVER_UNACKNOWLEDGED}")
+            elif len(backend.servers) > 1:
+                # Between two checks, three requests are enough to find out that nobody listens.
+                words.append("observe layer4 error-limit 3 on-error mark-down")
+            if backend.proxy:
+                words.append("send-proxy check-send-proxy")
+        case _:
+            assert_never(dialect)
+    return words
+
+
 def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
     words = [f"server {server.name} {server.address}:{server.port}"]
     if server.minconn:
         words.append(f"minconn {server.minconn}")
     if server.maxconn:
         words.append(f"maxconn {server.maxconn}")
-    check = backend.check
-    words.append(f"check inter {check.inter} rise {check.rise} fall {check.fall}")
-    if check.port and dialect is Dialect.V2:
-        words.append(f"port {check.port}")
     match dialect:
         case Dialect.V1_3_14:
-            if backend.responder:
-                words.append(f"port {backend.responder}")
+            # It has no lines of defaults.
+            words += _server_defaults(backend, dialect)
         case Dialect.V2:
             if backend.responder:
-                words.append(f"agent-check agent-port {backend.responder} agent-inter {check.inter}")
+                words.append(f"agent-check agent-port {backend.responder} agent-inter {backend.check.inter}")
                 words.append(f'agent-send "{server.name}\\n"')
-            if backend.persistent:
-                # A connection to a lost server would hang until its client gives up; closed, it comes back.
-                words.append("on-marked-down shutdown-sessions")
         case _:
             assert_never(dialect)
-    if backend.proxy:
-        words.append("send-proxy check-send-proxy")
     return " ".join(words)
 
 

@@ -10,6 +10,7 @@ from habla.errors import Fault, Faults, SettingsError, collected, raise_faults
 from habla.model.lab_forward import Forward
 from habla.model.names import BALANCER
 from habla.model.offer import WEBSITE_URL, Balancer, Offer, OfferedValue, Route
+from habla.model.programs import ProgramArchive
 from habla.model.public_names import PublicName
 from habla.model.service import Log, Port, Scope, Service, ServiceState
 from habla.model.site import Endpoints, FleetFacts, Site
@@ -18,7 +19,20 @@ from habla.onhost.document import Archive, Directory, File, Health, HostState, U
 from habla.onhost.document import Check as FileCheck
 from habla.services.haproxy.dialect import STATS, render
 from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec
-from habla.services.haproxy.haproxy_units import LOGS, SYSCTL, sysctl_text, syslog_text, unit_text
+from habla.services.haproxy.haproxy_units import (
+    GUARD,
+    GUARD_CONFIG,
+    GUARD_UNIT,
+    LAUNCHER,
+    LOGS,
+    MODULES,
+    PROGRAM,
+    SYSCTL,
+    guard_config,
+    sysctl_text,
+    syslog_text,
+    unit_text,
+)
 from habla.services.haproxy.model import Dialect, Instance
 from habla.services.haproxy.pages import unavailable
 from habla.services.haproxy.release import binary, built, release_faults, release_states
@@ -36,6 +50,7 @@ __all__ = ["Haproxy"]
 _ROTATED = "/usr/lib/rsyslog/rsyslog-rotate"
 _SYSTEM_LOGS = ("syslog", "auth.log", "cron.log", "kern.log", "mail.log", "user.log")
 _SYSLOG = "/etc/rsyslog.d/49-haproxy.conf"
+_PACKAGE = ProgramArchive("habla.onhost.haproxy", "habla_haproxy")
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ class Haproxy(Service):
     balances: ClassVar = True
     component: ClassVar = BALANCER
     daemon_users: ClassVar = ("haproxy",)
+    programs: ClassVar = (_PACKAGE,)
 
     spec: HaproxySpec = HaproxySpec()
     name: str = "haproxy"
@@ -150,18 +166,25 @@ class Haproxy(Service):
             raise_faults(SettingsError, [*faults, *error.faults])
             raise
         faults += _port_faults(instances)
+        dialects = [Dialect(self.spec.dialect_of(name)) for name in INSTANCES]
         files = {
             UNAVAILABLE: File(unavailable(self.spec.maintenance)),
             _SYSLOG: File(syslog_text(instances)),
             SYSCTL: File(sysctl_text(self.spec)),
+            PROGRAM: File(LAUNCHER, "0755"),
+            GUARD_CONFIG: File(guard_config(zip(instances, dialects, strict=True))),
+            f"/etc/systemd/system/{GUARD}": File(GUARD_UNIT),
         }
-        units = {"rsyslog.service": Unit(restart_on=(_SYSLOG,))}
+        inputs_of_guard = (PROGRAM, MODULES, GUARD_CONFIG, f"/etc/systemd/system/{GUARD}")
+        units = {
+            "rsyslog.service": Unit(restart_on=(_SYSLOG,)),
+            GUARD: Unit(restart_on=inputs_of_guard),
+        }
         checks: dict[str, FileCheck] = {}
         health: dict[str, Health] = {}
-        for name, instance in zip(INSTANCES, instances, strict=True):
-            dialect, tls = Dialect(self.spec.dialect_of(name)), self.spec.instance(name).tls
-            config = f"/etc/haproxy/{name}.cfg"
-            unit = f"haproxy@{name}.service"
+        for name, instance, dialect in zip(INSTANCES, instances, dialects, strict=True):
+            tls = self.spec.instance(name).tls
+            config, unit = instance.config, instance.unit
             inputs = [config]
             if instance.unavailable:
                 inputs.append(instance.unavailable)
@@ -180,10 +203,12 @@ class Haproxy(Service):
         raise_faults(SettingsError, faults)
         return ServiceState(
             # 1.3.14 is not packaged; the distribution's package brings the directories.
-            packages=("haproxy", "rsyslog"),
+            packages=("haproxy", "iproute2", "python3", "rsyslog"),
             users={instance.user: User() for instance in instances},
             directories={LOGS: Directory("0750", owner="root", group="adm")},
             files=files,
+            # The agent brings it along.
+            archives={MODULES: _PACKAGE.archive},
             stopped=("haproxy.service",),
             units=units,
             checks=checks,
@@ -202,7 +227,8 @@ class Haproxy(Service):
     def public_ports(self, site: Site) -> dict[str, int]:
         """Frontend -> the port that clients outside reach it on; ``https`` where www speaks TLS."""
         www, jabber = self.instances(site)
-        ports = {front.name: front.binds[0].port for front in (*www.frontends, *jabber.frontends)}
+        ports = {front.name: front.binds[0].port for front in www.frontends}
+        ports |= {front.default_backend: front.binds[0].port for front in jabber.frontends}
         tls = self.spec.www.tls
         return ports | ({"https": tls.port} if tls else {})
 

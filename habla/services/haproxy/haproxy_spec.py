@@ -27,6 +27,7 @@ __all__ = [
     "TimeoutsSpec",
     "TlsSpec",
     "VrrpSpec",
+    "seconds_of",
 ]
 
 # The version that the distribution's package has, whatever its number.
@@ -35,6 +36,7 @@ DialectName = Literal["1.3.14", "2.x"]
 InstanceName = Literal["www", "jabber"]
 INSTANCES: tuple[InstanceName, ...] = ("www", "jabber")
 _STATS_PORTS = {"www": 8404, "jabber": 8405}
+_STOP_AFTER = {"www": "10m", "jabber": "24h"}
 Version = Annotated[
     str, matching(r"distribution|[0-9]+(\.[0-9]+){1,3}", "a version such as 2.6.12, or distribution", most=32)
 ]
@@ -51,6 +53,12 @@ def _duration(value: str) -> str:
     if int(found[1]) * _UNITS[found[2]] > _LONGEST:
         raise ValueError("at most 24d, or 2147483647ms: HAProxy counts milliseconds with 31 bits")
     return value
+
+
+def seconds_of(duration: str) -> int:
+    """The seconds of a time such as 24h, rounded up."""
+    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", duration).groups()  # type: ignore[union-attr]
+    return -(-int(number) * _UNITS[unit] // 1000)
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
@@ -109,8 +117,8 @@ class ReleaseSpec(Spec):
 class TimeoutsSpec(Spec):
     """The timeouts of an instance. A connection that is silent for longer is closed."""
 
-    connect: Duration = "5s"
-    """How long HAProxy waits until a server accepts a connection."""
+    connect: Duration = "1s"
+    """How long HAProxy waits until a server accepts a connection. Then it tries another server."""
     client: Duration | None = None
     """How long a client may be silent: 60s for www and 24h for jabber, unless you set it."""
     server: Duration | None = None
@@ -157,6 +165,9 @@ class HaproxyInstanceSpec(Spec):
     """The port of the stats page on 127.0.0.1: 8404 for www and 8405 for jabber, unless you set it."""
     timeouts: TimeoutsSpec = TimeoutsSpec()
     """The timeouts of this instance."""
+    stop_after: Duration | None = None
+    """How long a process that a reload has replaced may go on with its connections: 10m for www and 24h for
+    jabber, unless you set it. Then it ends and closes them."""
     tls: TlsSpec | None = None
     """HTTPS. Only www can have it, in dialect 2.x."""
     raw: dict[str, tuple[RawLine, ...]] = Field(default_factory=dict)
@@ -217,6 +228,10 @@ class HaproxySpec(Spec):
         shared = self.version if dialect == self.dialect else None
         default = "1.3.14.10" if dialect == "1.3.14" else DISTRIBUTION
         return self.instance(name).version or shared or default
+
+    def stop_after_of(self, name: InstanceName) -> str:
+        """The time after which a replaced process of an instance ends."""
+        return self.instance(name).stop_after or _STOP_AFTER[name]
 
     def stats_port_of(self, name: InstanceName) -> int:
         """The port of an instance's stats page, on the loopback address."""

@@ -1,27 +1,79 @@
-"""The units of the instances, and the files of sysctl and rsyslog that they need."""
+"""The units of the instances and of the guard beside them, and the files that these read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import assert_never
 
+from habla.model.programs import launcher
 from habla.services.haproxy.dialect import LOG_SOCKET
-from habla.services.haproxy.haproxy_spec import HaproxySpec
+from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec, seconds_of
 from habla.services.haproxy.model import Dialect, Instance
 
-__all__ = ["LOGS", "SYSCTL", "sysctl_text", "syslog_text", "unit_text"]
+__all__ = [
+    "GUARD",
+    "GUARD_CONFIG",
+    "GUARD_UNIT",
+    "LAUNCHER",
+    "LOGS",
+    "MODULES",
+    "PROGRAM",
+    "SYSCTL",
+    "guard_config",
+    "sysctl_text",
+    "syslog_text",
+    "unit_text",
+]
 
 LOGS = "/var/log/haproxy"
 SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
+#: The program that prepares an instance for its start, and that guards both of them.
+PROGRAM = "/usr/local/lib/habla/haproxy"
+MODULES = f"{PROGRAM}-program"
+GUARD = "habla-haproxy.service"
+GUARD_CONFIG = "/etc/habla/haproxy.json"
+LAUNCHER = launcher(
+    "Beside HAProxy: before its start, and while it runs",
+    MODULES,
+    main="habla_haproxy.haproxy_main",
+    cache="habla-haproxy",
+)
+# Seconds of silence and between questions, and how many questions stay unanswered.
 _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
+# 1.3 cannot say it for each connection, so that the times for servers are those for clients.
+_KEEPALIVE_OF_1_3 = {"time": 15, "intvl": 5, "probes": 2}
+# So often the kernel sends data again that nobody acknowledges: for 25 s. By default it takes 15 minutes.
+_RETRIES_OF_1_3 = 6
+GUARD_UNIT = f"""\
+[Unit]
+Description=habla: closes connections to servers that HAProxy has lost
+
+[Service]
+ExecStart={PROGRAM} guard
+RuntimeDirectory=habla-haproxy
+RuntimeDirectoryPreserve=yes
+Restart=always
+RestartSec=1
+CapabilityBoundingSet=CAP_KILL CAP_NET_ADMIN
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
     """2.x: a master process that starts a new worker on USR2 and lets the old one finish.
 
-    1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections.
+    1.3.14: a new process takes over from the one named by ``-sf``, which finishes its connections. Each start
+    and reload first prepares the config that runs, in the directory of the instance below /run.
     """
-    config, run = f"/etc/haproxy/{instance.name}.cfg", f"/run/haproxy-{instance.name}"
+    run = instance.run
+    config, prepare = f"{run}/haproxy.cfg", f"{PROGRAM} prepare {instance.name}"
     match dialect:
         case Dialect.V2:
             start = f"ExecStart={program} -Ws -f {config} -p {run}/haproxy.pid"
@@ -45,9 +97,11 @@ def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
         "[Service]",
         f"RuntimeDirectory=haproxy-{instance.name}",
         f"ExecStartPre={sysctl}",
+        f"ExecStartPre={prepare}",
         f"ExecStartPre={program} -c -q -f {config}",
         # Before the reload itself: what it binds to may become possible by this.
         f"ExecReload={sysctl}",
+        f"ExecReload={prepare} $MAINPID",
         *service,
         "Restart=always",
         "RestartSec=1",
@@ -60,12 +114,32 @@ def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
     return "\n".join(lines) + "\n"
 
 
+def guard_config(instances: Iterable[tuple[Instance, Dialect]]) -> str:
+    """What the guard and the preparation know of the instances, as JSON."""
+    known = {
+        instance.name: {
+            "old": dialect is Dialect.V1_3_14,
+            "config": instance.config,
+            "run": instance.run,
+            "unit": instance.unit,
+            "stats_port": instance.stats_port,
+            "stop_after": seconds_of(instance.stop_after),
+        }
+        for instance, dialect in instances
+    }
+    return json.dumps(known, indent=2, sort_keys=True) + "\n"
+
+
 def sysctl_text(spec: HaproxySpec) -> str:
     """The settings of the kernel."""
+    old = "1.3.14" in [spec.dialect_of(name) for name in INSTANCES]
     # Without it, connections that wait to be accepted by the old process of a 1.3.14 are reset on reload.
     lines = ["net.ipv4.tcp_migrate_req = 1"]
-    # A peer that is gone without a word is noticed after 90 s of silence, not after two hours.
-    lines += [f"net.ipv4.tcp_keepalive_{key} = {value}" for key, value in _KEEPALIVE.items()]
+    # A peer that is gone without a word is noticed after 90 s of silence (1.3: 25 s), not after two hours.
+    times = _KEEPALIVE_OF_1_3 if old else _KEEPALIVE
+    lines += [f"net.ipv4.tcp_keepalive_{key} = {value}" for key, value in times.items()]
+    if old:
+        lines.append(f"net.ipv4.tcp_retries2 = {_RETRIES_OF_1_3}")
     if spec.vrrp is not None:
         # Both hosts listen on the shared address, also the one that does not have it.
         lines.append("net.ipv4.ip_nonlocal_bind = 1")

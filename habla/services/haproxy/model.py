@@ -95,8 +95,8 @@ class Check:
     """How a server is found to be up.
 
     kind: ``tcp`` a connection, ``http`` a GET, ``xmpp`` the answer to a stream header of ``namespace``.
-    port: where it asks, in place of the server's. inter: between two checks; fall, rise: how many of one kind
-    change the state.
+    port: where it asks, in place of the server's. inter: between two checks, and the time for one; fast: in
+    place of ``inter`` while the state changes, in 2.x. fall, rise: how many of one kind change the state.
     """
 
     kind: Literal["tcp", "http", "xmpp"] = "tcp"
@@ -107,6 +107,7 @@ class Check:
     namespace: str = "jabber:client"
     port: int = 0
     inter: str = "2s"
+    fast: str = ""
     fall: int = 3
     rise: int = 2
 
@@ -127,8 +128,9 @@ class Server:
 class Backend:
     """Servers that do the same. source_hash: a client's address decides; proxy: the PROXY protocol, v1.
 
-    persistent: connections last for as long as their server is up. responder: the port where each server's
-    host says whether it is drained, and, to a dialect whose own checks cannot do it, whether the service is
+    persistent: connections last for as long as their server is up. slow_start: the time in which a server
+    that is up again reaches its full share; empty: at once. responder: the port where each server's host says
+    whether it is drained, and, to a dialect whose own checks cannot do it, whether the service is
     well (``habla/services/drain_responder.py``); 0: none.
     """
 
@@ -141,6 +143,7 @@ class Backend:
     source_hash: bool = False
     persistent: bool = False
     proxy: bool = False
+    slow_start: str = ""
     responder: int = 0
     timeout_server: str = "60s"
     timeout_queue: str = "30s"
@@ -174,7 +177,8 @@ class Instance:
     """One HAProxy process: its config, apart from every other's.
 
     user: the Unix user and group it runs as. facility: of its log. stats_port: of the stats page, on the
-    loopback address. unavailable: the file with the answer that is given while no server is left.
+    loopback address. stop_after: when a process ends that a reload has replaced. unavailable: the file with
+    the answer that is given while no server is left.
     raw: section -> lines put at its end as they are.
     """
 
@@ -186,12 +190,23 @@ class Instance:
     backends: tuple[Backend, ...]
     user: str = "haproxy"
     facility: str = "local0"
-    timeout_connect: str = "5s"
+    timeout_connect: str = "1s"
+    stop_after: str = "10m"
     unavailable: str = ""
     tcp_keepalive: bool = False
     raw: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def socket(self) -> str:
-        """The path of its stats socket, in dialects that have one."""
-        return f"/run/haproxy-{self.name}/admin.sock"
+    def run(self) -> str:
+        """Its directory below /run."""
+        return f"/run/haproxy-{self.name}"
+
+    @property
+    def config(self) -> str:
+        """The path of its config, as habla writes it."""
+        return f"/etc/haproxy/{self.name}.cfg"
+
+    @property
+    def unit(self) -> str:
+        """Its unit of systemd."""
+        return f"haproxy@{self.name}.service"

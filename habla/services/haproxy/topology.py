@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import assert_never
 
 from habla.errors import DialectError, Fault, SettingsError, raise_faults
 from habla.model.offer import DRAIN_PORT, Balancer, HttpCheck, XmppCheck
@@ -33,6 +34,8 @@ UNAVAILABLE = "/etc/haproxy/unavailable.http"
 _WWW_PORT = 80
 # A Jabber connection lives for as long as the user is at work; keepalives find the dead ones.
 _PERSISTENT = "24h"
+# A program that has just started is slower than it will be: its caches are empty.
+_SLOW_START = "10s"
 _STATIC = "static"
 
 
@@ -89,7 +92,11 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
         timeout_client=own.timeouts.client or "60s",
         maxconn=maxconn,
     )
-    backends = tuple(_http_backend(name, ends, host=names.hosts[0], own=own) for name, ends in offers.items())
+    dialect = Dialect(spec.dialect_of("www"))
+    backends = tuple(
+        _http_backend(name, ends, host=names.hosts[0], own=own, dialect=dialect)
+        for name, ends in offers.items()
+    )
     return Instance(
         "www",
         maxconn,
@@ -99,6 +106,7 @@ def www_instance(spec: HaproxySpec, site: Site) -> Instance:
         user="haproxy-www",
         facility="local0",
         timeout_connect=own.timeouts.connect,
+        stop_after=spec.stop_after_of("www"),
         unavailable=UNAVAILABLE,
         raw=own.raw,
     )
@@ -115,13 +123,15 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
         raise SettingsError([fault])
     offered = site.fleet.behind(Balancer.JABBER)
     maxconn = own.maxconn or _jabber_maxconn(offered)
+    dialect = Dialect(spec.dialect_of("jabber"))
     frontends, backends = [], []
     for name, ends in offered.items():
         offer = ends[0].offer
         mode = Mode.HTTP if isinstance(offer.check, HttpCheck) else Mode.TCP
         frontends.append(
             Frontend(
-                name,
+                # HAProxy 3.3 and later allow no frontend and backend of one name.
+                f"{name}-in",
                 mode,
                 binds=(Bind(bind_address(spec, site), offer.public_port),),
                 default_backend=name,
@@ -134,12 +144,13 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
             Backend(
                 name,
                 mode,
-                servers=_servers(ends),
-                check=replace(_check(ends[0], site.fleet.domain), fall=2),
+                servers=_servers(ends, dialect=dialect),
+                check=replace(_check(ends[0], site.fleet.domain), fall=2, fast="500ms"),
                 # To the node that has a client's BOSH session; another one would have to ask that.
                 source_hash=offer.by_source,
                 persistent=True,
                 proxy=offer.proxy_protocol,
+                slow_start="" if offer.by_source else _SLOW_START,
                 responder=DRAIN_PORT,
                 timeout_server=own.timeouts.server or _PERSISTENT,
                 timeout_queue=own.timeouts.queue,
@@ -154,6 +165,7 @@ def jabber_instance(spec: HaproxySpec, site: Site) -> Instance:
         user="haproxy-jabber",
         facility="local1",
         timeout_connect=own.timeouts.connect,
+        stop_after=spec.stop_after_of("jabber"),
         tcp_keepalive=True,
         raw=own.raw,
     )
@@ -165,18 +177,30 @@ def _jabber_maxconn(offered: Mapping[str, tuple[Endpoint, ...]]) -> int:
     return max(8000, expected * 5 // 4)
 
 
-def _servers(ends: tuple[Endpoint, ...]) -> tuple[Server, ...]:
-    # minconn at a quarter: at low load requests spread early instead of piling up on one server.
+def _servers(ends: tuple[Endpoint, ...], *, dialect: Dialect) -> tuple[Server, ...]:
     return tuple(
         Server(
             end.host,
             end.address,
             port=end.offer.port,
-            minconn=(end.offer.maxconn + 3) // 4,
+            minconn=_minconn(end.offer.maxconn, dialect),
             maxconn=end.offer.maxconn,
         )
         for end in ends
     )
+
+
+def _minconn(maxconn: int, dialect: Dialect) -> int:
+    """The requests that a server works on at low load."""
+    match dialect:
+        case Dialect.V1_3_14:
+            # It gives requests to servers in turn, so only a full server makes it choose the faster one.
+            return min(1, maxconn)
+        case Dialect.V2:
+            # At a quarter, requests spread early instead of piling up on one server.
+            return (maxconn + 3) // 4
+        case _:
+            assert_never(dialect)
 
 
 def _check(end: Endpoint, host: str) -> Check:
@@ -190,13 +214,20 @@ def _check(end: Endpoint, host: str) -> Check:
             return Check("tcp")
 
 
-def _http_backend(name: str, ends: tuple[Endpoint, ...], *, host: str, own: HaproxyInstanceSpec) -> Backend:
+def _http_backend(
+    name: str, ends: tuple[Endpoint, ...], *, host: str, own: HaproxyInstanceSpec, dialect: Dialect
+) -> Backend:
     offer = ends[0].offer
+    check = _check(ends[0], host)
+    if len(ends) > 1:
+        # Another server can take over at once. A single one may start anew before its visitors give up.
+        check = replace(check, inter="1s", fast="250ms", fall=2)
     return Backend(
         name,
         Mode.HTTP,
-        servers=_servers(ends),
-        check=_check(ends[0], host),
+        servers=_servers(ends, dialect=dialect),
+        check=check,
+        slow_start=_SLOW_START if len(ends) > 1 else "",
         # With as many requests as the servers can take together, each works at its full limit.
         fullconn=offer.maxconn * len(ends),
         responder=DRAIN_PORT,

@@ -1,0 +1,162 @@
+"""Keeps what HAProxy promises where no process of HAProxy can: one look a second at each instance.
+
+- Connections to a server that is down are closed, those of replaced processes too. These make no checks any
+  more, and no HAProxy closes a request that a hung program will never answer.
+- 1.3: the instance is reloaded when a server that its config leaves out is well again.
+- 1.3: a replaced process ends after its time. 2.x does that itself (``hard-stop-after``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Callable, Dict, List, Sequence, Tuple
+
+from .instances import LEFT_OUT, RUNNING, Instance
+from .prepare import replaced_processes
+from .servers import MAINTENANCE, WELL, Server, ask, found_in
+
+__all__ = ["Guard", "down_in", "lost_targets", "run"]
+
+_EVERY = 1.0
+_SECONDS = 5.0
+# Looks after which a server counts as down, or as well. HAProxy itself has made several checks before.
+_LOOKS = 2
+# Looks for which the first server that is well again waits for the others of its host.
+_TOGETHER = 6
+Target = Tuple[str, int]
+
+
+def run(instances: Sequence[Instance], say: Callable[[str], None]) -> None:
+    """Look at the instances until the program is told to end."""
+    guards = [Guard(instance, say) for instance in instances]
+    while True:
+        for guard in guards:
+            guard.look()
+        time.sleep(_EVERY)
+
+
+class Guard:
+    """What is known of an instance from the looks before. say: tells the operator."""
+
+    def __init__(self, instance: Instance, say: Callable[[str], None]) -> None:
+        self.instance = instance
+        self._say = say
+        self._fault = ""
+        self._down: Dict[Target, int] = {}
+        self._well: Dict[str, int] = {}
+
+    def look(self) -> None:
+        """Look once. A failure is told once, for as long as it stays the same."""
+        fault = ""
+        try:
+            if self.instance.old:
+                self._bring_back()
+                self._end_replaced()
+            self._close_lost()
+        except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            fault = f"{type(error).__name__}: {error}"
+        if fault and fault != self._fault:
+            self._say(f"{self.instance.name}: {fault}")
+        self._fault = fault
+
+    def _close_lost(self) -> None:
+        try:
+            down = down_in(_statistics(self.instance.stats_port))
+        except OSError:
+            # It does not run, or starts at the moment. Other programs tell the operator.
+            return
+        servers = found_in(self.instance.path(RUNNING).read_text("utf-8"), self.instance.responder)
+        lost = lost_targets(servers, down)
+        self._down = {target: self._down.get(target, 0) + 1 for target in lost}
+        for (address, port), looks in self._down.items():
+            if looks == _LOOKS:
+                closed = _close(address, port)
+                if closed:
+                    name = self.instance.name
+                    self._say(f"{name}: {address}:{port} is down; {closed} connections to it are closed")
+
+    def _bring_back(self) -> None:
+        left = json.loads(self.instance.path(LEFT_OUT).read_text("utf-8"))
+        waiting = {label for label, why in left.items() if why != MAINTENANCE}
+        if not waiting:
+            self._well = {}
+            return
+        servers = found_in(Path(self.instance.config).read_text("utf-8"), self.instance.responder)
+        answers = ask([server for server in servers if server.label in waiting])
+        well = [server.label for server, answer in answers.items() if answer == WELL]
+        self._well = {label: self._well.get(label, 0) + 1 for label in well}
+        looks = sorted(self._well.values())
+        if looks and (looks[-1] >= _TOGETHER or (looks[0] >= _LOOKS and len(looks) == len(waiting))):
+            self._say(f"{self.instance.name}: {', '.join(sorted(well))} well again; reloading")
+            self._well = {}
+            _systemctl("reload", self.instance.unit)
+
+    def _end_replaced(self) -> None:
+        due = [
+            entry["pid"]
+            for entry in replaced_processes(self.instance)
+            if time.monotonic() - entry["replaced"] > self.instance.stop_after
+        ]
+        if due:
+            # A reload that failed has replaced nothing.
+            present = _systemctl("show", "--property=MainPID", "--value", self.instance.unit).strip()
+            for pid in due:
+                if str(pid) != present:
+                    self._say(f"{self.instance.name}: the replaced process {pid} ends: its time is over")
+                    os.kill(pid, signal.SIGTERM)
+
+
+def down_in(statistics: str) -> List[str]:
+    """BACKEND/SERVER of the servers that are down in HAProxy's statistics (CSV). Pure."""
+    rows = csv.DictReader(io.StringIO(statistics.lstrip("# ")))
+    return [f"{row['pxname']}/{row['svname']}" for row in rows if row["status"].startswith("DOWN")]
+
+
+def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> List[Target]:
+    """Addresses and ports of which every server is down: one may be in several backends. Pure."""
+    states: Dict[Target, bool] = {}
+    for server in servers:
+        target = server.address, server.port
+        states[target] = states.get(target, True) and server.label in down
+    return [target for target, lost in states.items() if lost]
+
+
+def _statistics(port: int) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/;csv", timeout=_SECONDS) as answer:
+        text: str = answer.read().decode("utf-8", "replace")
+        return text
+
+
+def _close(address: str, port: int) -> int:
+    """Have the kernel close all connections to a server. Returns how many there were."""
+    command = ["ss", "--kill", "--no-header", "--tcp", "--numeric", "state", "connected"]
+    done = _run([*command, "dst", address, "dport", "=", str(port)])
+    return len(done.splitlines())
+
+
+def _systemctl(*words: str) -> str:
+    return _run(["systemctl", *words])
+
+
+def _run(command: Sequence[str]) -> str:
+    """The output of a command. Raises OSError when it fails."""
+    done = subprocess.run(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="replace")

@@ -1,0 +1,42 @@
+"""The program of a front host: ``habla-haproxy prepare INSTANCE [PID]`` and ``habla-haproxy guard``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import List, Optional
+
+from .guard import run
+from .instances import RUNNING, load
+from .prepare import prepare
+
+__all__ = ["CONFIG", "main"]
+
+CONFIG = "/etc/habla/haproxy.json"
+_USAGE = "usage: habla-haproxy prepare INSTANCE [PID] | habla-haproxy guard"
+
+
+def main(words: Optional[List[str]] = None) -> int:
+    """Exit status 0, or 2 for wrong words. ``guard`` ends only when it is told to."""
+    verb, *rest = (sys.argv[1:] if words is None else words) or [""]
+    instances = load(CONFIG)
+    if verb == "guard" and not rest:
+        run(list(instances.values()), _say)
+    elif verb == "prepare" and 1 <= len(rest) <= 2 and rest[0] in instances:
+        instance = instances[rest[0]]
+        try:
+            out = prepare(instance, int(rest[1]) if len(rest) == 2 else 0)
+        except Exception as error:  # Whatever it is: HAProxy must start.
+            _say(f"{instance.name}: {type(error).__name__}: {error}; its config is used as it is")
+            shutil.copyfile(instance.config, instance.path(RUNNING))
+        else:
+            for server, why in out.items():
+                _say(f"{instance.name}: no request to {server.label} at first: {why}")
+    else:
+        print(_USAGE, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
