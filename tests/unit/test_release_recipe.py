@@ -125,7 +125,7 @@ def test_moving_www_changes_nothing_of_jabber(planned: Callable[[HaproxySpec], F
     )
     changed = {path for path in before.files if before.files[path] != after.files[path]}
     www = {"/etc/haproxy/www.cfg", "/etc/systemd/system/haproxy@www.service"}
-    assert changed == www | {"/etc/habla/haproxy.json", "/etc/sysctl.d/60-habla-haproxy.conf"}
+    assert changed == www | {"/etc/habla/haproxy.json", "/etc/sysctl.d/60-habla-balancer.conf"}
     assert before.units["haproxy@jabber.service"] == after.units["haproxy@jabber.service"]
 
 

@@ -104,7 +104,7 @@ def test_processes_and_their_arguments_are_not_shown() -> None:
 def test_each_instance_of_haproxy_is_asked_at_its_own_port() -> None:
     """In the order of their names; the program comes only with HAProxy."""
     config = text(SnmpSpec(), CONFIG, www=8101, jabber=8102)
-    program = "/usr/local/lib/habla/haproxy-sessions"
+    program = "/usr/local/lib/habla/balancer-sessions"
     assert [line for line in config.splitlines() if program in line] == [
         f"extend haproxy-jabber {program} http://127.0.0.1:8102/;csv",
         f"extend haproxy-www {program} http://127.0.0.1:8101/;csv",

@@ -1,4 +1,4 @@
-"""Keeps what HAProxy promises where no process of HAProxy can: one look a second at each instance.
+"""Keeps what HAProxy promises where no process of HAProxy can: two looks a second at each instance.
 
 - Connections to a server that is down are closed, those of replaced processes too. These make no checks any
   more, and no HAProxy closes a request that a hung program will never answer.
@@ -17,7 +17,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Set, Tuple
 
 from .instances import LEFT_OUT, RUNNING, Instance
 from .prepare import replaced_processes
@@ -25,12 +25,12 @@ from .servers import MAINTENANCE, WELL, Server, ask, found_in
 
 __all__ = ["Guard", "down_in", "lost_targets", "run"]
 
-_EVERY = 1.0
+_EVERY = 0.5
 _SECONDS = 5.0
-# Looks after which a server counts as down, or as well. HAProxy itself has made several checks before.
-_LOOKS = 2
-# Looks for which the first server that is well again waits for the others of its host.
-_TOGETHER = 6
+# Looks after which a server that was left out counts as well, and looks that the first of them then waits for
+# the others, as one host has several.
+_WELL = 4
+_TOGETHER = 12
 Target = Tuple[str, int]
 
 
@@ -50,7 +50,7 @@ class Guard:
         self.instance = instance
         self._say = say
         self._fault = ""
-        self._down: Dict[Target, int] = {}
+        self._lost: Set[Target] = set()
         self._well: Dict[str, int] = {}
 
     def look(self) -> None:
@@ -75,13 +75,12 @@ class Guard:
             return
         servers = found_in(self.instance.path(RUNNING).read_text("utf-8"), self.instance.responder)
         lost = lost_targets(servers, down)
-        self._down = {target: self._down.get(target, 0) + 1 for target in lost}
-        for (address, port), looks in self._down.items():
-            if looks == _LOOKS:
-                closed = _close(address, port)
-                if closed:
-                    name = self.instance.name
-                    self._say(f"{name}: {address}:{port} is down; {closed} connections to it are closed")
+        for address, port in lost - self._lost:
+            closed = _close(address, port)
+            if closed:
+                name = self.instance.name
+                self._say(f"{name}: {address}:{port} is down; {closed} connections to it are closed")
+        self._lost = lost
 
     def _bring_back(self) -> None:
         left = json.loads(self.instance.path(LEFT_OUT).read_text("utf-8"))
@@ -94,7 +93,7 @@ class Guard:
         well = [server.label for server, answer in answers.items() if answer == WELL]
         self._well = {label: self._well.get(label, 0) + 1 for label in well}
         looks = sorted(self._well.values())
-        if looks and (looks[-1] >= _TOGETHER or (looks[0] >= _LOOKS and len(looks) == len(waiting))):
+        if looks and (looks[-1] >= _TOGETHER or (looks[0] >= _WELL and len(looks) == len(waiting))):
             self._say(f"{self.instance.name}: {', '.join(sorted(well))} well again; reloading")
             self._well = {}
             _systemctl("reload", self.instance.unit)
@@ -120,13 +119,13 @@ def down_in(statistics: str) -> List[str]:
     return [f"{row['pxname']}/{row['svname']}" for row in rows if row["status"].startswith("DOWN")]
 
 
-def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> List[Target]:
+def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> Set[Target]:
     """Addresses and ports of which every server is down: one may be in several backends. Pure."""
     states: Dict[Target, bool] = {}
     for server in servers:
         target = server.address, server.port
         states[target] = states.get(target, True) and server.label in down
-    return [target for target, lost in states.items() if lost]
+    return {target for target, lost in states.items() if lost}
 
 
 def _statistics(port: int) -> str:

@@ -1,4 +1,4 @@
-"""The program of a front host: ``habla-haproxy prepare INSTANCE [PID]`` and ``habla-haproxy guard``."""
+"""The program of a front host: ``habla-balancer prepare INSTANCE [PID]`` and ``habla-balancer guard``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .prepare import prepare
 __all__ = ["CONFIG", "main"]
 
 CONFIG = "/etc/habla/haproxy.json"
-_USAGE = "usage: habla-haproxy prepare INSTANCE [PID] | habla-haproxy guard"
+_USAGE = "usage: habla-balancer prepare INSTANCE [PID] | habla-balancer guard"
 
 
 def main(words: Optional[List[str]] = None) -> int:

@@ -12,8 +12,8 @@ __all__ = ["DOWN", "DRAINED", "MAINTENANCE", "WELL", "Server", "ask", "found_in"
 #: What a host says of a service. The last one is the operator's word, not the host's.
 WELL, DRAINED, DOWN, MAINTENANCE = "well", "drained", "down", "maintenance"
 _ANSWERS = {b"200": WELL, b"404": DRAINED}
-# Seconds for an answer. The host gives its service four fifths of it.
-_SECONDS = 1.0
+# Seconds for an answer. The host gives its service one.
+_SECONDS = 1.2
 _MOST_AT_ONCE = 32
 
 

@@ -182,9 +182,9 @@ def _retries(backend: Backend, dialect: Dialect) -> Iterator[str]:
     several = len(backend.servers) > 1
     match dialect:
         case Dialect.V1_3_14:
-            # It goes to another server with the last try only.
+            # It goes to another server with the last try only. By then the checks have found the one that died.
             if several:
-                yield "retries 1"
+                yield "retries 2"
         case Dialect.V2:
             if several:
                 yield "option redispatch 1"

@@ -27,17 +27,17 @@ __all__ = [
 ]
 
 LOGS = "/var/log/haproxy"
-SYSCTL = "/etc/sysctl.d/60-habla-haproxy.conf"
+SYSCTL = "/etc/sysctl.d/60-habla-balancer.conf"
 #: The program that prepares an instance for its start, and that guards both of them.
-PROGRAM = "/usr/local/lib/habla/haproxy"
+PROGRAM = "/usr/local/lib/habla/balancer"
 MODULES = f"{PROGRAM}-program"
-GUARD = "habla-haproxy.service"
+GUARD = "habla-balancer.service"
 GUARD_CONFIG = "/etc/habla/haproxy.json"
 LAUNCHER = launcher(
     "Beside HAProxy: before its start, and while it runs",
     MODULES,
     main="habla_haproxy.haproxy_main",
-    cache="habla-haproxy",
+    cache="habla-balancer",
 )
 # Seconds of silence and between questions, and how many questions stay unanswered.
 _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
@@ -51,7 +51,7 @@ Description=habla: closes connections to servers that HAProxy has lost
 
 [Service]
 ExecStart={PROGRAM} guard
-RuntimeDirectory=habla-haproxy
+RuntimeDirectory=habla-balancer
 RuntimeDirectoryPreserve=yes
 Restart=always
 RestartSec=1

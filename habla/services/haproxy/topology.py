@@ -221,7 +221,8 @@ def _http_backend(
     check = _check(ends[0], host)
     if len(ends) > 1:
         # Another server can take over at once. A single one may start anew before its visitors give up.
-        check = replace(check, inter="1s", fast="250ms", fall=2)
+        inter = "1s" if dialect is Dialect.V2 else "500ms"
+        check = replace(check, inter=inter, fast="250ms", fall=2)
     return Backend(
         name,
         Mode.HTTP,

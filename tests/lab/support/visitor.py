@@ -33,6 +33,8 @@ SLOW_BYTES, SLOW_RATE, SLOW_MOST = 16384, 20, 2400
 WARM = 300
 # Longer than HAProxy takes to find a lost server, shorter than it waits for the answer of one.
 ANSWER_SECONDS = 20
+# What a visitor notices.
+LATE_SECONDS = 0.5
 
 
 def download(stop: threading.Event, host: str, path: str) -> None:
@@ -61,11 +63,13 @@ def ask(
 ) -> None:
     """Many answers: how many, by whom, the slowest, and what failed, with the time when it was asked for.
 
-    seconds: stop by itself after so many seconds of answers; 0 for never.
+    Answers that took more than half a second are listed as well: (asked, seconds). seconds: stop by itself
+    after so many seconds of answers; 0 for never.
     """
     servers: Counter[str] = Counter()
     faults: list[dict[str, Any]] = []
     durations: list[float] = []
+    late: list[tuple[float, float]] = []
     lock = threading.Lock()
     next_path = itertools.cycle(paths)
 
@@ -86,6 +90,8 @@ def ask(
             fault = f"{type(error).__name__} {error}"
         with lock:
             durations.append(time.monotonic() - begun)
+            if durations[-1] > LATE_SECONDS:
+                late.append((asked, round(durations[-1], 2)))
             if fault:
                 faults.append({"path": path, "asked": asked, "failed": time.time(), "fault": fault})
             else:
@@ -115,6 +121,7 @@ def ask(
         servers=dict(servers),
         faults=faults,
         slowest=round(durations[-1], 2),
+        late=late,
         milliseconds=percentiles,
     )
 
