@@ -1,4 +1,4 @@
-"""The state of the servers behind HAProxy, read from the stats pages of a stack's instances."""
+"""The servers behind HAProxy and the old processes of its instances, as the front hosts see them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,41 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
+from functools import cache
 from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
+from habla.model.programs import package_texts
 from habla.onhost.watch.readable_times import duration
 from habla.plan import FleetPlan, HostPlan
 
-__all__ = ["Answer", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
+__all__ = ["Answer", "OldProcess", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
 
-# Runs on a front host, on Python 3.9 or newer. Its arguments are INSTANCE=PORT of each statistics page.
+# Runs on a front host, on Python 3.9 or newer, after the text of the module that finds old processes. Its
+# arguments are INSTANCE=PORT of each statistics page.
 _ASK = """\
-import json, subprocess, sys, urllib.request
-answers = {}
+import dataclasses, json, subprocess, sys, urllib.request
+answers, old = {}, {}
 for name, _, port in (word.partition("=") for word in sys.argv[1:]):
     try:
         url = "http://127.0.0.1:%s/;csv" % port
         answers[name] = urllib.request.urlopen(url, timeout=5).read().decode()
     except OSError as error:
         answers[name] = "down: %s" % getattr(error, "reason", error)
+    try:
+        old[name] = [dataclasses.asdict(process) for process in find(name)]
+    except OSError:
+        old[name] = []
 addresses = subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True).stdout
 addresses = [line.split()[3].split("/")[0] for line in addresses.splitlines()]
-print(json.dumps({"stats": answers, "addresses": addresses}))
+print(json.dumps({"stats": answers, "addresses": addresses, "old_processes": old}))
 """
+
+
+@cache
+def _question() -> str:
+    """The text of the program that runs on a front host."""
+    return package_texts("habla.onhost.watch")["old_processes.py"] + "\n\n" + _ASK
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,21 @@ class ServerState:
 
 
 @dataclass(frozen=True)
+class OldProcess:
+    """A process of an instance that a reload replaced. It stays until its connections have ended."""
+
+    instance: str
+    pid: int
+    _: KW_ONLY
+    replaced_seconds: float
+    """How long ago it was replaced."""
+    sessions: int
+    """The connections of its clients."""
+    servers: Mapping[str, int]
+    """Address of a server -> connections to it."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer of one front host."""
 
@@ -64,6 +92,8 @@ class Answer:
     """The instances that do not answer, with the reason. The key is empty if the host cannot be reached."""
     addresses: tuple[str, ...] = ()
     """The IPv4 addresses that the host has."""
+    old_processes: tuple[OldProcess, ...] = ()
+    """The old processes of its instances, the oldest of each first."""
 
 
 def fronts(plan: FleetPlan) -> list[str]:
@@ -97,7 +127,7 @@ def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
     # The stats page, because a query on the stats socket is not safe in 1.3.14.10.
     command = f"python3 - {' '.join(f'{name}={port}' for name, port in pages.items())}"
     try:
-        found: dict[str, Any] = json.loads(shells.run(host, command, stdin=_ASK))
+        found: dict[str, Any] = json.loads(shells.run(host, command, stdin=_question()))
     except UnreachableError as error:
         return Answer(host, faults={"": str(error)})
     servers: list[ServerState] = []
@@ -109,7 +139,20 @@ def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
             faults[instance] = text
     # 1.3 lists the backends in reverse order.
     servers.sort(key=lambda item: (item.instance != "www", item.backend, item.server))
-    return Answer(host, tuple(servers), faults=faults, addresses=tuple(found["addresses"]))
+    return Answer(
+        host,
+        tuple(servers),
+        faults=faults,
+        addresses=tuple(found["addresses"]),
+        old_processes=tuple(_old_processes(found["old_processes"])),
+    )
+
+
+def _old_processes(found: Mapping[str, list[dict[str, Any]]]) -> Iterator[OldProcess]:
+    """The old processes of all instances of a front host."""
+    for instance, processes in found.items():
+        for fields in processes:
+            yield OldProcess(instance, **fields)
 
 
 def parse_stats(instance: str, text: str) -> Iterator[ServerState]:

@@ -43,7 +43,8 @@ def drain(invocation: Invocation, *, host: str, seconds: float) -> Result:
 
     HAProxy sends it no new request or connection and lets the present ones finish. A front host gives the
     shared address to another front host. The host stays drained over reboots and `pulumi up` until you run
-    `habla undrain HOST`. The exit status is 1 if requests or connections are left at the end of --wait.
+    `habla undrain HOST`. The exit status is 1 if requests or connections are left at the end of --wait. Those
+    of old processes, which a reload of HAProxy has replaced, count too.
     """
     from habla.cli.draining import Rotation, is_balanced, refuse_undrainable, shares_address
     from habla.model.drain_flags import BY_HAND

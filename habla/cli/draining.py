@@ -97,7 +97,7 @@ class Rotation:
     def await_idle(self, seconds: float, *, progress: Waiting) -> dict[str, int]:
         """Wait for the host's requests and connections to end. Returns backend -> how many are left.
 
-        seconds: the longest wait.
+        Those of old processes are under ``old processes of INSTANCE``. seconds: the longest wait.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -105,11 +105,25 @@ class Rotation:
             for item in self._ask():
                 if item.sessions:
                     left[item.backend] = left.get(item.backend, 0) + item.sessions
+            left |= self._old_connections()
             if not left or time.monotonic() >= deadline:
                 return left
             words = ", ".join(f"{backend} {count}" for backend, count in left.items())
             progress.words = f"{self.host} is drained; waiting for {words}"
             time.sleep(1)
+
+    def _old_connections(self) -> dict[str, int]:
+        """``old processes of INSTANCE`` -> the connections to the host that they had at the last answers.
+
+        The statistics pages show only those of the present processes.
+        """
+        address = str(self.plan.hosts[self.host].site.address)
+        left: dict[str, int] = {}
+        for process in (process for answer in self.answers for process in answer.old_processes):
+            if count := process.servers.get(address, 0):
+                name = f"old processes of {process.instance}"
+                left[name] = left.get(name, 0) + count
+        return left
 
     def _ask(self) -> list[ServerState]:
         """Ask the front hosts. Returns the servers of all backends that are this host."""

@@ -12,11 +12,12 @@ from habla.cli.invocation import Invocation
 from habla.cli.result import Result, Table, Tone, Toned
 
 if TYPE_CHECKING:
-    from habla.cli.balancers import Answer, ServerState
+    from habla.cli.balancers import Answer, OldProcess, ServerState
 
-__all__ = ["servers_table", "status"]
+__all__ = ["old_processes_table", "servers_table", "status"]
 
 _HEAD = ("front", "instance", "backend", "server", "state", "sessions", "queue", "last check")
+_OLD_HEAD = ("front", "instance", "old process", "replaced", "sessions")
 
 
 @command(
@@ -34,8 +35,9 @@ def status(invocation: Invocation) -> Result:
     """Print the state of the servers behind HAProxy.
 
     It asks the HAProxy instances of all front hosts over SSH. Each server has its state, sessions, queue and
-    last check. --host and --role choose the servers on these hosts. The exit status is 1 if a backend has no
-    server left, and 3 if an instance does not answer.
+    last check. A second table has the old processes that serve their last connections after a reload. --host
+    and --role choose the servers, and the old processes, on these hosts. The exit status is 1 if a backend
+    has no server left, and 3 if an instance does not answer.
     """
     from habla.cli.balancers import ask, fronts, shared_addresses
 
@@ -54,6 +56,12 @@ def status(invocation: Invocation) -> Result:
         for server in answer.servers
         if everything or server.server in chosen
     ]
+    old = [
+        (answer.host, process)
+        for answer in answers
+        for process in answer.old_processes
+        if answer.host in chosen
+    ]
     silent = list(_silent(answers))
     unserved = [
         f"{front}: backend {backend} of {instance} has no server left"
@@ -63,13 +71,17 @@ def status(invocation: Invocation) -> Result:
     lines = [f"shared address {shared}: {', '.join(names) or 'nobody'}" for shared, names in holders.items()]
     document = {
         "servers": [{"front": front, **asdict(server)} for front, server in shown],
+        "old_processes": [{"front": front, **asdict(process)} for front, process in old],
         "shared_addresses": holders,
         "faults": [*silent, *unserved],
     }
     found = ExitStatus.FOUND if unserved else ExitStatus.DONE
+    tables: list[str | Table] = [servers_table(shown)]
+    if old:
+        tables += ["", old_processes_table(old)]
     return Result(
         document,
-        [servers_table(shown), *lines],
+        [*tables, *lines],
         faults=[*silent, *unserved],
         status=ExitStatus.FAILED if silent else found,
     )
@@ -91,6 +103,17 @@ def servers_table(servers: Sequence[tuple[str, ServerState]]) -> Table:
         for front, item in servers
     ]
     return Table(_HEAD, rows, fixed=7)
+
+
+def old_processes_table(processes: Sequence[tuple[str, OldProcess]]) -> Table:
+    """A table with one row for each old process, with the front host."""
+    from habla.onhost.watch.readable_times import duration
+
+    rows = [
+        (front, item.instance, str(item.pid), f"{duration(item.replaced_seconds)} ago", str(item.sessions))
+        for front, item in processes
+    ]
+    return Table(_OLD_HEAD, rows, fixed=5)
 
 
 def _tone(server: ServerState) -> Tone:

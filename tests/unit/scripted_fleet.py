@@ -40,6 +40,8 @@ class ScriptedFleet:
     """Hosts whose servers HAProxy finds down."""
     sessions: dict[str, int] = field(default_factory=dict)
     """Host -> connections that each of its servers has."""
+    old_processes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """HAProxy instance -> its old processes, as the program on the host describes them."""
     watched: dict[str, Any] = field(default_factory=dict)
     """Host -> the answer of its watcher (a document, or a text) where it is not that all is well."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -50,7 +52,9 @@ class ScriptedFleet:
         self.asked.append((host, command))
         if command.startswith("python3 - "):
             pages = [word.partition("=")[0] for word in command.split()[2:]]
-            return json.dumps({"stats": {page: self._stats(page) for page in pages}, "addresses": []}), 0
+            document: dict[str, Any] = {"stats": {page: self._stats(page) for page in pages}}
+            old = {page: self.old_processes.get(page, []) for page in pages}
+            return json.dumps({**document, "addresses": [], "old_processes": old}), 0
         if command == f"touch {BY_HAND}":
             self.by_hand.add(host)
             return "", 0

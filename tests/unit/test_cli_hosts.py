@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from habla_command import habla, on_terminal
@@ -55,6 +56,41 @@ def test_status_finds_a_backend_without_servers(fleet: ScriptedFleet) -> None:
     assert done.returncode == 0 and "web1" not in done.stdout and "stable2" not in done.stdout
 
 
+def old_process(pid: int, *, replaced_seconds: float, servers: dict[str, int]) -> dict[str, Any]:
+    """An old process whose connections lead to these servers."""
+    sessions = sum(servers.values())
+    return {
+        "pid": pid,
+        "replaced_seconds": replaced_seconds,
+        "sessions": sessions,
+        "servers": servers,
+    }
+
+
+def test_status_has_a_second_table_for_old_processes(fleet: ScriptedFleet) -> None:
+    """One round trip brings both tables. JSON has the servers of each process too."""
+    assert "old process" not in run(fleet, "status").stdout
+    old = [
+        old_process(812, replaced_seconds=18000.0, servers={"192.168.2.100": 12}),
+        old_process(1904, replaced_seconds=30.4, servers={}),
+    ]
+    fleet.old_processes["jabber"] = old
+    fleet.asked.clear()
+    done = run(fleet, "status")
+    assert (done.returncode, done.stderr, len(fleet.asked)) == (0, "", 1)
+    assert done.stdout.split("\n\n")[1].splitlines() == [
+        "front   instance  old process  replaced  sessions",
+        "front1  jabber    812          5 h ago   12",
+        "front1  jabber    1904         30 s ago  0",
+    ]
+    document = json.loads(run(fleet, "status", "--json").stdout)
+    assert document["old_processes"] == [
+        {"front": "front1", "instance": "jabber", **process} for process in old
+    ]
+    assert "old process" not in run(fleet, "status", "--host", "stable1").stdout
+    assert "812" in run(fleet, "status", "--role", "front").stdout
+
+
 def test_status_fits_a_terminal(fleet: ScriptedFleet) -> None:
     """Each server of a small fleet takes one line at 80 columns."""
     lines = on_terminal("status", "-i", str(fleet.identity), columns=80, cwd=fleet.root, NO_COLOR="1")
@@ -94,6 +130,28 @@ def test_drain_waits_for_connections_as_long_as_it_may(fleet: ScriptedFleet) -> 
     done = run(fleet, "drain", "stable1", "--wait", "60", "--quiet")
     ending.join()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_drain_counts_the_connections_of_old_processes(fleet: ScriptedFleet) -> None:
+    """Those that lead to the host, under the name of the instance; --wait waits for their end."""
+    roles = json.loads(habla("addresses", "--json", cwd=fleet.root).stdout)["roles"]
+    own, other = (roles["stable"]["hosts"][host]["address"] for host in ("stable1", "stable2"))
+    fleet.old_processes["jabber"] = [
+        old_process(812, replaced_seconds=9.0, servers={own: 7, other: 1}),
+        old_process(1904, replaced_seconds=3.0, servers={own: 5}),
+    ]
+    fleet.old_processes["www"] = [old_process(300, replaced_seconds=1.0, servers={other: 2})]
+    done = run(fleet, "drain", "stable1")
+    assert done.returncode == 0 and done.stdout.endswith("stable1 still has: old processes of jabber 12\n")
+    fleet.sessions["stable1"] = 3
+    done = run(fleet, "drain", "stable1", "--json", "--wait", "1")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["left"] == {"static": 3, "c2s": 3, "old processes of jabber": 12}
+    ending = threading.Timer(2, lambda: (fleet.sessions.clear(), fleet.old_processes.clear()))
+    ending.start()
+    done = run(fleet, "drain", "stable1", "--wait", "60")
+    ending.join()
+    assert done.returncode == 0 and done.stdout.endswith("stable1 has no request or connection left\n")
 
 
 def test_undrain_says_that_the_settings_keep_a_host_drained(fleet: ScriptedFleet) -> None:

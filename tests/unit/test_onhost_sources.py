@@ -60,8 +60,8 @@ def test_source_uses_nothing_newer_than_python_3_9() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("text", [watch._LAUNCHER, balancers._ASK])
+@pytest.mark.parametrize("text", [watch._LAUNCHER, balancers._question()])
 def test_a_program_in_a_string_is_python_3_9_too(text: str) -> None:
-    """What installs the agent, what starts the watcher, and what asks HAProxy's statistics page."""
+    """What starts the watcher, and what asks HAProxy's statistics pages and finds its old processes."""
     tree = ast.parse(text, feature_version=(3, 9))
     assert _imports(tree, 1) <= {*sys.stdlib_module_names, "habla_watch"}
