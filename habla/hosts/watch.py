@@ -6,7 +6,8 @@ Its sources travel as plain files, like everything else, so that a preview shows
 from __future__ import annotations
 
 import json
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, ClassVar
 
@@ -63,7 +64,8 @@ class Watch(HostPart):
 
     partitions: mount points that must be there. log_directories: where logs are. data: directories whose
     files may grow. exempt: globs of files that need no rule; ``*`` spans directories. peers: the hosts it
-    asks, with the credentials of ``snmp``. guards: the monitors it asks.
+    asks, with the credentials of ``snmp``. guards: the monitors it asks. old_processes: HAProxy instance ->
+    how many old processes it may have after reloads.
     """
 
     title: ClassVar = "watcher"
@@ -79,6 +81,7 @@ class Watch(HostPart):
     peers: tuple[Peer, ...] = ()
     guards: tuple[Guard, ...] = ()
     snmp: SnmpSpec | None = None
+    old_processes: Mapping[str, int] = field(default_factory=dict)
     name: str = "watch"
 
     def __post_init__(self) -> None:
@@ -155,6 +158,8 @@ class Watch(HostPart):
             "command": list(self.spec.command),
             "peers": asked,
             "snmp": _SNMP if self.peers else "",
+            # Only front hosts have this key.
+            **({"old_processes": dict(self.old_processes)} if self.old_processes else {}),
         }
 
     def _mail(self, site: Site) -> dict[str, Any] | None:

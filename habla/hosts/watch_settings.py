@@ -73,6 +73,7 @@ def watchers(site: Site, facts: HostFacts) -> tuple[HostPart, ...]:
         peers=tuple(peers),
         guards=tuple(guards),
         snmp=fleet.snmp if is_monitor else None,
+        old_processes=dict(facts.most_old_processes),
     )
     parts: list[HostPart] = [Partitions(), SystemLogs(), watch]
     if monitors:

@@ -124,7 +124,8 @@ class HostFacts:
     """The facts about the services of a host that its watcher needs.
 
     data: directories that grow and hold no logs. bounds: of such data. stats_pages: HAProxy instance -> port
-    of its statistics page, on the loopback address.
+    of its statistics page, on the loopback address. most_old_processes: HAProxy instance -> how many old
+    processes it may have after reloads.
     """
 
     logs: tuple[Log, ...] = ()
@@ -132,6 +133,7 @@ class HostFacts:
     _: KW_ONLY
     bounds: tuple[DataBound, ...] = ()
     stats_pages: tuple[tuple[str, int], ...] = ()
+    most_old_processes: tuple[tuple[str, int], ...] = ()
 
     def __add__(self, other: HostFacts) -> HostFacts:
         return HostFacts(
@@ -139,6 +141,7 @@ class HostFacts:
             self.data + other.data,
             bounds=self.bounds + other.bounds,
             stats_pages=self.stats_pages + other.stats_pages,
+            most_old_processes=self.most_old_processes + other.most_old_processes,
         )
 
 
@@ -220,6 +223,10 @@ class Service(ABC):
 
     def stats_pages(self) -> Mapping[str, int]:
         """HAProxy instance -> port of its statistics page, on the loopback address."""
+        return {}
+
+    def most_old_processes(self) -> Mapping[str, int]:
+        """HAProxy instance -> the number of old processes that it may have after reloads."""
         return {}
 
     def forwards(self, site: Site) -> Mapping[str, Forward]:

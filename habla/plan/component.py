@@ -72,6 +72,9 @@ def assembled(
             tuple(sorted({directory for _, state in states for directory in state.data})),
             bounds=tuple(bound for _, state in states for bound in state.bounds),
             stats_pages=tuple(page for service in services for page in service.stats_pages().items()),
+            most_old_processes=tuple(
+                most for service in services for most in service.most_old_processes().items()
+            ),
         ),
         claims=(
             *(claim for owner, state in states for claim in state_claims(owner, component, state=state)),

@@ -17,11 +17,13 @@ HOSTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan(hosts: dict[str, dict[str, Any]]) -> FleetPlan:
+def plan(hosts: dict[str, dict[str, Any]], **instances: dict[str, Any]) -> FleetPlan:
+    """The plan of a stack with these hosts. instances: settings of HAProxy's instances."""
+
     def no_archive(spec: ArchiveSpec) -> Archive:
         raise OSError("none is needed")
 
-    raw = {"lab": {}, "hosts": hosts, "load_balancer": {"dialect": "2.x"}}
+    raw = {"lab": {}, "hosts": hosts, "load_balancer": {"dialect": "2.x", **instances}}
     return make_plan(load_settings("lab", raw), {}, read_archive=no_archive)
 
 
@@ -62,6 +64,15 @@ def test_data_that_grows_is_no_log() -> None:
     """Of each service that stands beside the watcher."""
     config = plan(HOSTS).hosts["front1"].states["watch"].files["/etc/habla/watch.json"].text
     assert {"/var/lib/mysql", "/var/lib/beanstalkd"} <= set(json.loads(config)["data"])
+
+
+def test_only_front_hosts_count_the_processes_of_haproxy() -> None:
+    """With the limit of each instance."""
+    limits = {
+        name: json.loads(host.states["watch"].files["/etc/habla/watch.json"].text).get("old_processes")
+        for name, host in plan(HOSTS, jabber={"old_processes": 1}).hosts.items()
+    }
+    assert limits == {"front1": {"www": 4, "jabber": 1}, "monitor1": None, "web1": None}
 
 
 def test_alerts_to_nobody_are_said() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from smtp_sink import Sink
 
-from habla.onhost.watch import look, message, partitions, rules, tell
+from habla.onhost.watch import look, message, old_processes, partitions, rules, tell
 from habla.onhost.watch.events import Notice
 from habla.onhost.watch.growth import Growth
 from habla.onhost.watch.logs import Uncovered
@@ -235,6 +235,37 @@ def test_a_clock_that_is_set_back_is_said_and_the_recovery_has_its_true_time(hos
         host.percent = 30
         assert host.run(settings).said[0].startswith("the clock was set back by 1 h: ")
     assert "It lasted 60 s, from " in sink.letters[-1].get_content()
+
+
+def test_too_many_old_processes_of_haproxy_are_told_once_and_so_is_the_end(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text names the page about them. While they cannot be counted, nothing begins or ends."""
+    count = 0
+
+    def running(instance: str) -> list[old_processes.Process]:
+        if count < 0:
+            raise OSError(f"{instance}: no answer")
+        # The last one is the present process.
+        return [old_processes.Process(number, 1, number) for number in range(count + 1)]
+
+    monkeypatch.setattr(old_processes, "running", running)
+    with Sink() as sink:
+        settings = replace(by_mail(sink.port), old_processes={"jabber": 4})
+        assert host.run(settings) == look.Report()
+        count = 4
+        assert host.run(settings) == look.Report()
+        count = 5
+        assert host.run(settings).said == ["[habla lab] a1: haproxy@jabber has 5 old processes (warning)"]
+        count = 6
+        assert host.run(settings) == look.Report()
+        count = -1
+        assert host.run(settings) == look.Report(faults=["jabber: no answer"])
+        count = 1
+        assert host.run(settings).said == ["[habla lab] a1: haproxy@jabber has 1 old process (recovered)"]
+    text = sink.letters[0].get_content()
+    assert "What to do: Each stays until its clients have gone" in text
+    assert text.replace("\r\n", "\n").endswith("docs/haproxy.md of habla explains more.\n")
 
 
 def test_a_boot_in_between_does_not_tell_it_again(host: Host) -> None:

@@ -134,6 +134,13 @@ def of_faults(faults: Sequence[str], first: Mapping[str, float]) -> Condition:
     )
 
 
+def of_old_processes(instance: str, count: int, most: int) -> Condition:
+    """The old processes that an instance of HAProxy has after reloads. most: as many as it may have."""
+    noun = "process" if count == 1 else "processes"
+    level = "warning" if count > most else ""
+    return Condition(level, f"haproxy@{instance} has {count} old {noun}", "old processes")
+
+
 def _earliest(items: Sequence[str], first: Mapping[str, float]) -> float:
     return min((first[item] for item in items if item in first), default=0.0)
 

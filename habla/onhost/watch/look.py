@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import events, growth, logs, message, openfiles, partitions, peers, rules, tell, trend
+from . import events, growth, logs, message, old_processes, openfiles, partitions, peers, rules, tell, trend
 from .readable_times import duration
 from .settings import Settings
 from .state import Places, clock_back
@@ -82,6 +82,7 @@ def run(settings: Settings, places: Places, now: float) -> Report:
         seen = peers.advance(state["peers"].get("seen", {}), peers.ask(settings.peers, settings.snmp), now)
         state["peers"] = {"asked": now, "seen": seen}
         conditions.update(peers.conditions(settings.peers, seen))
+    conditions.update(_old_processes(settings, report))
     before = state["events"]
     state["events"] = events.advance(before, conditions, now)
     due = events.due(state["events"])
@@ -105,6 +106,20 @@ def _gone(recorded: dict[str, Any], points: list[str]) -> dict[str, events.Condi
         if record["kind"] in ("space", "inodes", "trend") and record["point"] not in points:
             words = f"{record['point']} is no longer mounted"
             found[key] = events.Condition("", words, record["kind"], record["point"])
+    return found
+
+
+def _old_processes(settings: Settings, report: Report) -> dict[str, events.Condition]:
+    """One condition for each instance of HAProxy whose processes can be counted."""
+    found = {}
+    for instance, most in settings.old_processes.items():
+        try:
+            # The last one is the present process.
+            count = max(len(old_processes.running(instance)) - 1, 0)
+        except OSError as error:
+            report.faults.append(str(error))
+        else:
+            found[f"old processes {instance}"] = events.of_old_processes(instance, count, most)
     return found
 
 

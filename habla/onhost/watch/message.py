@@ -21,8 +21,11 @@ _ADVICE = {
     "logs": "Each of these logs may fill its partition: apply the fix below it.",
     "faults": "Correct this: until then logs may not be rotated, and habla finds no logs without a rule.",
     "peer": "Nothing watches the partitions of that host now: check whether it is up (habla status).",
+    "old processes": "Each stays until its clients have gone: habla status. Find what reloads it so often.",
     "monitor": "Nothing draws or watches the fleet now: check that host, its poller and its web server.",
 }
+# The page with more about a kind, where it is not that of the watcher.
+_PAGES = {"old processes": "docs/haproxy.md"}
 _LISTED = 15
 
 
@@ -55,7 +58,8 @@ def write(settings: Settings, notice: Notice, context: Context, now: float) -> M
             title = "Fastest-growing files of" if grows else "Nothing grows now; the largest logs of"
             lines += ["", f"{title} {point}:", *map(_growth, context.growth[point])]
         lines += _uncovered(context.uncovered, record)
-        lines += ["", f"What to do: {_ADVICE[record['kind']]}", "docs/disk.md of habla explains more."]
+        lines += ["", f"What to do: {_ADVICE[record['kind']]}"]
+        lines.append(f"{_PAGES.get(record['kind'], 'docs/disk.md')} of habla explains more.")
     return Message(subject, "\n".join(lines) + "\n")
 
 

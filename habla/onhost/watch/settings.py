@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Type, TypeVar
+from typing import Any, Mapping, Type, TypeVar
 
 CONFIG = "/etc/habla/watch.json"
 T = TypeVar("T")
@@ -42,7 +42,8 @@ class Settings:
     partitions: mount points that must be there. directories: where logs are. data: directories that may grow.
     exempt: globs of files that may be there without a rule; ``*`` spans directories.
     snmp: the directory of net-snmp's client settings. settle_seconds: how long a log may lack a rule untold,
-    so that a deployment in progress is not reported.
+    so that a deployment in progress is not reported. old_processes: HAProxy instance -> how many of them
+    it may have after reloads.
     """
 
     host: str
@@ -61,6 +62,7 @@ class Settings:
     command: tuple[str, ...] = ()
     peers: tuple[Peer, ...] = ()
     snmp: str = ""
+    old_processes: Mapping[str, int] = field(default_factory=dict)
 
 
 def load(path: str) -> Settings:
@@ -80,7 +82,7 @@ def load(path: str) -> Settings:
 
 
 def _build(kind: Type[T], raw: Any, where: str, **more: Any) -> T:
-    unknown = set(raw) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = set(raw) - {known.name for known in fields(kind)}  # type: ignore[arg-type]
     if unknown:
         raise ValueError(f"{where}: unknown keys: {', '.join(sorted(unknown))}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

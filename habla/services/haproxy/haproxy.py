@@ -100,6 +100,10 @@ class Haproxy(Service):
         """Those of both instances."""
         return {name: self.spec.stats_port_of(name) for name in INSTANCES}
 
+    def most_old_processes(self) -> Mapping[str, int]:
+        """The limits of both instances."""
+        return {name: self.spec.instance(name).old_processes for name in INSTANCES}
+
     def forwards(self, site: Site) -> Mapping[str, Forward]:
         """Every frontend, and the statistics pages of both instances.
 

@@ -64,6 +64,7 @@ def seconds_of(duration: str) -> int:
 Duration = Annotated[str, AfterValidator(_duration)]
 # Two descriptors each, and the kernel's fs.nr_open is 1,048,576 unless somebody raised it.
 Connections = Annotated[int, Field(ge=1, le=250_000)]
+OldProcesses = Annotated[int, Field(ge=0, le=1000)]
 # With the head of the answer it must fit HAProxy's buffer of 16,384 bytes (2.6 takes pages of 16,117).
 Page = Annotated[str, up_to_bytes(16_000, "a page has at most 16,000 bytes in UTF-8")]
 # One line of a config. A tab or blank in front is not needed.
@@ -170,6 +171,9 @@ class HaproxyInstanceSpec(Spec):
     jabber, unless you set it. Then it ends and closes them."""
     tls: TlsSpec | None = None
     """HTTPS. Only www can have it, in dialect 2.x."""
+    old_processes: OldProcesses = 4
+    """The number of old processes that the instance may have after reloads. If it has more, the front host
+    sends an alert."""
     raw: dict[str, tuple[RawLine, ...]] = Field(default_factory=dict)
     """Lines that habla puts at the end of a section of the config, unchanged. A key is the section, such as
     ``global``, ``defaults``, ``frontend www`` or ``backend rpc``."""
