@@ -32,7 +32,7 @@ _MOST_DOMAINS = 2
 _NOT_HOST = (
     "([^_[:space:]]|_[^_]|__[^Hh]|__[Hh][^Oo]|__[Hh][Oo][^Ss]|__[Hh][Oo][Ss][^Tt]|__[Hh][Oo][Ss][Tt][^-])"
 )
-_DOMAIN = "[Dd][Oo][Mm][Aa][Ii][Nn]"
+_DOMAIN = f"[Dd][Oo][Mm][Aa][Ii][Nn]{_SPACE}"
 _SET_COOKIE = "[Ss][Ee][Tt]-[Cc][Oo][Oo][Kk][Ii][Ee]"
 
 
@@ -51,7 +51,7 @@ def cookie_rules(policy: CookiePolicy, dialect: Dialect) -> Iterator[str]:
                 # One header becomes several: 1.3 writes the line ends as they stand.
                 lines = [f"Set-Cookie: {old}" for old in _expired(policy, name)]
                 new = "".join(line.replace(" ", "\\ ") + "\\r\\n" for line in lines)
-                yield f"rsprep ^({_SET_COOKIE}:{_SPACE}{_literal(name)}=.*)$ {new}\\1"
+                yield f"rsprep ^({_SET_COOKIE}:{_SPACE}{_beginning(name)}.*)$ {new}\\1"
         case Dialect.V2:
             replace = "http-response replace-header Set-Cookie"
             for _ in range(_MOST_DOMAINS):
@@ -68,7 +68,7 @@ def _reordered(policy: CookiePolicy, names: list[str]) -> Iterator[str]:
     numbers = range(1, MOST_COOKIES + 1)
     few = f"{{ res.fhdr_cnt(Set-Cookie) le {MOST_COOKIES} }}"
     for index, name in enumerate(names):
-        condition = f"{{ res.fhdr(Set-Cookie) -m beg {name}= }}"
+        condition = f"{{ res.fhdr(Set-Cookie) -m reg ^{_beginning(name)} }}"
         yield f"http-response set-var(txn.sets{index}) bool(true) if {condition} {few}"
     found = " || ".join(f"{{ var(txn.sets{index}) -m bool }}" for index in range(len(names)))
     for number in numbers:
@@ -88,6 +88,7 @@ def _expired(policy: CookiePolicy, name: str) -> list[str]:
     return [f"{name}={domain}; path={path}; {_PAST}" for domain in domains for path in policy.paths]
 
 
-def _literal(name: str) -> str:
-    """Of what a cookie's name may have, only the dot means something to a regular expression."""
-    return name.replace(".", "[.]")
+def _beginning(name: str) -> str:
+    """The regular expression of a cookie with this name. Browsers ignore spaces behind the name."""
+    # Of the characters that a name may have, only the dot has a meaning in a regular expression.
+    return f"{name.replace('.', '[.]')}{_SPACE}="

@@ -26,10 +26,7 @@ _MOST = "x" * (4096 - len("session"))
 #: Name, path and domain of each cookie -> its value.
 Jar = dict[tuple[str, str, str], str]
 
-#: The cookies that earlier days have left in browsers.
-_EARLIER_JAR: Jar = {
-    ("session", path, domain): "stale" for path in POLICY.paths for domain in (*POLICY.stale_domains, SITE)
-}
+_OLD_DOMAINS = (*POLICY.stale_domains, SITE)
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,8 @@ class Case:
     """The values of its Set-Cookie lines."""
     kept: dict[tuple[str, str], str]
     """Name and path of the new cookies -> value."""
-    stale: bool = False
-    """Whether the old cookies are still there."""
+    stale: Sequence[str] = ("forum.id",)
+    """The names of the old cookies that are still there."""
     chromium_refuses: str = ""
     """The reason why Chromium keeps none of the new cookies. Python's jar keeps them."""
     before: Sequence[str] = ("Content-Type: text/plain",)
@@ -58,7 +55,12 @@ class Case:
 
     def jar(self, *, chromium: bool = False) -> Jar:
         """All cookies in the jar of Python, or of Chromium."""
-        old = _EARLIER_JAR if self.stale else {}
+        old = {
+            (name, path, domain): "stale"
+            for name in self.stale
+            for path in POLICY.paths
+            for domain in _OLD_DOMAINS
+        }
         new = {
             # Browsers refuse such a cookie with a domain.
             (name, path, SITE if name.startswith("__Host-") else f".{SITE}"): value
@@ -67,15 +69,16 @@ class Case:
         return old | ({} if chromium and self.chromium_refuses else new)
 
 
-#: The answer that set those cookies. It does not go through HAProxy.
+#: The answer of earlier days that set the old cookies. It does not go through HAProxy.
 EARLIER = Case(
     [
-        f"session=stale; Path={path}{domain}; {_LATER}"
+        f"{name}=stale; Path={path}; {_LATER}" + ("" if domain == SITE else f"; Domain={domain}")
+        for name in POLICY.names
         for path in POLICY.paths
-        for domain in (*(f"; Domain={domain}" for domain in POLICY.stale_domains), "")
+        for domain in _OLD_DOMAINS
     ],
     {},
-    stale=True,
+    stale=POLICY.names,
     after=("Connection: close",),
 )
 
@@ -104,6 +107,7 @@ _ATTRIBUTES = {
     "domain-lower": "; path=/; domain=hab.la; httponly",
     "domain-no-space": ";Domain=.hab.la;Path=/",
     "domain-upper": "; DOMAIN=.HAB.LA; Path=/",
+    "domain-spaced": "; Path=/ ; Domain = .hab.la",
     "domain-twice": "; Domain=.hab.la; Path=/; Domain=.www.hab.la",
     "domain-foreign": "; Domain=.evil.example; Path=/",
     "priority": "; Path=/; Priority=High",
@@ -136,8 +140,13 @@ CASES: dict[str, Case] = {
     "upper-case-header": _one("session=new; Path=/", header="SET-COOKIE"),
     "empty-value": _one("session=; Path=/", ""),
     "quoted": _one('session="new"; Path=/', '"new"'),
+    "space-around-equals": _one("session = new; Path=/"),
+    "tab-before-equals": _one("session\t=new; Path=/"),
+    "the-second-name-spaced": Case(["forum.id =7; Path=/"], {("forum.id", "/"): "7"}, stale=("session",)),
     "comma-in-value": _one("session=a,b,c; Path=/", "a,b,c"),
-    "comma-and-the-name": Case(["other=1,session=2; Path=/"], {("other", "/"): "1,session=2"}, stale=True),
+    "comma-and-the-name": Case(
+        ["other=1,session=2; Path=/"], {("other", "/"): "1,session=2"}, stale=POLICY.names
+    ),
     "equals-in-value": _one("session=a=b==; Path=/", "a=b=="),
     "four-kilobytes": _one(f"session={_LONG}; Path=/", _LONG),
     "most-bytes-of-chromium": _one(f"session={_MOST}; Path=/", _MOST),
@@ -146,18 +155,22 @@ CASES: dict[str, Case] = {
         f"{_MOST}x",
         chromium_refuses="name and value have more than 4,096 bytes together",
     ),
-    "another-case-of-the-name": Case(["SESSION=x; Path=/"], {("SESSION", "/"): "x"}, stale=True),
-    "another-name": Case(["other=x; Path=/"], {("other", "/"): "x"}, stale=True),
-    "a-longer-name": Case(["session2=x; Path=/"], {("session2", "/"): "x"}, stale=True),
-    "the-name-within-a-name": Case(["mysession=x; Path=/"], {("mysession", "/"): "x"}, stale=True),
-    "no-dot-in-the-name": Case(["forumxid=x; Path=/"], {("forumxid", "/"): "x"}, stale=True),
-    "no-cookie": Case([], {}, stale=True),
-    "the-second-name": Case(["forum.id=7; Path=/"], {("forum.id", "/"): "7"}, stale=True),
+    "another-case-of-the-name": Case(["SESSION=x; Path=/"], {("SESSION", "/"): "x"}, stale=POLICY.names),
+    "another-name": Case(["other=x; Path=/"], {("other", "/"): "x"}, stale=POLICY.names),
+    "a-longer-name": Case(["session2=x; Path=/"], {("session2", "/"): "x"}, stale=POLICY.names),
+    "the-name-within-a-name": Case(["mysession=x; Path=/"], {("mysession", "/"): "x"}, stale=POLICY.names),
+    "no-dot-in-the-name": Case(["forumxid=x; Path=/"], {("forumxid", "/"): "x"}, stale=POLICY.names),
+    "no-cookie": Case([], {}, stale=POLICY.names),
+    "the-second-name": Case(["forum.id=7; Path=/"], {("forum.id", "/"): "7"}, stale=("session",)),
     "both-names": Case(
-        ["session=new; Path=/", "forum.id=7; Path=/"], {("session", "/"): "new", ("forum.id", "/"): "7"}
+        ["session=new; Path=/", "forum.id=7; Path=/"],
+        {("session", "/"): "new", ("forum.id", "/"): "7"},
+        stale=(),
     ),
     "both-names-turned": Case(
-        ["forum.id=7; Path=/", "session=new; Path=/"], {("session", "/"): "new", ("forum.id", "/"): "7"}
+        ["forum.id=7; Path=/", "session=new; Path=/"],
+        {("session", "/"): "new", ("forum.id", "/"): "7"},
+        stale=(),
     ),
     "with-others-around": Case(
         ["a=1; Path=/", "session=new; Path=/", "b=2; Path=/"],
@@ -180,9 +193,9 @@ CASES: dict[str, Case] = {
     "chunked": _one("session=new; Path=/", chunked=True),
     "http-1.0": _one("session=new; Path=/", version="1.0"),
     "host-prefix-other-name": Case(
-        ["__Host-csrf=x; Path=/; Secure"], {("__Host-csrf", "/"): "x"}, stale=True
+        ["__Host-csrf=x; Path=/; Secure"], {("__Host-csrf", "/"): "x"}, stale=POLICY.names
     ),
     "secure-prefix": Case(
-        ["__Secure-id=x; Path=/; Secure; Domain=.hab.la"], {("__Secure-id", "/"): "x"}, stale=True
+        ["__Secure-id=x; Path=/; Secure; Domain=.hab.la"], {("__Secure-id", "/"): "x"}, stale=POLICY.names
     ),
 }
