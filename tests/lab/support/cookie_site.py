@@ -21,6 +21,7 @@ from habla.services.haproxy.model import Dialect
 
 __all__ = ["Origin", "haproxy", "web_server"]
 
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _OLD = os.environ.get("HABLA_HAPROXY_1_3_BINARY", "")
 
 
@@ -64,12 +65,7 @@ class Origin:
                     client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 stream.read(length)
                 # A browser may ask for an icon at any time.
-                if asked[1:2] == [PAGE.encode()]:
-                    client.sendall(self.answer())
-                else:
-                    client.sendall(
-                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                    )
+                client.sendall(self.answer() if asked[1:2] == [PAGE.encode()] else _NOT_FOUND)
 
 
 @contextmanager
@@ -94,9 +90,7 @@ def haproxy(dialect: Dialect, origin: Origin, *, directory: Path) -> Iterator[in
     """
     binary = shutil.which("haproxy") if dialect is Dialect.V2 else _OLD
     if not binary:
-        cure = (
-            "apt-get install haproxy" if dialect is Dialect.V2 else "set HABLA_HAPROXY_1_3_BINARY to its path"
-        )
+        cure = "apt-get install haproxy" if dialect is Dialect.V2 else "set HABLA_HAPROXY_1_3_BINARY"
         pytest.skip(f"no HAProxy of the dialect {dialect.value}: {cure}")
     port = free_port()
     mode = "option httpclose" if dialect is Dialect.V1_3_14 else "option http-server-close"
