@@ -182,7 +182,7 @@ def _retries(backend: Backend, dialect: Dialect) -> Iterator[str]:
     several = len(backend.servers) > 1
     match dialect:
         case Dialect.V1_3_14:
-            # It goes to another server with the last try only. By then the checks have found the one that died.
+            # Only the last try goes to another server. By then the checks have found the one that died.
             if several:
                 yield "retries 2"
         case Dialect.V2:
