@@ -2,7 +2,10 @@
 
 - Connections to a server that is down are closed, those of replaced processes too. These make no checks any
   more, and no HAProxy closes a request that a hung program will never answer.
-- 1.3: the instance is reloaded when a server that its config leaves out is well again.
+- 1.3: the instance is reloaded when a server with a queue is down, so that the new process leaves it out, and
+  when a server that is left out is well again. In 1.3.14.10 a request that fails on a server takes the next
+  one out of the queue for it, also while that server is down (``may_dequeue_tasks`` in queue.h): as long as
+  requests wait, some go on to fail.
 - 1.3: a replaced process ends after its time. 2.x does that itself (``hard-stop-after``).
 """
 
@@ -75,12 +78,15 @@ class Guard:
             return
         servers = found_in(self.instance.path(RUNNING).read_text("utf-8"), self.instance.responder)
         lost = lost_targets(servers, down)
-        for address, port in lost - self._lost:
+        new, self._lost = lost - self._lost, lost
+        for address, port in new:
             closed = _close(address, port)
             if closed:
                 name = self.instance.name
                 self._say(f"{name}: {address}:{port} is down; {closed} connections to it are closed")
-        self._lost = lost
+        if self.instance.old and queued_on(servers, lost, new):
+            self._say(f"{self.instance.name}: reloading, so that no request waits for a server that is down")
+            _systemctl("reload", self.instance.unit)
 
     def _bring_back(self) -> None:
         left = json.loads(self.instance.path(LEFT_OUT).read_text("utf-8"))
@@ -126,6 +132,16 @@ def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> Set[Target]:
         target = server.address, server.port
         states[target] = states.get(target, True) and server.label in down
     return {target for target, lost in states.items() if lost}
+
+
+def queued_on(servers: Sequence[Server], lost: Set[Target], new: Set[Target]) -> bool:
+    """Whether requests may wait for a server that was lost now, in a backend that has others. Pure."""
+    served = {server.backend for server in servers if (server.address, server.port) not in lost}
+    return any(
+        server.limited and server.backend in served
+        for server in servers
+        if (server.address, server.port) in new
+    )
 
 
 def _statistics(port: int) -> str:

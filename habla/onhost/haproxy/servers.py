@@ -19,9 +19,10 @@ _MOST_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Server:
-    """A server line. responder: the port where its host says how the service is; 0: nobody does.
+    """A server line. line: its number in the config, from 0.
 
-    line: its number in the config, from 0.
+    responder: the port where its host says how the service is; 0: nobody does. limited: whether requests wait
+    for it in a queue.
     """
 
     line: int
@@ -30,6 +31,7 @@ class Server:
     address: str
     port: int
     responder: int = 0
+    limited: bool = False
 
     @property
     def label(self) -> str:
@@ -50,7 +52,8 @@ def found_in(config: str, responder: str) -> List[Server]:
             if not port.isdigit():
                 continue
             asked = words[words.index(responder) + 1] if responder in words[:-1] else "0"
-            servers.append(Server(number, section[1], words[1], address, int(port), int(asked)))
+            limited = "maxconn" in words
+            servers.append(Server(number, section[1], words[1], address, int(port), int(asked), limited))
     return servers
 
 
