@@ -242,7 +242,7 @@ def _server_defaults(backend: Backend, dialect: Dialect) -> list[str]:
                 words.append(f"port {check.port}")
             if backend.persistent:
                 # A connection to a lost server would hang until its client gives up; closed, it comes back.
-                words.append(f"on-marked-down shutdown-sessions tcp-ut {_SERVER_UNACKNOWLEDGED}")
+                words.append("on-marked-down shutdown-sessions")
             elif len(backend.servers) > 1:
                 # Between two checks, three requests are enough to find out that nobody listens.
                 words.append("observe layer4 error-limit 3 on-error mark-down")
@@ -267,6 +267,9 @@ def _server(server: Server, backend: Backend, *, dialect: Dialect) -> str:
             if backend.responder:
                 words.append(f"agent-check agent-port {backend.responder} agent-inter {backend.check.inter}")
                 words.append(f'agent-send "{server.name}\\n"')
+            if backend.persistent:
+                # Not among the defaults, where 2.6.12 ignores it: strace shows no TCP_USER_TIMEOUT.
+                words.append(f"tcp-ut {_SERVER_UNACKNOWLEDGED}")
         case _:
             assert_never(dialect)
     return " ".join(words)

@@ -131,10 +131,15 @@ class Jabber:
             self._program.tell(do="logout", user=user)
             self._program.expect(10, since, event="offline", user=user)
 
-    def talk(self, sender: str, recipient: str, seconds: float = 10.0) -> None:
-        """A message arrives."""
+    def send(self, sender: str, recipient: str) -> str:
+        """Send a message, which may arrive; its text."""
         body = f"{sender} to {recipient} at {time.monotonic()}"
         self._program.tell(do="send", user=sender, to=f"{recipient}@hab.la", body=body)
+        return body
+
+    def talk(self, sender: str, recipient: str, seconds: float = 10.0) -> None:
+        """A message arrives."""
+        body = self.send(sender, recipient)
         event = self._program.expect(seconds, event="message", user=recipient, body=body)
         assert event["from"].startswith(f"{sender}@hab.la/"), event
 
