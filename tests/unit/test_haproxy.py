@@ -174,6 +174,30 @@ def test_names_that_haproxy_does_not_take_are_refused_all_at_once() -> None:
     assert [fault.value for fault in caught.value.faults] == ["rpc server", "stable/1"]
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize(
+    ("frontends", "backends", "shared"),
+    [
+        (["www"], ["www", "rpc"], ["www"]),
+        (["www", "www"], ["rpc", "web", "rpc"], ["rpc", "www"]),
+        (["www"], ["stats", "rpc"], ["stats"]),
+    ],
+    ids=["frontend and backend", "two of a kind", "statistics page"],
+)
+def test_a_name_that_two_sections_have_is_refused(
+    dialect: Dialect, frontends: list[str], backends: list[str], shared: list[str]
+) -> None:
+    """Of two sections with one header the first would be lost, and HAProxy 3.3 refuses the other cases."""
+    instance = replace(
+        INSTANCE,
+        frontends=tuple(replace(FRONTEND, name=name) for name in frontends),
+        backends=tuple(replace(BACKEND, name=name) for name in backends),
+    )
+    with pytest.raises(DialectError, match="several sections have one name") as caught:
+        render(instance, dialect)
+    assert [fault.value for fault in caught.value.faults] == shared
+
+
 def test_rules_keep_their_order() -> None:
     """The first rule that holds decides, so order is meaning."""
     acls = (Acl("a", "path", ("/a",)), Acl("b", "path", ("/b",)))

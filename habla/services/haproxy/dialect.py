@@ -6,7 +6,7 @@ with the option and what to do instead, never left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import assert_never
 
 from habla.errors import DialectError, raise_faults
@@ -32,8 +32,11 @@ _KEEPALIVE_PROBES = 3
 _IDEMPOTENT = "GET HEAD OPTIONS PUT DELETE"
 
 
-def render(instance: Instance, dialect: Dialect) -> str:
-    """The config of an instance. Raises DialectError with every fault."""
+def render(instance: Instance, dialect: Dialect, *, refused: Collection[str] = ()) -> str:
+    """The config of an instance. Raises DialectError with every fault.
+
+    refused: names that the plan of the fleet refuses for backends, so that nobody is told of them twice.
+    """
     sections: dict[str, Iterable[str]] = {
         "global": _global(instance, dialect),
         "defaults": _defaults(instance, dialect),
@@ -48,7 +51,7 @@ def render(instance: Instance, dialect: Dialect) -> str:
         lines.append(name + (address if name == _STATS and dialect is Dialect.V1_3_14 else ""))
         lines += [f"    {line}" for line in (*body, *instance.raw.get(name, ()))]
         lines.append("")
-    faults = [*name_faults(instance), *option_faults(instance, dialect)]
+    faults = [*name_faults(instance, others=(STATS,), but=refused), *option_faults(instance, dialect)]
     faults += [*raw_faults(instance, list(sections)), *line_faults(instance, lines, dialect=dialect)]
     raise_faults(DialectError, faults)
     return "\n".join(lines)

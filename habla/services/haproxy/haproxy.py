@@ -196,7 +196,7 @@ class Haproxy(Service):
                 files[CERTIFICATE] = File(secret(tls.certificate), "0600")
                 inputs.append(CERTIFICATE)
             with collected(faults):
-                files[config] = File(render(instance, dialect))
+                files[config] = File(render(instance, dialect, refused=self.reserved_names()))
             program = binary(self.spec, name, archives=self._releases(site))
             unit_file = f"/etc/systemd/system/{unit}"
             files[unit_file] = File(unit_text(instance, program, dialect=dialect))

@@ -7,7 +7,8 @@ LINESIZE 2048, MAX_LINE_ARGS 64); its own checker cannot.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from habla.errors import Fault
 from habla.model.names import is_haproxy_name
@@ -20,21 +21,26 @@ _LINE_WORDS = 64
 _TO_2 = "or set load_balancer.{}.dialect to 2.x"
 
 
-def name_faults(instance: Instance) -> Iterator[Fault]:
-    """Names that HAProxy does not take."""
+def name_faults(
+    instance: Instance, *, others: Iterable[str] = (), but: Collection[str] = ()
+) -> Iterator[Fault]:
+    """Names that HAProxy does not take, and names that several proxies have.
+
+    others: the proxies that are not in the model. but: names that several proxies may have.
+    """
+    path = f"load_balancer.{instance.name}"
     names = [frontend.name for frontend in instance.frontends]
-    for backend in instance.backends:
-        names += [backend.name, *(server.name for server in backend.servers)]
-    for name in names:
+    names += [backend.name for backend in instance.backends]
+    servers = [server.name for backend in instance.backends for server in backend.servers]
+    for name in (*names, *servers):
         if not is_haproxy_name(name):
             rule = "HAProxy allows letters, digits and . : _ -"
-            yield Fault(
-                f"load_balancer.{instance.name}",
-                "not a name for HAProxy",
-                value=name,
-                rule=rule,
-                fix="rename it",
-            )
+            yield Fault(path, "not a name for HAProxy", value=name, rule=rule, fix="rename it")
+    for name, count in Counter([*names, *others]).items():
+        if count > 1 and name not in but:
+            rule = "HAProxy 3.3 and later want a name of its own for each frontend, backend and listen"
+            fix = "rename one of them"
+            yield Fault(path, "several sections have one name", value=name, rule=rule, fix=fix)
 
 
 def option_faults(instance: Instance, dialect: Dialect) -> Iterator[Fault]:
