@@ -70,6 +70,8 @@ def _global(instance: Instance, dialect: Dialect) -> Iterator[str]:
             yield f"stats socket {instance.run}/admin.sock mode 600 level admin expose-fd listeners"
             yield f"server-state-file {instance.run}/servers"
             yield f"hard-stop-after {instance.stop_after}"
+            # 3.4 and later warn of a start without one. In a smaller one, the log's socket would be missing.
+            yield "chroot /"
         case _:
             assert_never(dialect)
     yield f"user {instance.user}"
