@@ -80,7 +80,7 @@ def test_instances_share_nothing(fleet: Fleet) -> None:
     lines = fleet.ssh("front1", "ps -o user:20=,args= -C haproxy").splitlines()
     workers = {tuple(line.split()) for line in lines if not line.startswith("root")}
     users = {(words[0], next(word for word in words if word.endswith(".cfg"))) for words in workers}
-    assert users == {(f"haproxy-{name}", f"/etc/haproxy/{name}.cfg") for name in ("www", "jabber")}
+    assert users == {(f"haproxy-{name}", f"/run/haproxy-{name}/haproxy.cfg") for name in ("www", "jabber")}
     for name in ("www", "jabber"):
         socket = [] if OLD_ARCHIVE else ["admin.sock"]
         assert fleet.ssh("front1", f"ls /run/haproxy-{name}").split() == [*socket, "haproxy.pid"]

@@ -81,12 +81,12 @@ def test_only_a_queue_with_another_server_asks_for_a_reload() -> None:
     """The only server of a backend has nobody to leave its requests to."""
     lost = {("192.0.2.2", 80)}
     second = Server(0, "x", "b", "192.0.2.2", 80, limited=True)
-    assert not queued_on([second], lost, lost)
+    assert not queued_on([second], lost, new=lost)
     first = Server(0, "x", "a", "192.0.2.1", 80, limited=True)
-    assert queued_on([first, second], lost, lost)
-    assert not queued_on([first, second], lost, set())
+    assert queued_on([first, second], lost, new=lost)
+    assert not queued_on([first, second], lost, new=set())
     free = [Server(0, "x", name, f"192.0.2.{number}", 80) for number, name in enumerate("ab", 1)]
-    assert not queued_on(free, lost, lost)
+    assert not queued_on(free, lost, new=lost)
 
 
 def test_connections_to_a_lost_server_are_closed_once(

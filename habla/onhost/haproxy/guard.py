@@ -84,7 +84,7 @@ class Guard:
             if closed:
                 name = self.instance.name
                 self._say(f"{name}: {address}:{port} is down; {closed} connections to it are closed")
-        if self.instance.old and queued_on(servers, lost, new):
+        if self.instance.old and queued_on(servers, lost, new=new):
             self._say(f"{self.instance.name}: reloading, so that no request waits for a server that is down")
             _systemctl("reload", self.instance.unit)
 
@@ -134,7 +134,7 @@ def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> Set[Target]:
     return {target for target, lost in states.items() if lost}
 
 
-def queued_on(servers: Sequence[Server], lost: Set[Target], new: Set[Target]) -> bool:
+def queued_on(servers: Sequence[Server], lost: Set[Target], *, new: Set[Target]) -> bool:
     """Whether requests may wait for a server that was lost now, in a backend that has others. Pure."""
     served = {server.backend for server in servers if (server.address, server.port) not in lost}
     return any(

@@ -17,7 +17,7 @@ from .servers import DRAINED, MAINTENANCE, Server, ask, found_in, to_leave_out, 
 
 __all__ = ["prepare", "replaced_processes", "state_text"]
 
-# ``show servers state`` of HAProxy 2.6 to 3.0. Servers are found by the names of backend and server.
+# ``show servers state`` of HAProxy 2.6 to 3.4. Servers are found by the names of backend and server.
 _COLUMNS = (
     "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
     "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state "
