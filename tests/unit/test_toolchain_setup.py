@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -322,3 +323,20 @@ def test_old_stand_in_launcher_is_written_anew(tmp_path: Path, monkeypatch: pyte
     assert setup.main() == 0
     assert "from standin.__main__ import main" in plugin.read_text()
     assert json.loads((home / "stamp.json").read_text())["command_plugin"] == "stand-in"
+
+
+def test_environment_of_another_clone_is_left_alone(tmp_path: Path) -> None:
+    """`.venv` that leads elsewhere is refused, and nothing there is removed."""
+    clone, other = tmp_path / "clone", tmp_path / "other"
+    repository = Path(__file__).parents[2]
+    for name in ("toolchain/install", "requirements/dev.txt", "pyproject.toml"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / name, clone / name)
+    other.mkdir()
+    (other / "kept").touch()
+    (clone / ".venv").symlink_to(other)
+    done = subprocess.run(
+        [clone / "toolchain" / "install"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and ".venv is a symbolic link" in done.stderr
+    assert (other / "kept").exists()
