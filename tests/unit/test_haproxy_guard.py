@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,32 +103,54 @@ def test_connections_to_a_lost_server_are_closed_once(
     assert done == ["close 192.0.2.2:8001", "reload u"] * 2
 
 
+@pytest.mark.parametrize("took", [0.0, 1.2], ids=["hosts that answer", "a host that does not answer"])
 def test_a_server_that_is_well_again_is_brought_back(
-    www: Instance, done: list[str], monkeypatch: pytest.MonkeyPatch
+    took: float, www: Instance, done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After two seconds of being well; one that is still drained or in maintenance waits on."""
+    """After 1.5 s, however long a look takes; one that is still drained or in maintenance waits on."""
     statistics(monkeypatch, "# pxname,svname,status\n")
     answers = {"rpc/stable1": DRAINED, "rpc/stable2": DOWN}
     www.path(instances.LEFT_OUT).write_text(json.dumps({**answers, "web/web1": MAINTENANCE}))
     monkeypatch.setattr(guard, "ask", lambda servers: {item: answers[item.label] for item in servers})
+    now = 0.0
+    monkeypatch.setattr(guard, "time", SimpleNamespace(monotonic=lambda: now))
     watch = Guard(www, lambda words: None)
-    for _ in range(20):
-        watch.look()
-    assert done == []
+    every = guard._EVERY + took
+
+    def seconds_until_reload() -> float:
+        nonlocal now
+        done.clear()
+        begun = now
+        while now < begun + 60:
+            watch.look()
+            if done:
+                break
+            now += every
+        return now - begun
+
+    assert seconds_until_reload() >= 60 and done == []
     answers["rpc/stable2"] = WELL
-    looks = 0
-    while not done and looks < 50:
-        watch.look()
-        looks += 1
     # It waits for the other one, which does not come.
-    assert done == ["reload u"] and looks * guard._EVERY == pytest.approx(6)
+    assert 6 <= seconds_until_reload() < 6 + every and done == ["reload u"]
     answers["rpc/stable1"] = WELL
-    done.clear()
-    looks = 0
-    while not done and looks < 50:
-        watch.look()
-        looks += 1
-    assert done == ["reload u"] and looks * guard._EVERY == pytest.approx(2)
+    assert 1.5 <= seconds_until_reload() < 1.5 + every and done == ["reload u"]
+
+
+def test_an_instance_is_looked_at_while_another_look_takes_long(
+    www: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that no guard expects ends the program, and systemd starts it again."""
+    slow = threading.Event()
+
+    def look(self: Guard) -> None:
+        if self.instance.name == "www":
+            slow.wait(10)
+        raise AttributeError(f"unexpected in {self.instance.name}")
+
+    monkeypatch.setattr(Guard, "look", look)
+    with pytest.raises(AttributeError, match="unexpected in jabber"):
+        guard.run([www, replace(www, name="jabber")], lambda words: None)
+    slow.set()
 
 
 def test_a_replaced_process_ends_after_its_time(

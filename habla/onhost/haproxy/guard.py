@@ -15,8 +15,10 @@ import csv
 import io
 import json
 import os
+import queue
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -30,20 +32,32 @@ __all__ = ["Guard", "down_in", "lost_targets", "run"]
 
 _EVERY = 0.5
 _SECONDS = 5.0
-# Looks after which a server that was left out counts as well, and looks that the first of them then waits for
+# Seconds after which a server that was left out counts as well, and seconds that the first of them waits for
 # the others, as one host has several.
-_WELL = 4
-_TOGETHER = 12
+_WELL = 1.5
+_TOGETHER = 6.0
 Target = Tuple[str, int]
 
 
 def run(instances: Sequence[Instance], say: Callable[[str], None]) -> None:
-    """Look at the instances until the program is told to end."""
-    guards = [Guard(instance, say) for instance in instances]
-    while True:
-        for guard in guards:
-            guard.look()
-        time.sleep(_EVERY)
+    """Look at the instances until the program is told to end.
+
+    Each has a thread, because a host that does not answer makes a look take longer. Raises what no guard
+    expected.
+    """
+    failures: queue.Queue[Exception] = queue.Queue()
+
+    def watch(guard: Guard) -> None:
+        try:
+            while True:
+                guard.look()
+                time.sleep(_EVERY)
+        except Exception as error:
+            failures.put(error)
+
+    for instance in instances:
+        threading.Thread(target=watch, args=(Guard(instance, say),), daemon=True).start()
+    raise failures.get()
 
 
 class Guard:
@@ -54,7 +68,7 @@ class Guard:
         self._say = say
         self._fault = ""
         self._lost: Set[Target] = set()
-        self._well: Dict[str, int] = {}
+        self._well: Dict[str, float] = {}
 
     def look(self) -> None:
         """Look once. A failure is told once, for as long as it stays the same."""
@@ -89,7 +103,9 @@ class Guard:
             _systemctl("reload", self.instance.unit)
 
     def _bring_back(self) -> None:
-        left = json.loads(self.instance.path(LEFT_OUT).read_text("utf-8"))
+        path = self.instance.path(LEFT_OUT)
+        # HAProxy may not have been started yet.
+        left = json.loads(path.read_text("utf-8")) if path.exists() else {}
         waiting = {label for label, why in left.items() if why != MAINTENANCE}
         if not waiting:
             self._well = {}
@@ -97,9 +113,10 @@ class Guard:
         servers = found_in(Path(self.instance.config).read_text("utf-8"), self.instance.responder)
         answers = ask([server for server in servers if server.label in waiting])
         well = [server.label for server, answer in answers.items() if answer == WELL]
-        self._well = {label: self._well.get(label, 0) + 1 for label in well}
-        looks = sorted(self._well.values())
-        if looks and (looks[-1] >= _TOGETHER or (looks[0] >= _WELL and len(looks) == len(waiting))):
+        now = time.monotonic()
+        self._well = {label: self._well.get(label, now) for label in well}
+        times = sorted(now - since for since in self._well.values())
+        if times and (times[-1] >= _TOGETHER or (times[0] >= _WELL and len(times) == len(waiting))):
             self._say(f"{self.instance.name}: {', '.join(sorted(well))} well again; reloading")
             self._well = {}
             _systemctl("reload", self.instance.unit)

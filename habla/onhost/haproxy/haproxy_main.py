@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from typing import List, Optional
 
 from .guard import run
-from .instances import RUNNING, load
+from .instances import LEFT_OUT, RUNNING, load
 from .prepare import prepare
 
 __all__ = ["CONFIG", "main"]
@@ -29,6 +30,9 @@ def main(words: Optional[List[str]] = None) -> int:
         except Exception as error:  # Whatever it is: HAProxy must start.
             _say(f"{instance.name}: {type(error).__name__}: {error}; its config is used as it is")
             shutil.copyfile(instance.config, instance.path(RUNNING))
+            # It leaves out nobody, so the guard has nobody to bring back.
+            with contextlib.suppress(OSError):
+                instance.path(LEFT_OUT).write_text("{}\n", "utf-8")
         else:
             for server, why in out.items():
                 _say(f"{instance.name}: no request to {server.label} at first: {why}")
