@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
@@ -13,17 +13,35 @@ from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
 from habla.model.programs import package_texts
+from habla.onhost.haproxy.instances import LEFT_OUT
+from habla.onhost.haproxy.servers import MAINTENANCE
 from habla.onhost.watch.readable_times import duration
 from habla.plan import FleetPlan, HostPlan
 
-__all__ = ["Answer", "OldProcess", "ServerState", "ask", "fronts", "parse_stats", "shared_addresses"]
+__all__ = [
+    "Answer",
+    "OldProcess",
+    "ServerState",
+    "ask",
+    "fronts",
+    "left_out_file",
+    "parse_left_out",
+    "parse_stats",
+    "shared_addresses",
+]
 
 # Runs on a front host, on Python 3.9 or newer, after the text of the module that finds old processes. Its
 # arguments are INSTANCE=PORT of each statistics page.
 _ASK = """\
 import dataclasses, json, subprocess, sys, urllib.request
-answers, old = {}, {}
+answers, left, old = {}, {}, {}
 for name, _, port in (word.partition("=") for word in sys.argv[1:]):
+    try:
+        # Before the statistics: a reload writes the file first.
+        with open(LEFT_OUT % name) as file:
+            left[name] = json.load(file)
+    except (OSError, ValueError):
+        left[name] = {}
     try:
         url = "http://127.0.0.1:%s/;csv" % port
         answers[name] = urllib.request.urlopen(url, timeout=5).read().decode()
@@ -35,14 +53,22 @@ for name, _, port in (word.partition("=") for word in sys.argv[1:]):
         old[name] = []
 addresses = subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True).stdout
 addresses = [line.split()[3].split("/")[0] for line in addresses.splitlines()]
-print(json.dumps({"stats": answers, "addresses": addresses, "old_processes": old}))
+print(json.dumps({"stats": answers, "left_out": left, "addresses": addresses, "old_processes": old}))
 """
+# The state of a server that the config of its instance leaves out: this, and the reason.
+_LEFT_OUT = "LEFT OUT"
 
 
 @cache
 def _question() -> str:
     """The text of the program that runs on a front host."""
-    return package_texts("habla.onhost.watch")["old_processes.py"] + "\n\n" + _ASK
+    finder = package_texts("habla.onhost.watch")["old_processes.py"]
+    return f"{finder}\n\nLEFT_OUT = {left_out_file('%s')!r}\n{_ASK}"
+
+
+def left_out_file(instance: str) -> str:
+    """The file of a front host with the servers that the config of an instance leaves out."""
+    return f"/run/haproxy-{instance}/{LEFT_OUT}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +80,7 @@ class ServerState:
     _: KW_ONLY
     server: str
     state: str
-    """The state in HAProxy's words, such as ``UP`` or ``DRAIN``."""
+    """The state in HAProxy's words, such as ``UP`` or ``DRAIN``; or ``LEFT OUT`` with the reason."""
     sessions: int
     queue: int
     check: str
@@ -62,8 +88,16 @@ class ServerState:
 
     @property
     def drained(self) -> bool:
-        """Whether HAProxy sends it nothing new: it is drained (``DRAIN`` in 2.x, ``NOLB`` in 1.3) or down."""
-        return self.state.startswith(("DRAIN", "NOLB", "DOWN", "MAINT"))
+        """Whether HAProxy sends it nothing new.
+
+        It is drained (``DRAIN`` in 2.x, ``NOLB`` in 1.3) or down, or HAProxy's config leaves it out.
+        """
+        return self.state.startswith(("DRAIN", "NOLB", "DOWN", "MAINT", _LEFT_OUT))
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether it is left out because its instance is in maintenance."""
+        return self.state == f"{_LEFT_OUT} ({MAINTENANCE})"
 
 
 @dataclass(frozen=True)
@@ -95,6 +129,11 @@ class Answer:
     old_processes: tuple[OldProcess, ...] = ()
     """The old processes of its instances, the oldest of each first."""
 
+    @property
+    def maintenance(self) -> tuple[str, ...]:
+        """The instances in maintenance."""
+        return tuple(dict.fromkeys(server.instance for server in self.servers if server.in_maintenance))
+
 
 def fronts(plan: FleetPlan) -> list[str]:
     """The hosts that run HAProxy."""
@@ -111,9 +150,9 @@ def shared_addresses(plan: FleetPlan) -> dict[str, list[str]]:
     return found
 
 
-def ask(shells: Shells, plan: FleetPlan) -> list[Answer]:
-    """Ask all front hosts at once."""
-    hosts = fronts(plan)
+def ask(shells: Shells, plan: FleetPlan, *, hosts: Sequence[str] | None = None) -> list[Answer]:
+    """Ask front hosts at once: all of them, or only some."""
+    hosts = fronts(plan) if hosts is None else hosts
     with ThreadPoolExecutor(max(1, len(hosts))) as pool:
         return list(pool.map(lambda host: _ask(shells, host, pages=_pages(plan.hosts[host])), hosts))
 
@@ -134,7 +173,9 @@ def _ask(shells: Shells, host: str, *, pages: Mapping[str, int]) -> Answer:
     faults = {}
     for instance, text in found["stats"].items():
         if text.startswith("# "):
-            servers += parse_stats(instance, text)
+            running = list(parse_stats(instance, text))
+            servers += running
+            servers += parse_left_out(instance, found["left_out"][instance], running=running)
         else:
             faults[instance] = text
     # 1.3 lists the backends in reverse order.
@@ -169,6 +210,22 @@ def parse_stats(instance: str, text: str) -> Iterator[ServerState]:
             queue=int(row["qcur"] or 0),
             check=_check(row),
         )
+
+
+def parse_left_out(
+    instance: str, reasons: Mapping[str, str], *, running: Sequence[ServerState]
+) -> Iterator[ServerState]:
+    """The servers that the config of an instance leaves out.
+
+    reasons: BACKEND/SERVER -> the reason. running: the servers that the present process has. During a reload,
+    a server may be in both. The process then still has the config of before.
+    """
+    known = {(item.backend, item.server) for item in running}
+    for label, reason in reasons.items():
+        backend, _, server = label.partition("/")
+        if (backend, server) not in known:
+            state = f"{_LEFT_OUT} ({reason})"
+            yield ServerState(instance, backend, server=server, state=state, sessions=0, queue=0, check="")
 
 
 def _check(row: Mapping[str, str]) -> str:

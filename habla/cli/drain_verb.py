@@ -66,7 +66,7 @@ def drain(invocation: Invocation, *, host: str, seconds: float) -> Result:
     return Result(
         {"host": host, "drained": True, "left": left},
         text,
-        notes=rotation.silent(),
+        notes=rotation.notes(),
         status=ExitStatus.FOUND if left and seconds else ExitStatus.DONE,
     )
 
@@ -94,4 +94,4 @@ def undrain(invocation: Invocation, *, host: str) -> Result:
             return Result({"host": host, "drained": True}, faults=[fault], status=ExitStatus.FOUND)
         rotation = Rotation(plan, reached, host=host)
         rotation.await_state(lambda server: server.state.startswith("UP"), failure="not back in rotation")
-    return Result({"host": host, "drained": False}, [f"{host} is in rotation"], notes=rotation.silent())
+    return Result({"host": host, "drained": False}, [f"{host} is in rotation"], notes=rotation.notes())

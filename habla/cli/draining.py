@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
+from typing import NamedTuple
 
 from habla.cli.balancers import Answer, ServerState, ask, shared_addresses
 from habla.cli.ssh import Shells
@@ -14,8 +15,9 @@ from habla.plan import FleetPlan
 
 __all__ = ["Rotation", "is_balanced", "refuse_undrainable", "shares_address"]
 
-# Seconds after which every HAProxy must have noticed a change. HAProxy asks each host every two seconds.
-_SEEN = 15.0
+# Seconds after which every HAProxy must have noticed a change. HAProxy asks each host every two seconds. 1.3
+# may need a reload, which comes after up to twelve seconds while another host does not answer.
+_SEEN = 30.0
 
 
 def refuse_undrainable(plan: FleetPlan, host: str) -> None:
@@ -38,6 +40,14 @@ def shares_address(plan: FleetPlan, host: str) -> bool:
     return any(host in hosts and len(hosts) > 1 for hosts in shared_addresses(plan).values())
 
 
+class _Place(NamedTuple):
+    """A backend of an instance on a front host."""
+
+    front: str
+    instance: str
+    backend: str
+
+
 @dataclass
 class Rotation:
     """One host as the HAProxy instances of the stack see it."""
@@ -49,13 +59,19 @@ class Rotation:
     answers: list[Answer] = field(default_factory=list)
     """The last answers of the front hosts."""
 
-    def silent(self) -> list[str]:
-        """A note for each instance that did not answer the last time."""
-        return [
+    def notes(self) -> list[str]:
+        """A note for each instance that did not answer the last time, or is in maintenance."""
+        silent = [
             f"{answer.host} could not be asked: {words}"
             for answer in self.answers
             for words in (answer.faults or {}).values()
         ]
+        resting = [
+            f"{answer.host}: {instance} is in maintenance until habla maintenance off {instance}"
+            for answer in self.answers
+            for instance in answer.maintenance
+        ]
+        return [*silent, *resting]
 
     def await_address_elsewhere(self) -> str:
         """Wait until another front host has the shared address, and say which one.
@@ -81,18 +97,33 @@ class Rotation:
     def await_state(self, wanted: Callable[[ServerState], bool], *, failure: str) -> None:
         """Wait until every HAProxy that answers sees the host in the wanted state.
 
-        failure: the words for a host in another state. Raises HablaError with them at the deadline.
+        An instance in maintenance counts as well. It sends requests to nobody. failure: the words for a host
+        in another state. Raises HablaError with them at the deadline.
         """
         deadline = time.monotonic() + _SEEN
+        before: set[_Place] = set()
         while True:
-            servers = self._ask()
-            late = sorted({f"{item.instance}/{item.backend}" for item in servers if not wanted(item)})
+            servers = {
+                _Place(answer.host, item.instance, item.backend): item
+                for answer in self._ask()
+                for item in answer.servers
+                if item.server == self.host
+            }
+            late = {place for place, item in servers.items() if not (wanted(item) or item.in_maintenance)}
+            # For a moment of a reload, a server that comes back is in neither of the two configs.
+            late |= {place for place in before - servers.keys() if self._has_answered(place)}
             if not late:
                 return
+            before |= servers.keys()
             if time.monotonic() > deadline:
-                places = ", ".join(late)
+                places = ", ".join(sorted({f"{place.instance}/{place.backend}" for place in late}))
                 raise HablaError(f"{self.host}: {failure} after {_SEEN:.0f} s in {places}; see habla status")
             time.sleep(0.5)
+
+    def _has_answered(self, place: _Place) -> bool:
+        """Whether the instance of a place answered the last time."""
+        faults = next(answer.faults for answer in self.answers if answer.host == place.front)
+        return not {"", place.instance} & (faults or {}).keys()
 
     def await_idle(self, seconds: float, *, progress: Waiting) -> dict[str, int]:
         """Wait for the host's requests and connections to end. Returns backend -> how many are left.
@@ -102,8 +133,8 @@ class Rotation:
         deadline = time.monotonic() + seconds
         while True:
             left: dict[str, int] = {}
-            for item in self._ask():
-                if item.sessions:
+            for item in (item for answer in self._ask() for item in answer.servers):
+                if item.server == self.host and item.sessions:
                     left[item.backend] = left.get(item.backend, 0) + item.sessions
             left |= self._old_connections()
             if not left or time.monotonic() >= deadline:
@@ -125,7 +156,7 @@ class Rotation:
                 left[name] = left.get(name, 0) + count
         return left
 
-    def _ask(self) -> list[ServerState]:
-        """Ask the front hosts. Returns the servers of all backends that are this host."""
+    def _ask(self) -> list[Answer]:
+        """Ask the front hosts."""
         self.answers = ask(self.shells, self.plan)
-        return [item for answer in self.answers for item in answer.servers if item.server == self.host]
+        return self.answers

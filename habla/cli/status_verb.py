@@ -37,7 +37,7 @@ def status(invocation: Invocation) -> Result:
     It asks the HAProxy instances of all front hosts over SSH. Each server has its state, sessions, queue and
     last check. A second table has the old processes that serve their last connections after a reload. --host
     and --role choose the servers, and the old processes, on these hosts. The exit status is 1 if a backend
-    has no server left, and 3 if an instance does not answer.
+    has no server left or an instance is in maintenance, and 3 if an instance does not answer.
     """
     from habla.cli.balancers import ask, fronts, shared_addresses
 
@@ -63,7 +63,18 @@ def status(invocation: Invocation) -> Result:
         if answer.host in chosen
     ]
     silent = list(_silent(answers))
-    unserved = [
+    instances = {(host, item.instance) for host, item in shown}
+    maintenance = [
+        (answer.host, instance)
+        for answer in answers
+        for instance in answer.maintenance
+        if answer.host in chosen or (answer.host, instance) in instances
+    ]
+    found = [
+        f"{front}: {instance} is in maintenance; end it with habla maintenance off {instance}"
+        for front, instance in maintenance
+    ]
+    found += [
         f"{front}: backend {backend} of {instance} has no server left"
         for front, instance, backend in _unserved(answers)
         if any((front, instance, backend) == (host, item.instance, item.backend) for host, item in shown)
@@ -73,17 +84,17 @@ def status(invocation: Invocation) -> Result:
         "servers": [{"front": front, **asdict(server)} for front, server in shown],
         "old_processes": [{"front": front, **asdict(process)} for front, process in old],
         "shared_addresses": holders,
-        "faults": [*silent, *unserved],
+        "maintenance": [{"front": front, "instance": instance} for front, instance in maintenance],
+        "faults": [*silent, *found],
     }
-    found = ExitStatus.FOUND if unserved else ExitStatus.DONE
     tables: list[str | Table] = [servers_table(shown)]
     if old:
         tables += ["", old_processes_table(old)]
     return Result(
         document,
         [*tables, *lines],
-        faults=[*silent, *unserved],
-        status=ExitStatus.FAILED if silent else found,
+        faults=[*silent, *found],
+        status=ExitStatus.FAILED if silent else ExitStatus.FOUND if found else ExitStatus.DONE,
     )
 
 
@@ -117,7 +128,7 @@ def old_processes_table(processes: Sequence[tuple[str, OldProcess]]) -> Table:
 
 
 def _tone(server: ServerState) -> Tone:
-    if server.state.startswith(("DOWN", "MAINT")):
+    if server.state.startswith(("DOWN", "MAINT", "LEFT OUT (down)")):
         return Tone.BAD
     return Tone.WARNING if server.drained else Tone.GOOD
 
@@ -129,12 +140,12 @@ def _silent(answers: Sequence[Answer]) -> Iterator[str]:
 
 
 def _unserved(answers: Sequence[Answer]) -> Iterator[tuple[str, str, str]]:
-    """Front host, instance and name of each backend that has no server left."""
+    """Front host, instance and name of each backend that has no server left, except in maintenance."""
     for answer in answers:
         backends: dict[tuple[str, str], bool] = {}
         for item in answer.servers:
             key = item.instance, item.backend
             backends[key] = backends.get(key, False) or not item.drained
         for (instance, backend), served in backends.items():
-            if not served:
+            if not served and instance not in answer.maintenance:
                 yield answer.host, instance, backend

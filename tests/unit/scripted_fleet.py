@@ -1,6 +1,7 @@
 """Hosts that answer over SSH as a script says: the whole way of a command, without a machine being changed.
 
-A real ``ssh`` client reaches them. They keep what the commands change: the flags of drained hosts.
+A real ``ssh`` client reaches them. They keep what the commands change: the flags of drained hosts and of
+maintenance.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +19,15 @@ import asyncssh
 import yaml
 
 from habla.model.drain_flags import BY_HAND, BY_SETTING
+from habla.onhost.haproxy.instances import flag
 from habla.services.jabber.jabber_units import CLUSTER_TOOL
 
 FRONT, STABLE, WEB = "front1", ("stable1", "stable2"), "web1"
 HOSTS = {FRONT: "front", STABLE[0]: "stable", STABLE[1]: "stable", WEB: "web"}
 _CSV = "# pxname,svname,qcur,scur,status,check_status,check_code,check_duration\n"
+_BACKENDS = {"www": {"static": STABLE, "web": (WEB,)}, "jabber": {"c2s": STABLE}}
+_MAINTENANCE = flag("www")
+_RELOAD = "systemctl reload haproxy@www.service"
 WATCHED: dict[str, Any] = {"faults": [], "uncovered": [], "covered": {"/var/log/syslog": 1024}}
 
 
@@ -42,6 +47,16 @@ class ScriptedFleet:
     """Host -> connections that each of its servers has."""
     old_processes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """HAProxy instance -> its old processes, as the program on the host describes them."""
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+    """HAProxy instance -> BACKEND/SERVER -> why its config leaves the server out."""
+    turns: list[Callable[[], object]] = field(default_factory=list)
+    """What happens ahead of the next answers about HAProxy: one of them ahead of each answer."""
+    missing: set[str] = field(default_factory=set)
+    """BACKEND/SERVER of those that a process does not have, and that its next config has again."""
+    maintenance: bool = False
+    """Whether the config of www leaves out every server."""
+    reloading: int = 0
+    """So many answers come from the process of www before the next one that is told to reload."""
     watched: dict[str, Any] = field(default_factory=dict)
     """Host -> the answer of its watcher (a document, or a text) where it is not that all is well."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -51,16 +66,20 @@ class ScriptedFleet:
         """The output and the exit status of a command."""
         self.asked.append((host, command))
         if command.startswith("python3 - "):
-            pages = [word.partition("=")[0] for word in command.split()[2:]]
-            document: dict[str, Any] = {"stats": {page: self._stats(page) for page in pages}}
-            old = {page: self.old_processes.get(page, []) for page in pages}
-            return json.dumps({**document, "addresses": [], "old_processes": old}), 0
+            return json.dumps(self._look([word.partition("=")[0] for word in command.split()[2:]])), 0
         if command == f"touch {BY_HAND}":
             self.by_hand.add(host)
             return "", 0
         if command.startswith(f"rm -f {BY_HAND}; test ! -e {BY_SETTING}"):
             self.by_hand.discard(host)
             return "yes\n" if host in self.by_setting else "", 0
+        if command == f"touch {_MAINTENANCE} && {_RELOAD}":
+            self.maintenance = True
+            return "", 0
+        if command.endswith(f"; rm -f {_MAINTENANCE} && {_RELOAD}"):
+            before = json.dumps(self._left_out("www"))
+            self.maintenance = False
+            return before, 0
         if "--logs" in command:
             document = self.watched.get(host, WATCHED)
             return document if isinstance(document, str) else json.dumps(document), 0
@@ -68,14 +87,41 @@ class ScriptedFleet:
             return f"{host} serves with its own data\n", 0
         return f"sh: unexpected: {command}\n", 127
 
+    def _look(self, instances: Sequence[str]) -> dict[str, Any]:
+        if self.turns:
+            self.turns.pop(0)()
+        document: dict[str, Any] = {
+            "left_out": {name: self._left_out(name) for name in instances},
+            "old_processes": {name: self.old_processes.get(name, []) for name in instances},
+            "addresses": [],
+        }
+        in_maintenance = self.maintenance
+        if self.reloading:
+            self.reloading -= 1
+            in_maintenance = not in_maintenance
+        for name in instances:
+            gone = in_maintenance and name == "www"
+            document.setdefault("stats", {})[name] = _CSV if gone else self._stats(name)
+        return document
+
+    def _left_out(self, instance: str) -> dict[str, str]:
+        if self.maintenance and instance == "www":
+            return dict.fromkeys(self._labels(instance), "maintenance")
+        return self.left_out.get(instance, {})
+
+    def _labels(self, instance: str) -> list[str]:
+        backends = _BACKENDS[instance].items()
+        return [f"{backend}/{server}" for backend, servers in backends for server in servers]
+
     def _stats(self, instance: str) -> str:
-        backends = {"www": {"static": STABLE, "web": (WEB,)}, "jabber": {"c2s": STABLE}}[instance]
         rows = []
-        for backend, servers in backends.items():
-            for server in servers:
-                drained = server in self.by_hand | self.by_setting
-                state = "DOWN" if server in self.down else "DRAIN (agent)" if drained else "UP"
-                rows.append(f"{backend},{server},0,{self.sessions.get(server, 0)},{state},L7OK,200,1\n")
+        for label in self._labels(instance):
+            backend, _, server = label.partition("/")
+            if label in self.missing or label in self.left_out.get(instance, {}):
+                continue
+            drained = server in self.by_hand | self.by_setting
+            state = "DOWN" if server in self.down else "DRAIN (agent)" if drained else "UP"
+            rows.append(f"{backend},{server},0,{self.sessions.get(server, 0)},{state},L7OK,200,1\n")
         return _CSV + "".join(rows)
 
 
