@@ -26,6 +26,8 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Work on a host": {
         "drain": "drain_verb",
         "undrain": "drain_verb",
+        "maintenance on": "maintenance_verb",
+        "maintenance off": "maintenance_verb",
         "jabber admin": "jabber_verb",
         "jabber force": "jabber_verb",
     },
@@ -41,6 +43,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 
 GROUPS = {
     "jabber": "Reach the Jabber nodes: the admin page, a node that waits.",
+    "maintenance": "Let HAProxy answer all requests with its 503 page, and end that.",
     "lab": "Show the hosts of the lab, or log in to one.",
 }
 """The first word of the commands with two words -> its help text."""

@@ -121,6 +121,15 @@ def test_a_host_that_cannot_be_drained_is_refused(command: str) -> None:
     assert done.returncode == 2 and "did you mean stable1?" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["on", "off"])
+def test_maintenance_of_jabber_is_refused(command: str) -> None:
+    """It would cut connections; the words say what to do instead."""
+    done = habla("maintenance", command, "-s", "lab", "jabber")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "INSTANCE: maintenance would cut the connections of Jabber's users (jabber)" in done.stderr
+    assert "habla drain HOST" in done.stderr
+
+
 @pytest.mark.parametrize("seconds", ["x", "-1", "nan", "inf"])
 def test_a_wait_is_a_number_of_seconds(seconds: str) -> None:
     """Anything else is refused before a host is asked."""

@@ -87,6 +87,7 @@ def test_the_version_comes_from_one_place() -> None:
         (["render", "--zzz"], "--zzz: there is no such option\n  fix:  see habla render --help"),
         (["render", "--host"], "option '--host' requires an argument\n  fix:  see habla"),
         (["drain", "-s", "lab"], "HOST: the argument is missing\n  fix:  see habla drain --help"),
+        (["maintenance", "on", "ww"], "INSTANCE: 'ww' is not one of www\n  fix:  did you mean www?"),
         (["dns", "more"], "got unexpected extra argument (more)\n  fix:  see habla dns --help"),
         (["completion", "basj"], "SHELL: 'basj' is not one of bash, zsh, fish\n  fix:  did you mean bash?"),
         (["-C", "/nonexistent", "dns"], "--directory: Directory '/nonexistent' does not exist"),
@@ -100,7 +101,7 @@ def test_wrong_usage_is_one_fault_with_a_fix(words: list[str], said: str) -> Non
     assert done.stderr.startswith(f"habla: {said}"), done.stderr
 
 
-@pytest.mark.parametrize("words", [[], ["lab"], ["jabber"]])
+@pytest.mark.parametrize("words", [[], ["lab"], ["jabber"], ["maintenance"]])
 def test_a_command_without_its_rest_prints_help(words: list[str]) -> None:
     """On standard error, with the status of wrong usage."""
     done = habla(*words)
@@ -154,7 +155,7 @@ def test_the_pattern_for_a_new_command_works(
     assert main(["-C", str(ROOT), "count", "-s", "lab", "--host", "web1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"web1": int(row[1])}
     assert main(["--help"]) == 0
-    assert "  count       Count the services on each host.\n" in capsys.readouterr().out
+    assert "  count        Count the services on each host.\n" in capsys.readouterr().out
 
 
 @contextmanager
