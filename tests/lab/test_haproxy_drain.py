@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -74,6 +75,32 @@ def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> N
     assert asked["faults"] == []
     assert set(servers_asked(fleet, 1)) == set(STABLE)
     assert pids(fleet) == before
+
+
+@pytest.mark.usefixtures("back_after")
+@pytest.mark.parametrize("verb", ["reload", "restart"])
+def test_a_drained_host_gets_no_request_from_a_new_process(verb: str, fleet: Fleet) -> None:
+    """Not one during and after reloads and restarts of www; then `habla undrain` brings the host back."""
+    assert fleet.habla("drain", GONE).returncode == 0
+    with fleet.visitors(*PATHS, **ASKED) as visitor:
+        visitor.expect(30, event="started")
+        # The visitors ask for two seconds after each time.
+        for turn in Pace(rate=0.5, most=4):
+            if turn < 3:
+                fleet.ssh("front1", f"systemctl {verb} haproxy@www")
+        visitor.tell(stop=True)
+        done = visitor.expect(30, event="done")
+    print(f"{done['servers']} answers over 3 times {verb}, {len(done['faults'])} lost")
+    assert set(done["servers"]) == {LEFT}
+    assert verb == "restart" or done["faults"] == []
+    rows = json.loads(fleet.habla("status", "--host", GONE, "--json").stdout)["servers"]
+    states = {row["state"] for row in rows if row["instance"] == "www"}
+    drained = "LEFT OUT (drained)" if OLD_ARCHIVE else "DRAIN"
+    assert states and all(state.startswith(drained) for state in states), states
+    started = time.monotonic()
+    assert fleet.habla("undrain", GONE).returncode == 0
+    print(f"back after {time.monotonic() - started:.1f} s")
+    assert set(servers_asked(fleet, 1)) == set(STABLE)
 
 
 @pytest.mark.usefixtures("back_after")
