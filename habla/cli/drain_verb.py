@@ -1,4 +1,4 @@
-"""``habla drain HOST`` and ``habla undrain HOST``: out of rotation and back, without a reload of HAProxy."""
+"""``habla drain HOST`` and ``habla undrain HOST``: out of rotation and back."""
 
 from __future__ import annotations
 

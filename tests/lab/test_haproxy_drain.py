@@ -23,10 +23,10 @@ ASKED: dict[str, int] = {"workers": 6, "rate": 200, "most": 200 * 120}
 
 @pytest.fixture
 def back_after(fleet: Fleet) -> Iterator[None]:
-    """Puts the host back, whatever the test did."""
+    """Puts the host back into the rotation of both instances, whatever the test did."""
     yield
-    fleet.ssh(GONE, "rm -f /etc/habla/drained-by-hand")
     fleet.up()
+    assert fleet.habla("undrain", GONE).returncode == 0
     wait_for(lambda: fleet.served_by("/rpc/health") == set(STABLE), 20, "both hosts in rotation")
 
 
@@ -53,7 +53,10 @@ def _apps_are_well(fleet: Fleet, host: str) -> bool:
 
 @pytest.mark.usefixtures("back_after")
 def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> None:
-    """`habla drain` returns once no HAProxy sends the host anything; no visitor notices."""
+    """`habla drain` returns once no HAProxy sends the host anything; no visitor notices.
+
+    1.3 is reloaded when the programs of the host stop, as it is for every server that goes down.
+    """
     before = pids(fleet)
     with fleet.visitors(*PATHS, **ASKED) as visitor:
         visitor.expect(30, event="started")
@@ -61,6 +64,7 @@ def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> N
         done = fleet.habla("drain", GONE, "--wait", "20")
         assert done.returncode == 0 and f"{GONE} has no request or connection left" in done.stdout, done
         print(f"drained after {time.monotonic() - started:.1f} s")
+        assert pids(fleet) == before
         # With nothing sent to it, its programs can go away unseen. Nothing must happen during a fixed time:
         # the visitors ask for two seconds while the programs are away.
         fleet.ssh(GONE, "systemctl stop habla-rpc habla-status")
@@ -74,7 +78,7 @@ def test_drain_and_undrain_fail_no_request_and_reload_nothing(fleet: Fleet) -> N
         asked = visitor.expect(30, event="done")
     assert asked["faults"] == []
     assert set(servers_asked(fleet, 1)) == set(STABLE)
-    assert pids(fleet) == before
+    assert OLD_ARCHIVE or pids(fleet) == before
 
 
 @pytest.mark.usefixtures("back_after")
@@ -119,8 +123,7 @@ def test_one_setting_drains_a_host(fleet: Fleet) -> None:
 @pytest.mark.usefixtures("back_after")
 def test_users_of_a_drained_host_stay_connected(fleet: Fleet, jabber: Jabber, pair: tuple[str, str]) -> None:
     """XMPP and BOSH connections to a host that is drained go on; who comes then is on the other one."""
-    late = USERS[-1]
-    web_user = next(name for name in USERS if name not in (*pair, late))
+    web_user, late = (name for name in USERS if name not in pair)
     jabber.log_in(web_user, "bosh")
     assert fleet.habla("drain", GONE).returncode == 0
     jabber.talk(*pair)
