@@ -28,7 +28,7 @@ class _InstanceChoice(click.Choice[str]):
             rule = "only www can be in maintenance"
             fix = "take one host after the other out of rotation: habla drain HOST"
             raise SettingsError([Fault("INSTANCE", what, value=value, rule=rule, fix=fix)])
-        return super().convert(value, param, ctx)
+        return super().convert(value, param=param, ctx=ctx)
 
 
 def _instance_argument(function: F) -> F:

@@ -29,6 +29,8 @@ ARGUMENTS = {
     "drain": ["web9"],
     "undrain": ["web9"],
     "jabber force": ["web9"],
+    "maintenance on": ["www"],
+    "maintenance off": ["www"],
     "lab ssh": ["web9"],
     "completion": ["bash"],
 }

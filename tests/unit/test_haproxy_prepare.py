@@ -25,6 +25,7 @@ backend rpc
     server stable1 127.0.0.1:8001 minconn 5 maxconn 20 agent-check agent-port 8099 agent-inter 1s
     server stable2 127.0.0.2:8001 maxconn 20 check port 8099
     server hand 192.0.2.1:80
+    server socket /run/app.sock
 
 listen stats
     server elsewhere 192.0.2.2:80
@@ -40,12 +41,13 @@ def test_servers_of_backends_are_found_with_their_responders() -> None:
     """Each dialect has its own word for the port; lines of the operator's own have none."""
     for word, ports in (("agent-port", [8099, 0, 0]), ("port", [0, 8099, 0])):
         found = found_in(CONFIG, word)
-        assert [item.label for item in found] == ["rpc/stable1", "rpc/stable2", "rpc/hand"]
-        assert [item.responder for item in found] == ports
+        assert [item.label for item in found] == ["rpc/stable1", "rpc/stable2", "rpc/hand", "rpc/socket"]
+        assert [item.responder for item in found] == [*ports, 0]
         assert [(item.address, item.port, item.limited) for item in found] == [
             ("127.0.0.1", 8001, True),
             ("127.0.0.2", 8001, True),
             ("192.0.2.1", 80, False),
+            ("/run/app.sock", 0, False),
         ]
 
 

@@ -146,6 +146,8 @@ def lost_targets(servers: Sequence[Server], down: Sequence[str]) -> Set[Target]:
     """Addresses and ports of which every server is down: one may be in several backends. Pure."""
     states: Dict[Target, bool] = {}
     for server in servers:
+        if not server.port:
+            continue
         target = server.address, server.port
         states[target] = states.get(target, True) and server.label in down
     return {target for target, lost in states.items() if lost}

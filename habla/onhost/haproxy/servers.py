@@ -19,7 +19,7 @@ _MOST_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Server:
-    """A server line. line: its number in the config, from 0.
+    """A server line. line: its number in the config, from 0. port: 0 where the line has none.
 
     responder: the port where its host says how the service is; 0: nobody does. limited: whether requests wait
     for it in a queue.
@@ -48,12 +48,15 @@ def found_in(config: str, responder: str) -> List[Server]:
         if words and not line[0].isspace():
             section = words
         elif words[:1] == ["server"] and section[:1] == ["backend"] and len(words) > 2:
-            address, _, port = words[2].rpartition(":")
-            if not port.isdigit():
-                continue
+            address, _, number_of_port = words[2].rpartition(":")
+            if not number_of_port.isdigit():
+                # A line of the operator's own, with the port of the client's connection, or a socket's path.
+                address, number_of_port = words[2], "0"
             asked = words[words.index(responder) + 1] if responder in words[:-1] else "0"
             limited = "maxconn" in words
-            servers.append(Server(number, section[1], words[1], address, int(port), int(asked), limited))
+            servers.append(
+                Server(number, section[1], words[1], address, int(number_of_port), int(asked), limited)
+            )
     return servers
 
 
