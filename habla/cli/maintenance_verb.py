@@ -21,14 +21,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _InstanceChoice(click.Choice[str]):
     """The instances that can be in maintenance."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, *arguments: Any, **named: Any) -> str:
         """The instance. Raises SettingsError for jabber, with the command to use instead."""
         if value == "jabber":
             what = "maintenance would cut the connections of Jabber's users"
             rule = "only www can be in maintenance"
             fix = "take one host after the other out of rotation: habla drain HOST"
             raise SettingsError([Fault("INSTANCE", what, value=value, rule=rule, fix=fix)])
-        return super().convert(value, param=param, ctx=ctx)
+        return super().convert(value, *arguments, **named)
 
 
 def _instance_argument(function: F) -> F:
