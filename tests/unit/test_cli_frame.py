@@ -171,7 +171,8 @@ def test_ctrl_c_ends_a_command_that_waits(tmp_path: Path) -> None:
     with silent_server() as port:
         root = remote_project(tmp_path / "project", port)
         process = subprocess.Popen(
-            [HABLA, "status"],
+            # A shell without job control has its background jobs ignore SIGINT, such as the run of all tests.
+            ["env", "--default-signal=INT", HABLA, "status"],
             cwd=root,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -186,8 +187,8 @@ def test_ctrl_c_ends_a_command_that_waits(tmp_path: Path) -> None:
         # A terminal sends it to every process of the group.
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=10)
-    assert process.returncode == ExitStatus.INTERRUPTED == 128 + signal.SIGINT
-    assert (out, err) == ("", "habla: interrupted\n")
+    assert (process.returncode, out, err) == (ExitStatus.INTERRUPTED, "", "habla: interrupted\n")
+    assert ExitStatus.INTERRUPTED == 128 + signal.SIGINT
 
 
 @pytest.mark.parametrize("columns", [80, 120])

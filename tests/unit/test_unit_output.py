@@ -272,3 +272,14 @@ CUT = {"_PID": "9", "_LINE_BREAK": "line-max"}
 def test_rest_of_a_line_is_left_out(entries: list[dict[str, str]], shown: list[str]) -> None:
     """Where the beginning of a long line is not among the entries, none of its pieces is shown."""
     assert own_lines(without_rest(entries)) == shown
+
+
+def test_rest_of_an_earlier_line_is_not_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit that has written nothing since the mark, after much before it, wrote nothing."""
+    entries = [
+        {"__CURSOR": f"s=a;i={number:x}", "_PID": "1", "MESSAGE": "Started"} for number in range(1, 62)
+    ]
+    entries[3] |= {"_PID": "7", "MESSAGE": "of the run before"}
+    answers = {"--quiet": "\n".join(map(json.dumps, entries)), "show": "ActiveState=active\n"}
+    answer_programs(monkeypatch, answers)
+    assert last_words(UNIT, Mark("s=a;i=3d")).endswith("wrote nothing to the journal")

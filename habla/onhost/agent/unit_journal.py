@@ -100,7 +100,11 @@ def without_rest(entries: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     ends = [number for number in own if entries[number].get("_LINE_BREAK") != "line-max"]
     last = ends[0] if ends else len(entries)
     shown = [entry for number, entry in enumerate(entries) if number > last or entry.get("_PID") == "1"]
-    return [*shown, {"MESSAGE": "…"}] if own and own[-1] <= last else shown
+    if own and own[-1] <= last:
+        # In its place, so that it counts only if the line was written after the mark.
+        rest = {key: value for key, value in entries[own[-1]].items() if key != "_LINE_BREAK"}
+        shown.append({**rest, "MESSAGE": "…"})
+    return shown
 
 
 def is_after(cursor: str, mark: str) -> bool:
