@@ -13,8 +13,8 @@ from typing import Any
 
 from habla.cli.ssh import Shells, UnreachableError
 from habla.model.programs import package_texts
-from habla.onhost.haproxy.instances import LEFT_OUT
-from habla.onhost.haproxy.servers import MAINTENANCE
+from habla.onhost.haproxy.instances import LEFT_OUT, directory
+from habla.onhost.haproxy.servers import DOWN, MAINTENANCE
 from habla.onhost.watch.readable_times import duration
 from habla.plan import FleetPlan, HostPlan
 
@@ -68,7 +68,7 @@ def _question() -> str:
 
 def left_out_file(instance: str) -> str:
     """The file of a front host with the servers that the config of an instance leaves out."""
-    return f"/run/haproxy-{instance}/{LEFT_OUT}"
+    return f"{directory(instance)}/{LEFT_OUT}"
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class ServerState:
         It is drained (``DRAIN`` in 2.x, ``NOLB`` in 1.3) or down, or HAProxy's config leaves it out.
         """
         return self.state.startswith(("DRAIN", "NOLB", "DOWN", "MAINT", _LEFT_OUT))
+
+    @property
+    def down(self) -> bool:
+        """Whether it cannot serve: its checks fail, or it was down when HAProxy's config left it out."""
+        return self.state.startswith(("DOWN", "MAINT")) or self.state == f"{_LEFT_OUT} ({DOWN})"
 
     @property
     def in_maintenance(self) -> bool:

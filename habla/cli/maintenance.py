@@ -11,8 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from habla.cli.balancers import Answer, ask, fronts, left_out_file
 from habla.cli.ssh import Shells, UnreachableError
 from habla.errors import Fault, SettingsError
-from habla.onhost.haproxy.instances import flag
-from habla.onhost.watch.old_processes import UNIT
+from habla.onhost.haproxy.instances import flag, unit
 from habla.plan import FleetPlan
 
 __all__ = ["Outcome", "refuse_without_front", "switch"]
@@ -85,7 +84,7 @@ def _tell(shells: Shells, host: str, *, instance: str, on: bool) -> set[str]:
 
     Returns the backends that get servers back. Raises UnreachableError.
     """
-    reload = f"systemctl reload {UNIT.format(instance)}"
+    reload = f"systemctl reload {unit(instance)}"
     if on:
         shells.run(host, f"touch {flag(instance)} && {reload}")
         return set()
@@ -108,7 +107,7 @@ def _late(answer: Answer, instance: str, *, on: bool, has_servers: bool) -> str:
     if all(item.in_maintenance is on for item in servers) and (servers or not has_servers):
         return ""
     words = "still sends requests to servers" if on else "is still in maintenance"
-    journal = f"read journalctl -u {UNIT.format(instance)} on {answer.host}"
+    journal = f"read journalctl -u {unit(instance)} on {answer.host}"
     return f"{answer.host}: {instance} {words} after {_SEEN:.0f} s; {journal}"
 
 

@@ -128,7 +128,7 @@ def old_processes_table(processes: Sequence[tuple[str, OldProcess]]) -> Table:
 
 
 def _tone(server: ServerState) -> Tone:
-    if server.state.startswith(("DOWN", "MAINT", "LEFT OUT (down)")):
+    if server.down:
         return Tone.BAD
     return Tone.WARNING if server.drained else Tone.GOOD
 

@@ -70,15 +70,19 @@ sys.exit(main())
 END_OF_ONESHOT = "SuccessExitStatus=SIGTERM\n"
 
 
-def daemon_unit(description: str, command: str) -> str:
-    """The unit of a small daemon of ours that keeps nothing: under a user of its own, and without rights."""
+def daemon_unit(description: str, command: str, *, rights: tuple[str, ...] = ("DynamicUser=yes",)) -> str:
+    """The unit of a small daemon of ours that keeps nothing: under a user of its own, and without rights.
+
+    rights: lines in place of that user, for a daemon that must be root.
+    """
+    own = "\n".join(rights)
     return f"""\
 [Unit]
 Description={description}
 
 [Service]
 ExecStart={command}
-DynamicUser=yes
+{own}
 Restart=always
 RestartSec=1
 NoNewPrivileges=yes

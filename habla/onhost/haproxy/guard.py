@@ -61,7 +61,7 @@ def run(instances: Sequence[Instance], say: Callable[[str], None]) -> None:
 
 
 class Guard:
-    """What is known of an instance from the looks before. say: tells the operator."""
+    """One instance, with the findings of earlier looks. say: tells the operator."""
 
     def __init__(self, instance: Instance, say: Callable[[str], None]) -> None:
         self.instance = instance
@@ -89,6 +89,9 @@ class Guard:
             down = down_in(_statistics(self.instance.stats_port))
         except OSError:
             # It does not run, or starts at the moment. Other programs tell the operator.
+            return
+        if not down:
+            self._lost = set()
             return
         servers = found_in(self.instance.path(RUNNING).read_text("utf-8"), self.instance.responder)
         lost = lost_targets(servers, down)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict
 
-__all__ = ["LEFT_OUT", "OLD", "RUNNING", "STATE", "Instance", "flag", "load", "write"]
+__all__ = ["LEFT_OUT", "OLD", "RUNNING", "STATE", "Instance", "directory", "flag", "load", "unit", "write"]
 
 #: Files in the directory of an instance below /run: the config that runs, the servers that it leaves out, the
 #: state of servers for 2.x, and the processes that 1.3 has replaced.
@@ -43,6 +43,16 @@ def load(path: str) -> Dict[str, Instance]:
     """Name -> instance. Raises OSError and ValueError."""
     found = json.loads(Path(path).read_text("utf-8"))
     return {name: Instance(name, **values) for name, values in found.items()}
+
+
+def directory(name: str) -> str:
+    """The directory below /run of the instance of this name."""
+    return f"/run/haproxy-{name}"
+
+
+def unit(name: str) -> str:
+    """The unit of the instance of this name."""
+    return f"haproxy@{name}.service"
 
 
 def flag(name: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, Sequence
 
 __all__ = ["DOWN", "DRAINED", "MAINTENANCE", "WELL", "Server", "ask", "found_in", "to_leave_out", "without"]
 
-#: What a host says of a service. The last one is the operator's word, not the host's.
+#: The answers of a host about a service, and the operator's word for all of them.
 WELL, DRAINED, DOWN, MAINTENANCE = "well", "drained", "down", "maintenance"
 _ANSWERS = {b"200": WELL, b"404": DRAINED}
 # Seconds for an answer. The host gives its service one.
@@ -61,7 +61,7 @@ def found_in(config: str, responder: str) -> List[Server]:
 
 
 def ask(servers: Sequence[Server]) -> Dict[Server, str]:
-    """What the hosts say of those servers that have a responder, all at once: in a second."""
+    """Ask the hosts of all servers that have a responder, at once. It takes a second or so at most."""
     asked = [server for server in servers if server.responder]
     if not asked:
         return {}

@@ -62,7 +62,7 @@ def find(instance: str) -> list[OldProcess]:
     found = running(instance)
     if len(found) < 2:
         return []
-    # First the descriptors: what is opened after them is in no list.
+    # The descriptors come first: sockets that are opened later are in no list.
     descriptors = [sockets_of(process.pid) for process in found]
     table = Sockets()
     for name in ("tcp", "tcp6"):

@@ -35,7 +35,7 @@ _IDEMPOTENT = "GET HEAD OPTIONS PUT DELETE"
 def render(instance: Instance, dialect: Dialect, *, refused: Collection[str] = ()) -> str:
     """The config of an instance. Raises DialectError with every fault.
 
-    refused: names that the plan of the fleet refuses for backends, so that nobody is told of them twice.
+    refused: names that the plan of the fleet refuses for backends, so that they are no second fault here.
     """
     sections: dict[str, Iterable[str]] = {
         "global": _global(instance, dialect),
@@ -183,7 +183,7 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
 
 
 def _retries(backend: Backend, dialect: Dialect) -> Iterator[str]:
-    """What happens to a request whose server fails before it answers."""
+    """The lines for requests whose server fails before it answers."""
     several = len(backend.servers) > 1
     match dialect:
         case Dialect.V1_3_14:
@@ -232,7 +232,7 @@ def _check(check: Check, dialect: Dialect) -> Iterator[str]:
 
 
 def _server_defaults(backend: Backend, dialect: Dialect) -> list[str]:
-    """What all server lines of a backend say."""
+    """The words that all server lines of a backend share."""
     check = backend.check
     fast = f" fastinter {check.fast}" if check.fast and dialect is Dialect.V2 else ""
     words = [f"check inter {check.inter}{fast} rise {check.rise} fall {check.fall}"]

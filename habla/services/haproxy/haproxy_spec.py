@@ -45,20 +45,23 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LONGEST = 2**31 - 1
 
 
-def _duration(value: str) -> str:
-    """A whole number with ms, s, m, h or d, such as 30s. The most is 24d."""
+def _milliseconds(value: str) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,9})(ms|s|m|h|d)", value, re.ASCII)
     if found is None:
         raise ValueError("a whole number with ms, s, m, h or d, such as 30s")
-    if int(found[1]) * _UNITS[found[2]] > _LONGEST:
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _duration(value: str) -> str:
+    """A whole number with ms, s, m, h or d, such as 30s. The most is 24d."""
+    if _milliseconds(value) > _LONGEST:
         raise ValueError("at most 24d, or 2147483647ms: HAProxy counts milliseconds with 31 bits")
     return value
 
 
 def seconds_of(duration: str) -> int:
     """The seconds of a time such as 24h, rounded up."""
-    number, unit = re.fullmatch(r"([0-9]+)([a-z]+)", duration).groups()  # type: ignore[union-attr]
-    return -(-int(number) * _UNITS[unit] // 1000)
+    return -(-_milliseconds(duration) // 1000)
 
 
 Duration = Annotated[str, AfterValidator(_duration)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import assert_never
 
-from habla.model.programs import launcher
+from habla.model.programs import daemon_unit, launcher
 from habla.services.haproxy.dialect import LOG_SOCKET
 from habla.services.haproxy.haproxy_spec import INSTANCES, HaproxySpec, seconds_of
 from habla.services.haproxy.model import Dialect, Instance
@@ -45,25 +45,16 @@ _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
 _KEEPALIVE_OF_1_3 = {"time": 15, "intvl": 5, "probes": 2}
 # So often the kernel sends data again that nobody acknowledges: for 25 s. By default it takes 15 minutes.
 _RETRIES_OF_1_3 = 6
-GUARD_UNIT = f"""\
-[Unit]
-Description=habla: closes connections to servers that HAProxy has lost
-
-[Service]
-ExecStart={PROGRAM} guard
-RuntimeDirectory=habla-balancer
-RuntimeDirectoryPreserve=yes
-Restart=always
-RestartSec=1
-CapabilityBoundingSet=CAP_KILL CAP_NET_ADMIN
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-"""
+GUARD_UNIT = daemon_unit(
+    "habla: closes connections to servers that HAProxy has lost",
+    f"{PROGRAM} guard",
+    # The directory is for the modules that Python compiles.
+    rights=(
+        "RuntimeDirectory=habla-balancer",
+        "RuntimeDirectoryPreserve=yes",
+        "CapabilityBoundingSet=CAP_KILL CAP_NET_ADMIN",
+    ),
+)
 
 
 def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
@@ -115,7 +106,7 @@ def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
 
 
 def guard_config(instances: Iterable[tuple[Instance, Dialect]]) -> str:
-    """What the guard and the preparation know of the instances, as JSON."""
+    """The instances as JSON, for the guard and for the preparation."""
     known = {
         instance.name: {
             "old": dialect is Dialect.V1_3_14,

@@ -11,6 +11,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Literal
 
+from habla.onhost.haproxy.instances import directory, unit
+
 __all__ = [
     "Acl",
     "Backend",
@@ -199,7 +201,7 @@ class Instance:
     @property
     def run(self) -> str:
         """Its directory below /run."""
-        return f"/run/haproxy-{self.name}"
+        return directory(self.name)
 
     @property
     def config(self) -> str:
@@ -209,4 +211,4 @@ class Instance:
     @property
     def unit(self) -> str:
         """Its unit of systemd."""
-        return f"haproxy@{self.name}.service"
+        return unit(self.name)
