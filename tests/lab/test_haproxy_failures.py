@@ -71,16 +71,11 @@ def old(fleet: Fleet) -> Iterator[Fleet]:
     fleet.up()
 
 
-def _both_serve(fleet: Fleet) -> bool:
-    lines = fleet.habla("status", "--host", GONE).stdout.splitlines()
-    return len(lines) > 1 and all(" UP " in line for line in lines if line.startswith("front1"))
-
-
 @pytest.mark.parametrize("name", FAILURES)
 def test_visitors_hardly_notice_a_server_that_fails(old: Fleet, name: str) -> None:
     """In 2.x no request fails; in both dialects only those of the first seconds are slow."""
     failure = FAILURES[name]
-    wait_for(lambda: _both_serve(old), 90, f"{GONE} in rotation")
+    wait_for(lambda: old.uses(GONE), 90, f"{GONE} in rotation")
     with old.visitors("/old/work", workers=10, rate=RATE, most=RATE * 90) as visitors:
         visitors.expect(30, event="started")
         begun = time.time()

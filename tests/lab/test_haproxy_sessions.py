@@ -87,7 +87,7 @@ def test_power_cut_is_told_to_everybody(fleet: Fleet, crowd: Jabber, *, guarded:
         fleet.ssh("front1", f"systemctl start {GUARD}")
         fleet.start(GONE)
         wait_for(lambda: fleet.habla("status", "--quiet").returncode == 0, 60, "every backend")
-        wait_for(lambda: _in_rotation(fleet), 60, f"{GONE} in rotation")
+        wait_for(lambda: fleet.uses(GONE), 60, f"{GONE} in rotation")
 
 
 def test_hung_server_is_told_to_everybody(fleet: Fleet, crowd: Jabber) -> None:
@@ -97,13 +97,7 @@ def test_hung_server_is_told_to_everybody(fleet: Fleet, crowd: Jabber) -> None:
         _times_until_told(crowd, TOLD_BY_GUARD)
     finally:
         fleet.ssh(GONE, "systemctl kill --signal=CONT ejabberd")
-        wait_for(lambda: _in_rotation(fleet), 60, f"{GONE} in rotation")
-
-
-def _in_rotation(fleet: Fleet) -> bool:
-    """Whether HAProxy uses the host for everything."""
-    lines = fleet.habla("status", "--host", GONE).stdout.splitlines()
-    return len(lines) > 1 and all(" UP " in line for line in lines[1:] if line.startswith("front1"))
+        wait_for(lambda: fleet.uses(GONE), 60, f"{GONE} in rotation")
 
 
 def test_replaced_process_ends_after_its_time(fleet: Fleet, jabber: Jabber) -> None:

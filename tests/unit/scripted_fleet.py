@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 
 import asyncssh
 import yaml
+from habla_command import habla
 
 from habla.model.drain_flags import BY_HAND, BY_SETTING
 from habla.onhost.haproxy.instances import flag
@@ -50,17 +52,21 @@ class ScriptedFleet:
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
     """HAProxy instance -> BACKEND/SERVER -> why its config leaves the server out."""
     turns: list[Callable[[], object]] = field(default_factory=list)
-    """What happens ahead of the next answers about HAProxy: one of them ahead of each answer."""
+    """Functions that are called ahead of the next answers about HAProxy, one ahead of each answer."""
     missing: set[str] = field(default_factory=set)
     """BACKEND/SERVER of those that a process does not have, and that its next config has again."""
     maintenance: bool = False
     """Whether the config of www leaves out every server."""
     reloading: int = 0
-    """So many answers come from the process of www before the next one that is told to reload."""
+    """The number of answers that still come from the old process of www after a reload."""
     watched: dict[str, Any] = field(default_factory=dict)
     """Host -> the answer of its watcher (a document, or a text) where it is not that all is well."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Host and command, of all that came."""
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``habla`` in the project, with the key of the hosts."""
+        return habla(*words, "-i", str(self.identity), cwd=self.root)
 
     def answer(self, host: str, command: str) -> tuple[str, int]:
         """The output and the exit status of a command."""

@@ -27,20 +27,15 @@ def fleet(tmp_path: Path) -> Iterator[ScriptedFleet]:
         yield fleet
 
 
-def run(fleet: ScriptedFleet, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run ``habla`` in the project of the fleet, with the key of its hosts."""
-    return habla(*words, "-i", str(fleet.identity), cwd=fleet.root)
-
-
 def test_status_has_a_row_for_each_server(fleet: ScriptedFleet) -> None:
     """In a pipe each row is one line; JSON has the same servers."""
-    done = run(fleet, "status")
+    done = fleet.run("status")
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = [line.split() for line in done.stdout.splitlines()]
     assert head == ["front", "instance", "backend", "server", "state", "sessions", "queue", "last", "check"]
     assert rows[0] == ["front1", "www", "static", "stable1", "UP", "0", "0", "L7OK/200", "in", "1", "ms"]
     assert [row[3] for row in rows] == ["stable1", "stable2", "web1", "stable1", "stable2"]
-    document = json.loads(run(fleet, "status", "--json").stdout)
+    document = json.loads(fleet.run("status", "--json").stdout)
     assert [server["server"] for server in document["servers"]] == [row[3] for row in rows]
     assert document["faults"] == [] and document["servers"][0]["check"] == "L7OK/200 in 1 ms"
 
@@ -48,11 +43,11 @@ def test_status_has_a_row_for_each_server(fleet: ScriptedFleet) -> None:
 def test_status_finds_a_backend_without_servers(fleet: ScriptedFleet) -> None:
     """With status 1, unless the command is about other hosts."""
     fleet.down.add("web1")
-    done = run(fleet, "status", "--quiet")
+    done = fleet.run("status", "--quiet")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "habla: front1: backend web of www has no server left\n"
-    assert run(fleet, "status", "--role", "web").returncode == 1
-    done = run(fleet, "status", "--host", "stable1")
+    assert fleet.run("status", "--role", "web").returncode == 1
+    done = fleet.run("status", "--host", "stable1")
     assert done.returncode == 0 and "web1" not in done.stdout and "stable2" not in done.stdout
 
 
@@ -69,26 +64,26 @@ def old_process(pid: int, *, replaced_seconds: float, servers: dict[str, int]) -
 
 def test_status_has_a_second_table_for_old_processes(fleet: ScriptedFleet) -> None:
     """One round trip brings both tables. JSON has the servers of each process too."""
-    assert "old process" not in run(fleet, "status").stdout
+    assert "old process" not in fleet.run("status").stdout
     old = [
         old_process(812, replaced_seconds=18000.0, servers={"192.168.2.100": 12}),
         old_process(1904, replaced_seconds=30.4, servers={}),
     ]
     fleet.old_processes["jabber"] = old
     fleet.asked.clear()
-    done = run(fleet, "status")
+    done = fleet.run("status")
     assert (done.returncode, done.stderr, len(fleet.asked)) == (0, "", 1)
     assert done.stdout.split("\n\n")[1].splitlines() == [
         "front   instance  old process  replaced  sessions",
         "front1  jabber    812          5 h ago   12",
         "front1  jabber    1904         30 s ago  0",
     ]
-    document = json.loads(run(fleet, "status", "--json").stdout)
+    document = json.loads(fleet.run("status", "--json").stdout)
     assert document["old_processes"] == [
         {"front": "front1", "instance": "jabber", **process} for process in old
     ]
-    assert "old process" not in run(fleet, "status", "--host", "stable1").stdout
-    assert "812" in run(fleet, "status", "--role", "front").stdout
+    assert "old process" not in fleet.run("status", "--host", "stable1").stdout
+    assert "812" in fleet.run("status", "--role", "front").stdout
 
 
 def test_status_fits_a_terminal(fleet: ScriptedFleet) -> None:
@@ -100,34 +95,34 @@ def test_status_fits_a_terminal(fleet: ScriptedFleet) -> None:
 
 def test_drain_and_undrain_move_a_host(fleet: ScriptedFleet) -> None:
     """The words and the JSON of both."""
-    done = run(fleet, "drain", "stable1")
+    done = fleet.run("drain", "stable1")
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         "stable1 is drained: HAProxy sends it nothing new\nstable1 has no request or connection left\n"
     )
     assert fleet.by_hand == {"stable1"}
-    assert json.loads(run(fleet, "undrain", "stable1", "--json").stdout) == {
+    assert json.loads(fleet.run("undrain", "stable1", "--json").stdout) == {
         "host": "stable1",
         "drained": False,
     }
     assert fleet.by_hand == set()
-    document = json.loads(run(fleet, "drain", "stable1", "--json").stdout)
+    document = json.loads(fleet.run("drain", "stable1", "--json").stdout)
     assert document == {"host": "stable1", "drained": True, "left": {}}
-    assert run(fleet, "undrain", "stable1").stdout == "stable1 is in rotation\n"
+    assert fleet.run("undrain", "stable1").stdout == "stable1 is in rotation\n"
 
 
 def test_drain_waits_for_connections_as_long_as_it_may(fleet: ScriptedFleet) -> None:
     """Without --wait it only says what is left; with it, what is left at the end is status 1."""
     fleet.sessions["stable1"] = 3
-    done = run(fleet, "drain", "stable1")
+    done = fleet.run("drain", "stable1")
     assert done.returncode == 0 and done.stdout.endswith("stable1 still has: static 3, c2s 3\n")
     started = time.monotonic()
-    done = run(fleet, "drain", "stable1", "--wait", "3")
+    done = fleet.run("drain", "stable1", "--wait", "3")
     assert time.monotonic() - started > 3 and done.returncode == 1
     assert "habla: stable1 is drained; waiting for static 3, c2s 3 …" in done.stderr
     ending = threading.Timer(2, fleet.sessions.clear)
     ending.start()
-    done = run(fleet, "drain", "stable1", "--wait", "60", "--quiet")
+    done = fleet.run("drain", "stable1", "--wait", "60", "--quiet")
     ending.join()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -141,15 +136,15 @@ def test_drain_counts_the_connections_of_old_processes(fleet: ScriptedFleet) -> 
         old_process(1904, replaced_seconds=3.0, servers={own: 5}),
     ]
     fleet.old_processes["www"] = [old_process(300, replaced_seconds=1.0, servers={other: 2})]
-    done = run(fleet, "drain", "stable1")
+    done = fleet.run("drain", "stable1")
     assert done.returncode == 0 and done.stdout.endswith("stable1 still has: old processes of jabber 12\n")
     fleet.sessions["stable1"] = 3
-    done = run(fleet, "drain", "stable1", "--json", "--wait", "1")
+    done = fleet.run("drain", "stable1", "--json", "--wait", "1")
     assert done.returncode == 1
     assert json.loads(done.stdout)["left"] == {"static": 3, "c2s": 3, "old processes of jabber": 12}
     ending = threading.Timer(2, lambda: (fleet.sessions.clear(), fleet.old_processes.clear()))
     ending.start()
-    done = run(fleet, "drain", "stable1", "--wait", "60")
+    done = fleet.run("drain", "stable1", "--wait", "60")
     ending.join()
     assert done.returncode == 0 and done.stdout.endswith("stable1 has no request or connection left\n")
 
@@ -157,17 +152,17 @@ def test_drain_counts_the_connections_of_old_processes(fleet: ScriptedFleet) -> 
 def test_undrain_says_that_the_settings_keep_a_host_drained(fleet: ScriptedFleet) -> None:
     """Status 1, and the setting to change."""
     fleet.by_setting.add("stable2")
-    done = run(fleet, "undrain", "stable2")
+    done = fleet.run("undrain", "stable2")
     assert done.returncode == 1 and "set hosts.stable2.drained to false and run pulumi up" in done.stderr
 
 
 def test_logs_asks_the_chosen_hosts(fleet: ScriptedFleet) -> None:
     """All is well on them; --role asks no others."""
-    done = run(fleet, "logs", "--role", "stable")
+    done = fleet.run("logs", "--role", "stable")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "2 logs on 2 hosts have a rule by size, and no other file grows like one\n"
     assert {host for host, _ in fleet.asked} == {"stable1", "stable2"}
-    document = json.loads(run(fleet, "logs", "--json").stdout)
+    document = json.loads(fleet.run("logs", "--json").stdout)
     assert document == dict.fromkeys(("front1", "stable1", "stable2", "web1"), WATCHED)
 
 
@@ -176,18 +171,18 @@ def test_logs_finds_a_log_and_a_host_that_cannot_say(fleet: ScriptedFleet) -> No
     rogue = {"path": "/var/log/rogue.log", "bytes": 3 << 20, "partition": "/var/log", "reason": "no rule"}
     rogue |= {"why": "no rule of logrotate rotates it", "fix": "add it to logs.extra", "open_by": []}
     fleet.watched["web1"] = {**WATCHED, "uncovered": [rogue]}
-    done = run(fleet, "logs")
+    done = fleet.run("logs")
     assert done.returncode == 1 and "/var/log/rogue.log" in done.stdout
     for text in ("the host has no watcher yet", '"the host has no watcher yet"'):
         fleet.watched["web1"] = text
-        done = run(fleet, "logs", "--host", "web1")
+        done = fleet.run("logs", "--host", "web1")
         assert (done.returncode, done.stderr) == (3, f"habla: web1: {text}\n")
 
 
 def test_jabber_force_prints_the_words_of_the_node(fleet: ScriptedFleet) -> None:
     """And JSON has them by host."""
-    assert run(fleet, "jabber", "force", "stable1").stdout == "stable1 serves with its own data\n"
-    document = json.loads(run(fleet, "jabber", "force", "stable1", "--json").stdout)
+    assert fleet.run("jabber", "force", "stable1").stdout == "stable1 serves with its own data\n"
+    document = json.loads(fleet.run("jabber", "force", "stable1", "--json").stdout)
     assert document == {"host": "stable1", "output": ["stable1 serves with its own data"]}
 
 

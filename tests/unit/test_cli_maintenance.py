@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +11,7 @@ from typing import TypeAlias
 import pytest
 import yaml
 from example_apps import free_port
-from habla_command import habla, on_terminal
+from habla_command import on_terminal
 from scripted_fleet import ScriptedFleet, scripted_fleet
 
 from habla.cli import main, maintenance
@@ -34,14 +33,9 @@ def fleet(tmp_path: Path) -> Iterator[ScriptedFleet]:
         yield fleet
 
 
-def run(fleet: ScriptedFleet, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run ``habla`` in the project of the fleet, with the key of its hosts."""
-    return habla(*words, "-i", str(fleet.identity), cwd=fleet.root)
-
-
 def states(fleet: ScriptedFleet, *words: str) -> dict[str, str]:
     """BACKEND/SERVER -> state, in the order of the table."""
-    rows = json.loads(run(fleet, "status", "--json", *words).stdout)["servers"]
+    rows = json.loads(fleet.run("status", "--json", *words).stdout)["servers"]
     return {f"{row['backend']}/{row['server']}": row["state"] for row in rows}
 
 
@@ -77,13 +71,13 @@ def add_front_host(fleet: ScriptedFleet) -> None:
 def test_status_has_a_row_for_each_server_that_is_left_out(fleet: ScriptedFleet) -> None:
     """With the reason as its state, without numbers or a check; one round trip brings all of it."""
     fleet.left_out = {"jabber": {"c2s/stable1": "drained"}, "www": {"static/stable2": "down"}}
-    done = run(fleet, "status")
+    done = fleet.run("status")
     assert (done.returncode, done.stderr, len(fleet.asked)) == (0, "", 1)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [line[3] for line in lines[1:]] == ["stable1", "stable2", "web1", "stable1", "stable2"]
     assert lines[2] == ["front1", "www", "static", "stable2", "LEFT", "OUT", "(down)", "0", "0"]
     assert lines[4] == ["front1", "jabber", "c2s", "stable1", "LEFT", "OUT", "(drained)", "0", "0"]
-    (row,) = json.loads(run(fleet, "status", "--json", "--host", "stable2").stdout)["servers"][:1]
+    (row,) = json.loads(fleet.run("status", "--json", "--host", "stable2").stdout)["servers"][:1]
     assert row == {
         "front": "front1",
         "instance": "www",
@@ -99,7 +93,7 @@ def test_status_has_a_row_for_each_server_that_is_left_out(fleet: ScriptedFleet)
 def test_a_backend_whose_servers_are_all_left_out_has_none_left(fleet: ScriptedFleet) -> None:
     """Status 1, as if they were down."""
     fleet.left_out = {"www": {"web/web1": "drained"}}
-    done = run(fleet, "status", "--quiet")
+    done = fleet.run("status", "--quiet")
     assert (done.returncode, done.stderr) == (1, "habla: front1: backend web of www has no server left\n")
 
 
@@ -116,7 +110,7 @@ def test_undrain_waits_for_the_reload_that_brings_a_server_back(fleet: ScriptedF
     """A server that is left out, or that is in neither config for a moment, is not back in rotation."""
     left_out = {"jabber": {"c2s/stable1": "drained"}}
     fleet.left_out = dict(left_out)
-    done = run(fleet, "drain", "stable1")
+    done = fleet.run("drain", "stable1")
     assert done.returncode == 0 and done.stdout.startswith("stable1 is drained: HAProxy sends it nothing new")
 
     def during_the_reload() -> None:
@@ -125,7 +119,7 @@ def test_undrain_waits_for_the_reload_that_brings_a_server_back(fleet: ScriptedF
 
     fleet.turns = [lambda: None, lambda: None, during_the_reload, lambda: None, fleet.missing.clear]
     fleet.asked.clear()
-    done = run(fleet, "undrain", "stable1")
+    done = fleet.run("undrain", "stable1")
     assert (done.returncode, done.stdout) == (0, "stable1 is in rotation\n")
     assert (fleet.turns, len(fleet.asked)) == ([], 6)
 
@@ -133,18 +127,18 @@ def test_undrain_waits_for_the_reload_that_brings_a_server_back(fleet: ScriptedF
 def test_maintenance_on_and_off(fleet: ScriptedFleet) -> None:
     """The words and the JSON of both; one round trip does it and the next ones ask."""
     fleet.reloading = 2
-    done = run(fleet, "maintenance", "on", "www")
+    done = fleet.run("maintenance", "on", "www")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "www of front1 answers 503 with Retry-After\n"
     assert fleet.maintenance and len(fleet.asked) == 4, "it waits for the process with the new config"
     fleet.reloading = 2
     fleet.asked.clear()
-    done = run(fleet, "maintenance", "off", "www")
+    done = fleet.run("maintenance", "off", "www")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "www of front1 sends requests to servers again\n"
     assert not fleet.maintenance and len(fleet.asked) == 4
     for word in ("on", "off"):
-        document = json.loads(run(fleet, "maintenance", word, "www", "--json").stdout)
+        document = json.loads(fleet.run("maintenance", word, "www", "--json").stdout)
         assert document == {
             "instance": "www",
             "maintenance": word == "on",
@@ -156,20 +150,20 @@ def test_maintenance_on_and_off(fleet: ScriptedFleet) -> None:
 def test_maintenance_may_be_switched_twice(fleet: ScriptedFleet) -> None:
     """The second time says the same and changes nothing; --quiet says nothing."""
     for word in ("on", "off"):
-        first = run(fleet, "maintenance", word, "www")
-        again = run(fleet, "maintenance", word, "www")
+        first = fleet.run("maintenance", word, "www")
+        again = fleet.run("maintenance", word, "www")
         assert first.returncode == 0
         assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
-        quiet = run(fleet, "maintenance", word, "www", "--quiet")
+        quiet = fleet.run("maintenance", word, "www", "--quiet")
         assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
 def test_status_says_maintenance_once_for_each_instance(fleet: ScriptedFleet) -> None:
     """Status 1 and the command that ends it, in place of a fault for each backend."""
-    assert run(fleet, "maintenance", "on", "www").returncode == 0
-    done = run(fleet, "status", "--quiet")
+    assert fleet.run("maintenance", "on", "www").returncode == 0
+    done = fleet.run("status", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"habla: {WORDS}\n")
-    document = json.loads(run(fleet, "status", "--json").stdout)
+    document = json.loads(fleet.run("status", "--json").stdout)
     assert document["maintenance"] == [{"front": "front1", "instance": "www"}]
     assert document["faults"] == [WORDS]
     assert states(fleet) == {
@@ -180,21 +174,21 @@ def test_status_says_maintenance_once_for_each_instance(fleet: ScriptedFleet) ->
         "c2s/stable2": "UP",
     }
     fleet.down = {"stable1", "stable2"}
-    done = run(fleet, "status", "--quiet")
+    done = fleet.run("status", "--quiet")
     assert done.stderr == f"habla: {WORDS}\nhabla: front1: backend c2s of jabber has no server left\n"
     for host in ("front1", "web1"):
-        assert WORDS in run(fleet, "status", "--host", host).stderr
+        assert WORDS in fleet.run("status", "--host", host).stderr
     fleet.down.clear()
-    assert run(fleet, "maintenance", "off", "www").returncode == 0
-    document = json.loads(run(fleet, "status", "--json").stdout)
+    assert fleet.run("maintenance", "off", "www").returncode == 0
+    document = json.loads(fleet.run("status", "--json").stdout)
     assert (document["maintenance"], document["faults"]) == ([], [])
 
 
 def test_a_host_is_drained_and_undrained_during_maintenance(fleet: ScriptedFleet) -> None:
     """Neither command waits for the instance in maintenance, and both say that it is."""
-    assert run(fleet, "maintenance", "on", "www").returncode == 0
+    assert fleet.run("maintenance", "on", "www").returncode == 0
     for word in ("drain", "undrain"):
-        done = run(fleet, word, "stable1")
+        done = fleet.run(word, "stable1")
         assert done.returncode == 0
         assert "note: front1: www is in maintenance until habla maintenance off www\n" in done.stderr
     assert states(fleet)["c2s/stable1"] == "UP"
@@ -204,7 +198,7 @@ def test_a_front_host_that_cannot_be_reached_does_not_stop_the_others(fleet: Scr
     """Status 3 with the reason, and JSON has the front hosts where it is done."""
     add_front_host(fleet)
     for word in ("on", "off"):
-        done = run(fleet, "maintenance", word, "www", "--json")
+        done = fleet.run("maintenance", word, "www", "--json")
         assert done.returncode == 3
         document = json.loads(done.stdout)
         assert document["fronts"] == ["front1"] and fleet.maintenance == (word == "on")

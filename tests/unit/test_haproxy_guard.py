@@ -47,7 +47,7 @@ def www(tmp_path: Path) -> Instance:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the guard did, in place of systemctl and ss."""
+    """The actions of the guard, in place of systemctl and ss."""
     found: list[str] = []
 
     def close(address: str, port: int) -> int:

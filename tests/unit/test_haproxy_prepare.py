@@ -1,4 +1,4 @@
-"""What is done before HAProxy starts: the hosts are asked, and the config that runs is written."""
+"""Before HAProxy starts, the hosts are asked, and the config that runs is written."""
 
 from __future__ import annotations
 

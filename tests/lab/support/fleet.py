@@ -205,6 +205,11 @@ class Fleet:
                 break
         return servers
 
+    def uses(self, host: str) -> bool:
+        """Whether HAProxy uses a host for everything that it offers."""
+        lines = self.habla("status", "--host", host).stdout.splitlines()
+        return len(lines) > 1 and all(" UP " in line for line in lines if line.startswith("front1"))
+
     @contextlib.contextmanager
     def program(self, script: str, *arguments: str) -> Iterator[Program]:
         """One of the programs beside this file, in the outside network, until the end of the block.

@@ -33,7 +33,7 @@ SLOW_BYTES, SLOW_RATE, SLOW_MOST = 16384, 20, 2400
 WARM = 300
 # Longer than HAProxy takes to find a lost server, shorter than it waits for the answer of one.
 ANSWER_SECONDS = 20
-# What a visitor notices.
+# Visitors notice an answer that takes longer.
 LATE_SECONDS = 0.5
 
 
