@@ -12,13 +12,14 @@ import socket
 import subprocess
 import time
 
+from . import merging
 from .cluster import reachable
 from .contact import Contact
 from .erlang import Erlang
 from .own_node import HEAL, OwnNode, node_of
 from .starting import NotServing, Start, unit_failed
 
-# Seconds for the whole; a merge of a large copy goes on after it.
+# Seconds for the whole. Only a merge of a large copy may go on after it.
 _DEADLINE = 90.0
 _PAUSE = 0.5
 
@@ -28,8 +29,10 @@ def settle(node: OwnNode, peers: list[str]) -> str:
 
     Returns which of these it is, in words. Raises NotServing.
     """
+    # Not "start": that would wait for a run that began before this apply, and so for a node that had another
+    # name, peers or cookie. Such a run may be ended at any point, as the next one goes on where it was.
     healing = subprocess.Popen(
-        ["systemctl", "start", HEAL], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["systemctl", "restart", HEAL], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     deadline = time.monotonic() + _DEADLINE
     with Erlang(node) as erlang:
@@ -44,10 +47,12 @@ def settle(node: OwnNode, peers: list[str]) -> str:
             late = [
                 peer for peer in peers if reachable(peer, node.port) and _is_late(erlang, peer, node=node)
             ]
-            if healing.poll() == 0 and state.phase == "serves" and not late:
+            is_over = time.monotonic() > deadline
+            is_healed = healing.poll() == 0 or (is_over and merging.due())
+            if is_healed and state.phase == "serves" and not late:
                 others = ", ".join(sorted(state.running - {node.name}))
                 return f"{node.name} serves with {others or 'no other node'}"
-            if time.monotonic() > deadline:
+            if is_over:
                 words = f"{node.name} {wait.words}" if wait.contacts else f"{node.name}: {state.phase}"
                 if state.phase == "serves":
                     words = f"{node.name} serves, but not together with {', '.join(late) or 'its peers'}"
