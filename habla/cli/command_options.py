@@ -1,4 +1,4 @@
-"""The decorators of a command: what makes a function one, and the options that commands share."""
+"""Decorators that make a function a command, and the options that commands share."""
 
 from __future__ import annotations
 

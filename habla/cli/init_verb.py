@@ -196,7 +196,7 @@ def _fingerprint(key: str) -> str:
 def _secrets(
     invocation: Invocation, plan: FleetPlan, *, environment: str
 ) -> tuple[list[str], list[str], bool]:
-    """Generate what is missing.
+    """Generate the missing secrets.
 
     Returns the secrets that were generated, those that only the user can give, and whether Pulumi knows the
     stack, without which nothing is generated.

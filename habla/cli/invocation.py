@@ -1,4 +1,4 @@
-"""The options that commands share, and what they lead to: the project, the stack, its plan, its hosts."""
+"""The options that commands share, and the project, stack, plan and hosts that they select."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ __all__ = ["Access", "accesses", "passwords", "wanted_secrets"]
 
 @dataclass(frozen=True)
 class Access:
-    """A way into the lab. user: who may log in, with the password that is the secret of that name."""
+    """A way into the lab. user: an account, whose password is the secret of that name."""
 
     what: str
     url: str

@@ -25,8 +25,8 @@ __all__ = ["ssh", "summary"]
 def summary(invocation: Invocation) -> Result:
     """Print the hosts of the lab, how to reach them, and what to try.
 
-    Each host has its role, address, state and services. The lines below are what this machine reaches on
-    ports of its loopback address, with the accounts that may log in there and their passwords.
+    Each host has its role, address, state and services. The lines below list the services that this machine
+    reaches on ports of its loopback address, with their accounts and passwords.
     """
     from habla.cli.balancers import shared_addresses
     from habla.cli.lab_access import accesses, passwords, wanted_secrets
@@ -96,7 +96,7 @@ def ssh(invocation: Invocation, *, host: str, words: tuple[str, ...]) -> int:
 
 
 def _commands_to_try(plan: FleetPlan) -> list[tuple[str, str]]:
-    """Command lines, each with what it does."""
+    """Command lines, each with its purpose."""
     habla, environment = program(), plan.settings.environment
     stable = next(
         (name for name, host in plan.hosts.items() if host.role.name == "stable"), next(iter(plan.hosts))

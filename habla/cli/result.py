@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found or did."""
+    """The outcome of a command."""
 
     document: Any
     """The result as values of JSON, for ``--json``."""

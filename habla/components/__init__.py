@@ -1,4 +1,4 @@
-"""Pulumi component resources: what a user's program is made of."""
+"""Pulumi component resources, the building blocks of a user's program."""
 
 from habla.components.balancer import LoadBalancerPair, LoadBalancerPairArgs
 from habla.components.host import ExistingHost, Host, HostArgs, Lab, LabArgs, LabHost

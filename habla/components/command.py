@@ -109,7 +109,7 @@ def applied_state(
     opts: pulumi.ResourceOptions,
     depends_on: Sequence[pulumi.Resource] = (),
 ) -> remote.Command:
-    """The state of a component as a resource: handed to the host, and undone when the resource goes.
+    """The state of a component as a resource: sent to the host, and undone when the resource is deleted.
 
     outside: the address in the state that stands for the public one, and the public one.
     """
@@ -132,7 +132,7 @@ def applied_state(
 
 
 def agent_undo(*words: str) -> str:
-    """The same for what undoes something; a host without an agent, made anew, has nothing to undo."""
+    """The same for an undo. A host without an agent was made anew and has nothing to undo."""
     return f"sh -c 'test ! -e {AGENT_PATH} || exec {agent_command(*words)}'"
 
 
@@ -194,7 +194,7 @@ def sent_file(
 ) -> remote.CopyToRemote:
     """A file of this machine on a host. The engine keeps its digest, not its content.
 
-    to: where, from the home directory of the user who logs in.
+    to: the path, relative to the home directory of the user who logs in.
     """
     with _short_call_stack():
         return remote.CopyToRemote(
@@ -280,5 +280,5 @@ def _as_root(command: str, user: str, *, host: str) -> str:
     if user == "root":
         return command
     refusal = f"habla: {host}: {user} may not use sudo without a password"
-    # Without its own standard input, sudo may read what is meant for the agent.
+    # Without its own standard input, sudo may read the agent's input.
     return f"sudo -n true </dev/null || {{ echo '{refusal}' >&2; exit 1; }}; sudo -n {command}"

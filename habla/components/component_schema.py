@@ -1,4 +1,4 @@
-"""What Pulumi's schema analyzer reads of the components and their arguments.
+"""Gives Pulumi's schema analyzer plain types for the components and their arguments.
 
 ``pulumi package add`` offers components to programs in other languages by a schema. The SDK's analyzer makes
 it from the annotations of the classes. It knows plain types, lists, maps, inputs and outputs, and it takes a

@@ -47,7 +47,7 @@ def plain(value: Any, argument: str, *, why: str) -> None:
 
 
 def outside_stand_in(host: str) -> IPv4Address:
-    """An address that stands for the public one of a host until that is known; from an unused range."""
+    """A placeholder for the public address of a host until that is known; from an unused range."""
     return IPv4Address((240 << 24) + zlib.crc32(host.encode()) % (1 << 27))
 
 

@@ -1,8 +1,8 @@
 """Ends a program after a command failed, so that the engine deletes nothing in that run.
 
 With ``--continue-on-error`` the engine skips the commands that wait for the one that failed. At the end it
-deletes every resource that the program has not got any more, and so undoes a component whose new resource was
-skipped: one that was renamed, or that moves to another host. It deletes nothing when the program fails.
+deletes every resource that the program no longer has. That would also undo a component that was renamed or
+moves to another host, and that has lost its new resource to the skip. A program that fails deletes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def fail_with(report: pulumi.Output[str]) -> None:
 
 
 async def _all_done(reports: Sequence[pulumi.Output[str]]) -> int:
-    """Wait for all commands, also for those that are registered meanwhile; how many. Raises RunError.
+    """Wait for all commands, including later ones. Returns their number. Raises RunError.
 
     The output of a command that failed, or that was skipped, stays unknown.
     """

@@ -1,4 +1,4 @@
-"""All resources of a plan, and what waits for what."""
+"""All resources of a plan, and the order in which they are made."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def deploy_fleet(
     last: dict[tuple[str, str], pulumi.Resource] = {}
     nodes: dict[str, list[pulumi.Resource]] = {name: [] for name in plan.hosts}
     for host, component in _in_order(plan):
-        # Front hosts replace one another, whatever role they have.
+        # Front hosts replace one another, also those of different roles.
         group = ("" if component == BALANCER else host.role.name, component)
         before = [last[group]] if group in last else []
         if component == BALANCER:
@@ -92,7 +92,7 @@ def _waiting(
 
 
 def _in_order(plan: FleetPlan) -> list[tuple[HostPlan, str]]:
-    """Every component that serves somebody, of every host: databases first, balancers last."""
+    """The components of all hosts that serve users: databases first, balancers last."""
     pairs = [
         (host, component) for host in plan.hosts.values() for component in host.parts if component != WATCH
     ]

@@ -86,7 +86,7 @@ def lab_machine(
 ) -> local.Command:
     """The machine of a lab host. Its stdout is what ``host-create`` prints.
 
-    Settings that are not given are left away, so that a new setting changes no stack that lacks it.
+    Settings that are not given are left out, so that a new setting changes no older stack.
     """
     wanted: dict[str, object] = {
         "name": name,

@@ -79,8 +79,8 @@ def planned_node(
 ) -> PlannedNode:
     """Plan services on the hosts of a user's own program. Raises Faults.
 
-    component: its name on the hosts. known: what others offer. fleet: what all hosts share, when it is not
-    what the subnet says. root: paths of archives are relative to it.
+    component: its name on the hosts. known: the offers of other components. fleet: the facts that all hosts
+    share, if they are not those of the subnet. root: paths of archives are relative to it.
     """
     machines = hosts_of(on)
     for machine in machines:

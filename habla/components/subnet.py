@@ -74,7 +74,7 @@ class InternalSubnetArgs:
 class SubnetPlan:
     """The internal network as a plan has it, by the names of hosts.
 
-    hosts: the machines. states: what makes each of them a member. sites, roles: as services see them.
+    hosts: the machines. states: the documents that make them members. sites, roles: as services see them.
     """
 
     hosts: Mapping[str, Host]
@@ -148,7 +148,7 @@ class InternalSubnet(Component):
         return next(iter(roles.values()))
 
     def joined(self, host: Host) -> pulumi.Resource:
-        """What a component on ``host`` depends on: that the host has its internal address."""
+        """The resource that a component on ``host`` waits for: the host has its internal address."""
         return self._joined[host.name]
 
 

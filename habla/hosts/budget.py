@@ -22,9 +22,9 @@ USABLE = 90
 class Budget:
     """One partition of a host, in bytes.
 
-    bounds: what its logs take at most, the largest first. data: what its bounded data takes at most.
-    reserved: what all else takes. allowed: what all may take together, so that no alert is ever due to logs
-    and data that behave.
+    bounds: the most that each log takes, the largest first. data: the most that its bounded data takes.
+    reserved: the room for all other files. allowed: the most that all may take together: logs and data within
+    their bounds never cause an alert.
     """
 
     mount: str
@@ -58,7 +58,7 @@ def budgets(
     warning: int,
     data: Iterable[DataBound] = (),
 ) -> tuple[Budget, ...]:
-    """The budget of each partition. warning: the use, in percent, from which somebody is told."""
+    """The budget of each partition. warning: the use, in percent, that causes an alert."""
     logs: dict[str, list[Bound]] = {mount: [] for mount in partitions}
     for bound in bounds:
         mount = _partition_of(bound.path, partitions)
@@ -85,7 +85,7 @@ def budgets(
 def budget_faults(
     host: str, partitions: Mapping[str, PartitionSpec], *, all_of: Sequence[Budget]
 ) -> list[Fault]:
-    """Partitions that do not hold their logs, and those of which nobody can know."""
+    """Partitions that do not hold their logs, and partitions of unknown size."""
     faults = []
     for budget in all_of:
         path = f"hosts.{host}.partitions.{budget.mount}"

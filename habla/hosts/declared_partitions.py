@@ -1,4 +1,4 @@
-"""The partitions that the settings say a host has: what is computed from them holds only where they are."""
+"""Proves that a host has the partitions of its settings, because the space budget relies on them."""
 
 from __future__ import annotations
 

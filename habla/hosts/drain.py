@@ -26,7 +26,7 @@ _UNIT = "habla-drain.service"
 
 @dataclass(frozen=True)
 class Drain(HostPart):
-    """Answers HAProxy for the balanced services of a host. offered: what they offer."""
+    """Answers HAProxy for the balanced services of a host. offered: their offers."""
 
     title: ClassVar = "drain responder"
 

@@ -1,8 +1,8 @@
-"""The internal network of a host: its address, its name, the names of all the others, and nobody else in.
+"""The internal network of a host: its address, its name, the names of all others, and no way in for others.
 
-A Linux host answers for each of its addresses on every interface. So somebody beside the outside interface
-who sends packets for 192.168.2.10 there would reach what is bound to that address. Routing rules end that:
-packets for the internal network count only when they come from this host or by the internal interface.
+A Linux host answers for each of its addresses on every interface. So a machine on the outside network that
+sends packets for 192.168.2.10 would reach the services on that address. Routing rules prevent that: the host
+accepts packets for the internal network only from itself and from the internal interface.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from habla.onhost.document import Action, Check, File, Health, HostState, Unit
 
 __all__ = ["READY_UNIT", "network_state"]
 
-# Up once the internal address is there and closed to others; what binds to that address starts after it.
+# Up once the internal address is there and closed to others. Services on that address start after it.
 READY_UNIT = "habla-internal.service"
 
 _RULES = "/usr/local/lib/habla/internal-rules"

@@ -1,6 +1,6 @@
-"""The logs of services -> rules in /etc/logrotate.d, and the most that each of them can ever take. Pure.
+"""Turns the logs of services into rules in /etc/logrotate.d, and bounds the size of each log. Pure.
 
-Rotation is by size, so a bound exists; see ``worst_case`` for what it is made of.
+Rotation is by size, so a bound exists; ``worst_case`` computes it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _RUN = 15
 
 @dataclass(frozen=True)
 class Bound:
-    """What one log takes at most. bytes: all its files together, old ones too, at the worst moment.
+    """The most that one log takes. bytes: all its files together, old ones too, at the worst moment.
 
-    files: how many the glob ``path`` stands for.
+    files: the number of files that the glob ``path`` matches.
     """
 
     rule: str
@@ -124,8 +124,8 @@ def worst_case(log: Log, spec: LogsSpec) -> int:
     """The most bytes that the files of a log take.
 
     A file is found too large at the latest one check after it has become so. Then there are, for a moment,
-    the old ones, the one that is in the making (the copy, then its compressed form) and the live one; what is
-    compressed may not get smaller.
+    the old ones, the one that is in the making (the copy, then its compressed form) and the live one.
+    Compression may save nothing.
     """
     rate = size_bytes(log.rate or spec.rate)
     largest = size_bytes(log.size) + math.ceil(rate * (spec.check_seconds + _RUN) / 60)

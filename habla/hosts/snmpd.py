@@ -1,4 +1,4 @@
-"""snmpd, for the monitor alone: what a host has of space, load, memory and traffic.
+"""snmpd, which tells only the monitor about space, load, memory and traffic of a host.
 
 Two locks: the passphrases, and the monitor's address. The second is libwrap's, which Debian's snmpd asks for
 every packet before it reads it. Its rules are seen by snmpd alone, as they say nothing of other daemons.
@@ -49,7 +49,7 @@ class Snmp(HostPart):
     name: str = "snmp"
 
     def offers(self) -> tuple[Offer, ...]:
-        """Nothing by TCP; but the monitor must know who is there."""
+        """Offer nothing by TCP, but let the monitor know this host."""
         return (Offer("snmp", 0),)
 
     def state(self, site: Site) -> ServiceState:

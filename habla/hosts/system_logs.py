@@ -1,7 +1,7 @@
 """The logs that a distribution writes by itself: its journal, and the files of its package tools and logins.
 
-Debian rotates the latter once a month, whatever their size, and lets the journal take a tenth of the file
-system. What rsyslog writes belongs to the service that needs rsyslog.
+Debian rotates the latter once a month at any size, and lets the journal take a tenth of the file system. The
+logs of rsyslog belong to the service that needs rsyslog.
 """
 
 from __future__ import annotations

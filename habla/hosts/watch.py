@@ -38,8 +38,9 @@ _DATA = ("/var/cache", "/var/lib/apt", "/var/lib/dpkg", f"/var/lib/{_NAME}", "/v
 
 @dataclass(frozen=True, order=True)
 class Peer:
-    """A host whose watcher is asked for a sign of life, through its snmpd. silent_seconds: until it counts
-    as dead.
+    """A host that is asked, through its snmpd, for its watcher's sign of life.
+
+    silent_seconds: the time without a new sign after which it counts as dead.
     """
 
     name: str
@@ -120,7 +121,7 @@ class Watch(HostPart):
                     timeout=150,
                 )
             },
-            # systemd starts it within seconds of a boot; what it leaves is in memory.
+            # systemd starts it within seconds of a boot. Its mark is in memory.
             health={_NAME: Health(timer, command=("test", "-s", WATCH_ALIVE), deadline=60)},
             data=(f"/var/lib/{_NAME}",),
         )

@@ -90,7 +90,7 @@ def ensure_supervisor(paths: LabPaths) -> socket.socket:
 
 
 def _launch(paths: LabPaths) -> None:
-    # Nobody answers, so the supervisor is gone or its socket was deleted. Its remaining processes must end.
+    # No answer, so the supervisor is gone or its socket was deleted. Its remaining processes must end.
     cgroups.sweep(paths.identity)
     package_root = str(Path(habla.__file__).resolve().parent.parent)
     search = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))

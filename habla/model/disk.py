@@ -1,4 +1,4 @@
-"""The settings of what keeps partitions from filling: partitions, log rules, alerts, SNMP and Cacti.
+"""The settings that keep partitions from filling: partitions, log rules, alerts, SNMP and Cacti.
 
 Sizes are texts, ``512k``, ``64M``, ``4G``, in powers of 1024 as logrotate takes them.
 """

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 # Many hosts have the same few logs.
 @functools.lru_cache(maxsize=100_000)
 def overlap(one: str, other: str) -> bool:
-    """Whether some path matches both. ``*`` and ``?`` stand for no slash, and for no dot at the beginning."""
+    """Whether some path matches both. ``*`` and ``?`` match neither a slash nor a dot at the beginning."""
     ones, others = _normal(one).split("/"), _normal(other).split("/")
     return len(ones) == len(others) and all(map(_names_overlap, ones, others))
 
@@ -40,7 +40,7 @@ def _names_overlap(one: str, other: str) -> bool:
 
 
 def _fits(tokens: list[str], index: int) -> bool:
-    """Whether ``*`` of the other glob can stand for this token."""
+    """Whether ``*`` of the other glob can match this token."""
     return not (index == 0 and tokens[0] == ".")
 
 

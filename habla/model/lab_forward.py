@@ -9,11 +9,11 @@ __all__ = ["Forward"]
 
 @dataclass(frozen=True)
 class Forward:
-    """A way for a user of a lab from the loopback address to a service.
+    """A port of the loopback address that leads a user of a lab to a service.
 
     target: a port of the host's outside address, or ``ADDRESS:PORT``, or ``itself:ADDRESS:PORT``: see
-    ``LabHost.forwards``. label: what people know it by. url: how they reach it, with ``{port}`` in it.
-    user: who may log in there, with the password that is the secret of that name.
+    ``LabHost.forwards``. label: its name for people. url: its URL, with ``{port}`` in it.
+    user: an account there, whose password is the secret of that name.
     """
 
     target: int | str

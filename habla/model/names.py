@@ -174,7 +174,7 @@ def node_resource(host: str, component: str) -> str:
 
 
 def state_resource(node: str, part: str = "state") -> str:
-    """The command that hands a host the state of a component, or of one ahead of it."""
+    """The command that sends a host the state of a component, or of one ahead of it."""
     return f"{node}-{part}"
 
 

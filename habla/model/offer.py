@@ -65,7 +65,7 @@ class Route:
 class OfferedValue:
     """A value that apps may name in their environment, besides address and port of an offer.
 
-    name: as in ``${NAME}``. text: in it ``{address}`` is that of a host with the offer, ``{app}`` the name of
+    name: as in ``${NAME}``. text: in it ``{address}`` is a host with the offer, ``{app}`` the name of
     the app, ``{domain}`` the fleet's, ``{website}`` the URL of the website, ``{website_scheme}``,
     ``{website_host}`` and ``{website_port}`` (with its colon) its parts, and ``{OFFER_port}`` the port at
     which clients outside reach an offer. Where several hosts have the offer the value has a text for each,
@@ -85,20 +85,19 @@ class OfferedValue:
 class Offer:
     """An offer of a service to the rest of the fleet, on one TCP port.
 
-    port: 0 where there is nothing to connect to, and only the presence of the service matters.
-    balancer: the HAProxy instance that fronts it, if one does.
+    port: 0 if there is no port to connect to, and only the presence of the service matters.
+    balancer: the HAProxy instance in front of it, if any.
     public_port: the port on which that instance offers it, when it is not the instance's own.
     maxconn: requests a server works on at a time; more wait in HAProxy's queue. 0 means no limit.
     proxy_protocol: whether the service expects the PROXY protocol from HAProxy.
     alive_path: the path of a page that changes as long as the service works. The service is then a monitor:
         watchers ask for that page, and every host lets it ask for SNMP.
     by_source: a client always comes to the same server as long as that one is up.
-    sessions: connections that are open at once, on all servers together, where that is known.
-    values: what apps may name besides its address and port.
+    sessions: connections that are open at once, on all servers together, if that is known.
+    values: more values that apps may name, besides its address and port.
     setting: the YAML path of the routes, for faults.
-    label: what people know it by. In it, and in the hosts of routes and checks, ``{domain}`` stands for the
-        fleet's domain. url: how they reach it on a ``{port}`` of the
-        loopback address.
+    label: its name for people. In it, and in the hosts of routes and checks, ``{domain}`` becomes the
+        fleet's domain. url: its URL on a ``{port}`` of the loopback address.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Roles: the purpose of a machine, its range of addresses, and the services that it may run.
 
-All of it is data. ``habla:roles`` of a stack changes these roles or adds to them. Ranges are offsets in a
-/24; another network needs ranges of its own. Which services a role may hold comes from the services
-themselves (``habla.services.catalog``).
+The roles are data. ``habla:roles`` of a stack changes them or adds to them. Ranges are offsets in a /24;
+another network needs ranges of its own. The services themselves name the roles that may hold them
+(``habla.services.catalog``).
 """
 
 from __future__ import annotations

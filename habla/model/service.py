@@ -97,7 +97,7 @@ class Log:
 
 @dataclass(frozen=True, order=True)
 class DataBound:
-    """A directory whose service keeps its data below a size. setting: the setting of that size."""
+    """A directory in which a service keeps its data below a size. setting: the setting of that size."""
 
     path: str
     size: str
@@ -272,7 +272,7 @@ class Service(ABC):
 
 @dataclass(frozen=True)
 class AdminPage:
-    """A page for operators on the loopback address of a host. accounts: those who may log in."""
+    """A page for operators on the loopback address of a host. accounts: the accounts that may log in."""
 
     port: int
     path: str
@@ -280,7 +280,7 @@ class AdminPage:
 
 
 class HostPart(Service):
-    """Something that a host gets because of the services on it. Nobody places it, and it has no settings."""
+    """A part that a host gets because of the services on it. It is never placed by settings and has none."""
 
     kind: ClassVar = "host-part"
     Settings: ClassVar = Spec

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TextRule:
-    """A check of a text, for ``AfterValidator``. rule: what the text must be, in words."""
+    """A check of a text, for ``AfterValidator``. rule: the rule for the text, in words."""
 
     rule: str
     is_kept: Callable[[str], bool]

@@ -1,4 +1,4 @@
-"""The state of a host: what one component must be on it, as a canonical JSON document with a digest.
+"""The wanted state of one component on a host, as a canonical JSON document with a digest.
 
 This is the one definition of the document. The plan builds these values, and the agent reads them from JSON
 with the same classes (``reading``). ``pulumi preview`` shows a document to a reviewer, so everything in it is
@@ -257,7 +257,7 @@ class HostState(Parts, _Owner):
         return tuple(sorted({name for file in self.files.values() for name in secret_names(file.text)}))
 
     def document(self) -> Dict[str, Any]:
-        """The document as plain JSON values; what equals its default is left out, to keep diffs short."""
+        """The document as plain JSON values. Defaults are left out, to keep diffs short."""
         return {"format": FORMAT, **_plain(self)}
 
     def canonical(self) -> str:

@@ -1,9 +1,9 @@
 """A document as a preview shows it: a line for each line of a file.
 
-Pulumi's engine reads an input as JSON or YAML if it can, and then shows all of it that did not change too: up
-to 3,000 lines for one word. Of any other text it shows the lines that changed. So a document on its way to a
-host begins with a line that neither JSON nor YAML allows. That line says what the document is about, because
-the engine shows little more of a new resource.
+Pulumi's engine reads an input as JSON or YAML if it can. It then shows unchanged lines too, up to 3,000 for
+one changed word. Of any other text it shows only the changed lines. So a document on its way to a
+host begins with a line that neither JSON nor YAML allows. That line names the component and counts its parts,
+because the engine shows little more of a new resource.
 
     @ component web of web1, 12 files, 3 units, 1 packages
     {

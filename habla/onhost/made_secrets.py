@@ -1,7 +1,7 @@
-"""Secrets that habla makes itself: each follows from a secret of the user's and from its purpose.
+"""Secrets that habla makes itself. Each is derived from a secret of the user and from its purpose.
 
-So nobody has to invent a token for each program, the same settings give the same token at every deployment,
-and a new base makes all of them new.
+So the user need not invent a token for each program. The same settings give the same token at every
+deployment, and a new secret of the user makes all of them new.
 """
 
 from __future__ import annotations

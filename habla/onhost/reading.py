@@ -112,7 +112,7 @@ def _build(kind: Type[T], raw: Any, *, where: str) -> T:
         raise Failure("read", where, reason=str(error)) from None
 
 
-# The first letters of a field's type, and what it is in JSON.
+# The first letters of a field's type, and its type in JSON.
 _WORDS = {"str": "a string", "int": "a number", "Tup": "a list of strings", "Map": "a mapping"}
 
 

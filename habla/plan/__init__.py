@@ -1,6 +1,6 @@
-"""Settings -> everything a stack will be: addresses, placement, and the state of every host. Pure.
+"""Turns settings into the plan of a stack: addresses, placement, and the state of every host. Pure.
 
-``habla render`` prints the plan and the components deploy it, so a reviewer reads what a host gets.
+``habla render`` prints the plan and the components deploy it, so a reviewer reads the very files of a host.
 """
 
 from habla.plan.fleet_plan import FleetPlan

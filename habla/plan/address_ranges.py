@@ -1,4 +1,4 @@
-"""Ranges of addresses: which of them each role owns, and what is wrong with them. Pure."""
+"""The ranges of addresses that each role owns, and their faults. Pure."""
 
 from __future__ import annotations
 

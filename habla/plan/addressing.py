@@ -1,8 +1,8 @@
 """The address plan: role ranges -> one address per host. Pure; netaddr does the set arithmetic.
 
-A host gets the lowest free address of its role and keeps it while others come and go: what it holds is
-written down (``stacks/addresses.ENV.yaml``) and handed in as ``held``, so that the plan is a function of
-files under version control and of nothing else. A pinned address goes before a held one.
+A host gets the lowest free address of its role and keeps it while others come and go. Its address is written
+down in ``stacks/addresses.ENV.yaml`` and passed in as ``held``. So the plan depends on files under version
+control alone. A pinned address goes before a held one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plan_addresses(
 ) -> AddressPlan:
     """Give every host an address of its role.
 
-    held: what hosts had in the last plan; names that are no longer in ``hosts`` free their address.
+    held: the addresses of the last plan; names that are no longer in ``hosts`` free their address.
     Raises AddressError with every fault found, its paths relative to the stack's settings.
     """
     forbidden = forbidden_addresses(network, reserved)
@@ -67,7 +67,7 @@ def plan_addresses(
     raise_faults(AddressError, [*faults, *_lost_to_a_pin(given, hosts, ranges=ranges, held=held or {})])
     holders = {address: name for name, address in given.items()}
     for name, address in sorted((held or {}).items()):
-        # A host whose role changed leaves its old address: an address says what a machine is for.
+        # A host with a new role leaves its old address, because an address shows the role of its machine.
         if (
             name in hosts
             and name not in given

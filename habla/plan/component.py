@@ -28,8 +28,8 @@ class ComponentPlan:
     """One component of one host.
 
     services: those that were placed in it. all: these and their companions. state: the document that the host
-    is handed. ahead: components that the host must have before it. facts: what the watcher of the host must
-    know. claims: the names that it needs.
+    gets. ahead: components that the host must have before it. facts: the facts that the host's watcher needs.
+    claims: the names that it needs.
     """
 
     component: str

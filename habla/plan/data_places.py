@@ -1,7 +1,7 @@
-"""Where the data of services was last, and changes that would start one of them with empty data. Pure.
+"""Remembers the places of data, and finds changes that would start a service without its data. Pure.
 
-A service that moves to another machine, or that gets another name, finds an empty directory there, while its
-data is somewhere else and nobody says so. Such a change is a fault; ``start_empty`` of a stack allows it.
+A service that moves to another machine, or gets another name, finds an empty directory there, while its data
+stays at the old place without a word. Such a change is a fault; ``start_empty`` of a stack allows it.
 """
 
 from __future__ import annotations

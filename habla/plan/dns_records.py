@@ -46,7 +46,7 @@ def public_addresses(plan: FleetPlan) -> list[IPv4Address]:
 
 
 def _names(plan: FleetPlan) -> list[PublicName]:
-    """Each name once, with all that services say of it; those with an address first."""
+    """Each name once, with the records of all services; names with an address come first."""
     merged: dict[str, PublicName] = {}
     for item in _all_names(plan):
         before = merged.get(item.name, PublicName(item.name, addressed=False))
@@ -60,7 +60,7 @@ def _names(plan: FleetPlan) -> list[PublicName]:
 
 
 def _all_names(plan: FleetPlan) -> Iterator[PublicName]:
-    """Of each service once; HAProxy's first, whose first name is the website."""
+    """The records of each service once. HAProxy's come first, and the first of these is the website."""
     services = {service.name: service for host in plan.hosts.values() for service in host.services}
     for service in sorted(services.values(), key=lambda service: (not service.balances, service.name)):
         yield from service.public_names(plan.fleet)

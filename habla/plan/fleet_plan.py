@@ -16,8 +16,9 @@ __all__ = ["FleetPlan"]
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """A whole stack. fleet: what all hosts share. data: service -> where its data is. notes: what is allowed,
-    but worth saying.
+    """A whole stack. fleet: the facts that all hosts share. data: service -> the places of its data.
+
+    notes: remarks about settings that are allowed.
     """
 
     settings: Settings

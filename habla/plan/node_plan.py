@@ -17,7 +17,7 @@ __all__ = ["NodePlan", "offered", "plan_node"]
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One component of one or more hosts. parts: host -> plan. endpoints: what it offers to others."""
+    """One component of one or more hosts. parts: host -> plan. endpoints: its offers to other components."""
 
     component: str
     parts: Mapping[str, ComponentPlan]
@@ -45,7 +45,7 @@ def plan_node(
 ) -> NodePlan:
     """Plan the same services on each host.
 
-    sites, roles: of all hosts of the fleet. fleet: what they share; its endpoints are those of the others.
+    sites, roles: of all hosts of the fleet. fleet: their shared facts, and the endpoints of others.
     Raises Faults with every fault of placement and services.
     """
     raise_faults(PlacementError, placement_faults({host: (roles[host], services) for host in hosts}))

@@ -34,9 +34,9 @@ _UNITS = "/etc/systemd/system/"
 
 @dataclass(frozen=True)
 class Claim:
-    """An owner's claim to a name. kind: what the name is for: "unit", "file" …
+    """An owner's claim to a name. kind: "unit", "file" …
 
-    value: two owners may share a directory when they want the same of it.
+    value: two owners may share a directory if both claim it with the same value.
     """
 
     kind: str
@@ -129,7 +129,7 @@ def _shared(claim: Claim, other: Claim) -> bool:
 
 
 def _clash(one: Owner, other: Owner, *, found: list[Claim]) -> Fault:
-    """The path is that of the owner whose name the user can change most easily."""
+    """A fault of a name with several owners. Its path leads to the owner that is easiest to rename."""
     first = min((one, other), key=lambda owner: (not owner.path, _rank(owner.path), owner.path))
     second = other if first == one else one
     names = list(dict.fromkeys(f"the {claim.kind} {claim.name}" for claim in found))

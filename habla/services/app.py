@@ -46,7 +46,7 @@ class App(Service):
 
     @property
     def stability(self) -> Stability:
-        """As the user said: nobody else can know it."""
+        """The user declares it, because habla cannot know it."""
         return Stability(self.spec.stability)
 
     def offers(self) -> tuple[Offer, ...]:
@@ -87,7 +87,7 @@ class App(Service):
         return f"program {source or ' '.join(self.spec.command)}"
 
     def state(self, site: Site) -> ServiceState:
-        """A unit under a user of its own. Raises SettingsError when a reference names what nobody offers."""
+        """A unit under a user of its own. Raises SettingsError for a reference that no service offers."""
         archive = site.fleet.archives.get(self.spec.archive) if self.spec.archive else None
         unit = f"{self._prefixed}.service"
         unit_path = f"/etc/systemd/system/{unit}"
@@ -209,7 +209,7 @@ def _prefix(path: str | None) -> str:
 
 
 def _resolve(site: Site, match: re.Match[str], *, app: str, path: str, faults: list[Fault]) -> str:
-    """The value of a reference: of what others offer, or of this host. A fault for one that nobody offers."""
+    """The value of a reference to another service or to this host. A fault if no service offers it."""
     service, _, attribute = match[1].partition(".")
     if match[1] == "domain":
         return site.fleet.domain

@@ -14,7 +14,7 @@ from habla.model.text_types import DebianPackage, EnvironmentName, Line, Request
 __all__ = ["AppSpec", "HealthSpec", "LimitsSpec", "RouteSpec"]
 
 
-# See App: what a program learns of its host.
+# See App: the facts that a program learns about its host.
 _OWN_VARIABLES = ("HABLA_ADDRESS", "HABLA_HOST", "HABLA_PORT")
 
 

@@ -41,7 +41,7 @@ def beside_balancer() -> tuple[str, ...]:
 
 
 def default_roles() -> Mapping[str, Role]:
-    """The roles of a fleet whose settings change none, by name."""
+    """The built-in roles by name, for settings that change none."""
     return {
         role.name: replace(
             role,

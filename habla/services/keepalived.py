@@ -25,7 +25,7 @@ from habla.services.haproxy.haproxy_spec import VrrpSpec
 
 __all__ = ["FRONT", "Keepalived", "vrrp_faults"]
 
-# What every host of HAProxy offers where an address is shared: nothing on a port, only that it is there.
+# The offer of each HAProxy host with a shared address. It has no port and only shows that the host is there.
 FRONT = "haproxy"
 _CONFIG = "/etc/keepalived/keepalived.conf"
 _UNIT = "keepalived.service"
@@ -54,26 +54,27 @@ class Keepalived(Service):
             files={_CONFIG: File(_config(self.spec, site)), **drain_flag(site)},
             units={_UNIT: Unit(reload_on=(_CONFIG,))},
             checks={"keepalived": Check(("sh", "-c", _TEST, "sh", f"{{{_CONFIG}}}"), (_CONFIG,))},
-            # Who has the address is the fleet's state and not this host's: one that is well may not have it.
+            # The holder of the address is a matter of the fleet: a host that is well may not have it.
             health={"keepalived": Health(_UNIT, command=("systemctl", "is-active", "--quiet", _UNIT))},
         )
 
 
 def _config(spec: VrrpSpec, site: Site) -> str:
-    """All hosts are equal, and none has ``nopreempt``.
+    """The settings of keepalived: all hosts are equal, and none has ``nopreempt``.
 
-    Among equals whoever has the address keeps it, so it does not move back to a host that returns. A drained
-    host is less than the others: the next one takes the address over *before* the drained one lets go. When
-    all are drained, all are equal again, and the address stays. ``nopreempt`` would forbid to take it from a
-    host that is less; a drained host would have to let go first, and two drained ones both.
+    Among equal hosts the one with the address keeps it, so the address does not move back to a host that
+    returns. A drained host has a lower priority: the next host takes the address over *before* the
+    drained one lets it go. When all hosts are drained, all are equal again, and the address stays. With
+    ``nopreempt`` no host could take the address from one of lower priority: a drained host would have to let
+    it go first.
     """
     peers = [end.address for end in site.fleet.endpoints.named(FRONT) if end.host != site.host]
     test = " -a ".join(f"! -e {flag}" for flag in (BY_SETTING, BY_HAND))
     lines = [
         "global_defs {",
         f"    router_id {site.host}",
-        # Version 3 has no passwords. Those of version 2 travel in the clear; who may speak is a matter of the
-        # addresses below, which nobody outside the internal network can use.
+        # Version 3 has no passwords. Those of version 2 travel in the clear. The addresses below decide which
+        # hosts take part, and only hosts of the internal network can use them.
         "    vrrp_version 3",
         "    vrrp_check_unicast_src",
         # A switch that missed the announcement of a move learns from a later one.
@@ -115,7 +116,7 @@ def _config(spec: VrrpSpec, site: Site) -> str:
 
 
 def _unicast(address: IPv4Address, peers: Collection[IPv4Address]) -> Iterator[str]:
-    """A host that is alone speaks to nobody in particular: keepalived wants no empty list."""
+    """The addresses of the other hosts. Without others there is no list: keepalived refuses an empty one."""
     if peers:
         yield f"    unicast_src_ip {address}"
         yield "    unicast_peer {"

@@ -164,7 +164,7 @@ class Mysql(Service):
 
 
 def _pattern(database: str) -> str:
-    """In a GRANT, _ stands for any character."""
+    """Escape a name for a GRANT, where ``_`` matches any character."""
     return database.replace("_", "\\_")
 
 

@@ -20,7 +20,7 @@ __all__ = ["Static", "StaticSpec"]
 _CONFIG = "/etc/nginx/nginx.conf"
 _CONTENT = "/srv/static"
 _HEALTH = "/.well-known/habla-static"
-# Names up to this length fit nginx's buckets of 64 bytes beside what else is in them.
+# Names up to this length fit nginx's buckets of 64 bytes beside the bucket's other fields.
 _SHORT = 40
 
 

@@ -1,4 +1,4 @@
-"""Errors of pydantic as faults, in the words of a person who writes YAML."""
+"""Turns errors of pydantic into faults, in the words of people who write YAML."""
 
 from __future__ import annotations
 

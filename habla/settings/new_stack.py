@@ -1,4 +1,4 @@
-"""The text of a stack file for a new fleet. Pure: it asks nobody and writes nothing."""
+"""The text of a stack file for a new fleet. Pure: it neither asks questions nor writes files."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from habla.settings.shape import Shape, stack_shape
 
 __all__ = ["DOMAIN", "merged_sections", "with_domain"]
 
-# In any key or text of the settings it stands for the fleet's domain.
+# In any key or text of the settings it becomes the fleet's domain.
 DOMAIN = "${domain}"
 # Values of secrets are no settings, and each stack encrypts its own.
 _SECRETS = "secrets"

@@ -30,7 +30,7 @@ _STR, _MERGE, _PLAIN = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge", "plai
 _TYPES: dict[str, set[type]] = {"int": {int}, "float": {int, float}, "bool": {bool}, "null": {type(None)}}
 _KNOWN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")}
 _QUOTE = "write it in quotes if it is meant as a text"
-# Words of the parser -> what to do about it.
+# Words of the parser -> advice.
 _FIXES = {
     "\\t": "indent with spaces, not with tabs",
     "another document": "keep one document: remove the line ---",

@@ -1,1 +1,1 @@
-"""What runs on a host: Python 3.9+ and its standard library only. It knows nothing of the rest of habla."""
+"""The agent, which runs on each host. It needs only Python 3.9 and its standard library."""

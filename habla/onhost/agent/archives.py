@@ -31,7 +31,7 @@ _KEPT = 86400.0
 def receive(sha256: str) -> None:
     """Keep an archive that was sent to the home directory of the user who logs in, if there is one.
 
-    Raises Failure when it is not what its digest says.
+    Raises Failure when the archive does not match its digest.
     """
     sent = Path(SENT + sha256)
     if not sent.is_file():

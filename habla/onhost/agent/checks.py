@@ -43,9 +43,9 @@ def run_conditions(checks: Mapping[str, Check]) -> None:
 
 
 def _as_checked(paths: Tuple[str, ...], staged: Mapping[str, str]) -> Dict[str, str]:
-    """path -> what the checker reads: the staged or live file, or a copy that names the other staged ones.
+    """Path -> the file that the checker reads: staged, live, or a copy that names other staged files.
 
-    A config may name a file that is new as well; as it stands, its checker would look for that in vain.
+    A config may name another file that is only staged yet. The checker finds it under its staged name alone.
     """
     read = {path: staged.get(path, path) for path in paths}
     for number, path in enumerate(paths):

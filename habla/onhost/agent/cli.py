@@ -59,7 +59,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except Failure as failure:
         return _fail(failure.step, failure.subject, reason=failure.reason, options=options)
     except Exception as error:
-        # Never a traceback: nobody knows what is in it.
+        # Never a traceback, because it may show a secret.
         return _fail(
             options.verb,
             getattr(error, "filename", None) or type(error).__name__,

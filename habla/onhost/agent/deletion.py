@@ -18,8 +18,8 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
     """Undo a component: its units stop, its files go, earlier files and units that ran before come back.
 
     owner: the resource that is deleted. Nothing happens when the component belongs to another one by now, or
-    has been applied anew by the resource that replaces it. When the resource of the former owner is still
-    there, the component becomes what that one had made of it. Packages and users stay. Directories of data
+    has been applied anew by the resource that replaces it. When the resource of the former owner still
+    exists, the component goes back to that owner's state. Packages and users stay. Directories of data
     stay too, unless ``purge``. Raises Failure, with nothing touched, while another component needs what this
     one unpacked.
     """
@@ -40,7 +40,7 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
         _refuse_if_used(path, component)
     states = system.unit_states(sorted(document.units))
     present = [name for name, state in states.items() if state.exists]
-    # Timers first, or they start what was just stopped.
+    # Timers first, or they start their services again.
     ran = record.get("ran", ())
     for name in sorted(present, key=lambda unit: not unit.endswith(".timer")):
         if name not in ran:
@@ -66,7 +66,7 @@ def delete(component: str, owner: str = "", *, purge: bool = False) -> Dict[str,
         with contextlib.suppress(OSError):
             Path(path).rmdir()
     _hand_on([path for path in record.get("made", ()) if Path(path).is_dir()], component)
-    # Until here, a later run can repeat all of this. Without the record, nobody needs the kept originals.
+    # Until here, a later run can repeat all of this. Without the record, the kept originals are useless.
     places.record_path(component).unlink()
     places.sync_directory(places.RECORDS)
     for path in paths:

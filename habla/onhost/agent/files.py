@@ -60,7 +60,7 @@ def copy(source: Path, target: Path) -> None:
     if stat.S_ISLNK(status.st_mode):
         new.symlink_to(os.readlink(str(source)))
     elif stat.S_ISREG(status.st_mode):
-        # Nobody but root may open it before its own mode is set: it may hold a secret.
+        # Only root may open it before its own mode is set, because it may hold a secret.
         descriptor = os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as writer, source.open("rb") as reader:
             shutil.copyfileobj(reader, writer)

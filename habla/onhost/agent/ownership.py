@@ -1,4 +1,4 @@
-"""Who owns a component on this host, and which paths it takes over. Only reading records is not pure.
+"""Finds the owner of a component on this host, and the paths that it takes over. All but reading is pure.
 
 A component belongs to the resource of the stack that applied it last, and so does the agent itself. When that
 resource is renamed or replaced, the engine creates the new one first and deletes the old one afterwards. The
@@ -23,10 +23,10 @@ _TAKEN = ("files", "archives", "units")
 def claimed(record: Mapping[str, Any], owner: str, *, new: bool) -> Dict[str, Any]:
     """The part of a record about the owner, after ``owner`` has applied the component.
 
-    new: the engine has just made the resource. When the component was here already, under the same owner, the
-    resource replaces another one, whose undo is still to come. A run that fails leaves that undo to a later
-    run, which may first update the resource. When the component was another owner's, that one may come back:
-    a rename that fails half-way and is taken back ends with an undo by ``owner`` alone.
+    new: the engine has just made the resource. If this owner already had the component, the resource
+    replaces another one, and the undo of that one follows. A run that fails leaves this undo to a later run,
+    which may first update the resource. If another owner had the component, that owner may come back: a
+    rename that fails half-way and is taken back ends with an undo by ``owner`` alone.
     """
     if not owner:
         # Applied by hand, or again because of a secret: it stays whose it is.
@@ -72,7 +72,7 @@ def heir(record: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _waiting(record: Mapping[str, Any]) -> List[float]:
-    """When each resource was replaced whose undo is still to come. Older agents kept one time alone."""
+    """The times of replacements whose undo has not come yet. Older agents kept one time alone."""
     found = record.get("replaced", [])
     times = found if isinstance(found, list) else [found]
     return [replaced for replaced in times if time.time() - replaced < _REPLACED]
@@ -125,7 +125,7 @@ def _without(record: Mapping[str, Any], document: HostState) -> Dict[str, Any]:
         old[part] = {name: item for name, item in old.get(part, {}).items() if name not in theirs}
     kept = {*document.stopped, *document.units}
     old["stopped"] = [unit for unit in old.get("stopped", ()) if unit not in kept]
-    # They were made for the whole: what is left only waits for its undo.
+    # The rest only waits for its undo.
     old.update(checks={}, actions={}, health={})
     return {
         **record,

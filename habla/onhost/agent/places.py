@@ -27,7 +27,7 @@ SECRETS = Path("/etc/habla/secrets.json")
 RECOVER_UNIT = Path("/etc/systemd/system/habla-recover.service")
 LOCK = Path("/run/habla.lock")
 LOCK_DEADLINE = 900.0
-# Marks what the agent puts beside a file while it works; a left-over one belongs to a broken run.
+# Marks the files that the agent puts beside others while it works. A left-over one comes from a broken run.
 STAGED = ".habla-new"
 
 

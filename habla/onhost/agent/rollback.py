@@ -2,11 +2,11 @@
 
 The journal is on disk before anything is touched, and its removal is the commit. It says
 
-- ``component``: whose transaction it is;
+- ``component``: the component that the transaction applies;
 - ``staged``: the paths that may have something new beside them;
 - ``archives``: the links that may have a new version unpacked beside them;
 - ``made``: directories that were made for them;
-- ``paths``: what is being replaced -> whether it was there before, and so is in the backup;
+- ``paths``: each path that is replaced -> whether it existed before, and so is in the backup;
 - ``units``: unit -> ``running``, ``enabled``, ``masked`` before, and ``restart``: a reload is not enough.
 """
 
@@ -23,7 +23,7 @@ from . import archives, files, places, system
 def roll_back(boot: bool = False) -> Optional[str]:
     """Undo the transaction in the journal, if there is one. Returns its component.
 
-    boot: the host is just starting. systemd starts what runs by itself, once it has seen the old files.
+    boot: the host is just starting. systemd starts the units itself, once it has seen the old files.
     """
     journal = places.read_json(places.JOURNAL)
     if journal is None:
@@ -64,7 +64,7 @@ def _has_units(paths: Mapping[str, bool]) -> bool:
 
 
 def _stop_new(units: Mapping[str, Mapping[str, bool]]) -> None:
-    """What did not run before stops while its unit file is still there to say how."""
+    """Stop the units that did not run before, while their unit files still say how to stop them."""
     for name, state in system.unit_states(sorted(units)).items():
         if state.exists and not units[name]["running"]:
             system.systemctl("roll back", "stop", units=[name])
@@ -102,7 +102,7 @@ def _verbs_back(before: Mapping[str, bool], now: system.UnitState) -> List[str]:
 
 
 def _boot_as_before(units: Mapping[str, Mapping[str, bool]]) -> None:
-    """Let the boot that is under way start what the old state starts; each verb may be repeated."""
+    """Let the boot that is under way start the units of the old state. Each verb may be repeated."""
     for name, before in sorted(units.items()):
         if before["masked"]:
             system.offline("mask", name)

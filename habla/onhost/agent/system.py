@@ -83,7 +83,7 @@ def run_starting(
 
 
 def failed_units(text: str) -> Tuple[List[str], str]:
-    """The units whose start failed, and the output of systemctl without its advice. Pure."""
+    """The units that failed to start, and the output of systemctl without its advice. Pure."""
     failed = list(dict.fromkeys(_FAILED_JOB.findall(text)))
     return failed, _ADVICE.sub("", text) if failed else text
 
@@ -130,7 +130,7 @@ def systemctl(step: str, verb: str, *, units: Sequence[str]) -> Dict[str, unit_o
         return {}
     marks: Dict[str, unit_output.Mark] = {}
     if verb in _STARTING:
-        # Whoever tries again and again must not be refused for trying too often.
+        # Otherwise systemd would refuse an operator's next try after a few failures.
         forget_failures(units)
         marks = unit_output.marks(units)
         if verb == "restart":
@@ -152,7 +152,7 @@ def systemctl(step: str, verb: str, *, units: Sequence[str]) -> Dict[str, unit_o
 def _stop_writers(step: str, marks: Mapping[str, unit_output.Mark]) -> Dict[str, unit_output.Mark]:
     """Stop the units that write to a file of their own before they are restarted; their new marks.
 
-    Otherwise nobody could tell the last lines of the old run in that file from the first ones of the new run.
+    Otherwise the last lines of the old run and the first lines of the new run look alike in that file.
     """
     writers = [unit for unit in marks if marks[unit].files and unit_output.stands_alone(unit)]
     if writers:

@@ -1,7 +1,7 @@
 """Applies a document as a transaction: stage, check, swap, start, act, prove; or puts the old state back.
 
-The journal says what is about to be touched before anything is. Whoever finds a journal, the next run or
-the boot of the host (``recover``), puts the old state back; a commit is the removal of the journal.
+The journal lists every change before the first one is made. The removal of the journal is the commit. A run
+or a boot (``recover``) that finds a journal puts the old state back.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Transaction:
         # Unit -> from where on its output is of this run.
         self.marks: Dict[str, unit_output.Mark] = {}
         self.claim = ownership.claimed(self.record, owner, new=new)
-        # Records of other components, without what this one takes over from them.
+        # Records of other components, without the paths that this one takes over.
         self.losers = ownership.taken_over(self.document)
 
     def steps(self) -> List[Tuple[str, Callable[[], None]]]:
@@ -99,7 +99,7 @@ class Transaction:
         run_conditions(self.document.checks)
         places.make_state()
         record = str(places.record_path(self.document.component))
-        # What ran before habla had a say in it goes on when the component is deleted.
+        # Units that ran before habla managed them go on when the component is deleted.
         new = sorted(set(self.document.units) - set(self.record.get("document", {}).get("units", ())))
         others = ownership.ran_for_others(self.document.component, new)
         running = {name for name, state in system.unit_states(new).items() if state.running}
@@ -124,7 +124,7 @@ class Transaction:
             command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell=/usr/sbin/nologin"]
             system.run("users", name, command=[*command, "--home-dir", user.home, *groups, name])
         if self.changes.packages:
-            # What the packages brought (units, files, users) counts for what is left to do.
+            # The rest of the work depends on the units, files and users of the packages.
             before = self.changes.packages, self.changes.users
             self.changes = compare(self.document, self.record, secrets=self.secrets)
             self.changes.packages, self.changes.users = before
@@ -164,7 +164,7 @@ class Transaction:
         for path, backup in kept.items():
             files.copy(Path(path), backup)
         owned = {*self.record.get("files", ()), *self.record.get("document", {}).get("archives", ())}
-        # What another component put there is no original: that component has kept the original.
+        # A file of another component is no original: that component has kept the original.
         taken = sorted(set(paths) - owned - set(ownership.owned_by_others(self.document.component)))
         for path in taken:
             files.keep_original(path)
@@ -238,7 +238,7 @@ class Transaction:
         places.sync_directory(places.STATE)
 
     def _write_record(self) -> Path:
-        """What this component will own, beside its record: a full disk must not be found only at the end."""
+        """Stage the new record of this component, so that a full disk is found before the end."""
         path = places.record_path(self.document.component)
         due = {
             name: inputs_digest(self.document, name, secrets=self.secrets) for name in self.changes.actions
@@ -262,7 +262,7 @@ class Transaction:
         return [str(places.record_path(component)) for component in self.losers]
 
     def _write_losers(self) -> List[Path]:
-        """The records of other components, beside them, without what this one takes over."""
+        """Stage the records of other components, without the paths that this component takes over."""
         staged = []
         for component, record in self.losers.items():
             new = files.staged(str(places.record_path(component)))

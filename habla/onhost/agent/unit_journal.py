@@ -45,7 +45,7 @@ def own_lines(entries: Sequence[Mapping[str, Any]]) -> List[str]:
                 own[-1] += message
             else:
                 own.append(message)
-            # journald cuts a long line; what was cut through must be whole before secrets are looked for.
+            # journald cuts a long line. The parts are joined before the search for secrets.
             broken = entry.get("_LINE_BREAK") == "line-max"
         elif int(entry.get("PRIORITY", 6)) <= 4 and not _REPORTS & entry.keys():
             warnings.append(message)
@@ -94,7 +94,7 @@ def _entries(unit: str, cursor: str, *, old: str) -> List[Dict[str, Any]]:
 def without_rest(entries: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """The entries of a unit without those at the beginning that may be the rest of a line. Pure.
 
-    journald cuts a long line into entries. Secrets are not found in a line whose beginning is not here.
+    journald cuts a long line into entries. Without the beginning of a line, a secret in it may not be found.
     """
     own = [number for number, entry in enumerate(entries) if entry.get("_PID") != "1"]
     ends = [number for number in own if entries[number].get("_LINE_BREAK") != "line-max"]

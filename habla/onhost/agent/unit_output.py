@@ -77,7 +77,7 @@ def stands_alone(unit: str) -> bool:
 def last_words(unit: str, mark: Optional[Mark]) -> str:
     """How a unit ended, and its last lines since the mark. Every line is short.
 
-    Without a mark nobody knows which lines are new, and none is shown.
+    Without a mark the new lines cannot be told from the old ones, and none is shown.
     """
     state = properties(unit)
     if mark is None:
@@ -163,7 +163,7 @@ def properties(unit: str) -> Dict[str, str]:
 def _tail(path: str, before: Tuple[int, int]) -> List[str]:
     """The lines of a file since ``before``, (inode, bytes): all lines when it was rotated since."""
     try:
-        # The directory belongs to the app's user, who may have put anything there: no link, no pipe.
+        # The directory belongs to the app's user, who may have put a link or a pipe there.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -179,7 +179,7 @@ def _tail(path: str, before: Tuple[int, int]) -> List[str]:
     if cut == start:
         return visible(text)
     first, newline, rest = text.partition("\n")
-    # Nobody knows how much of the first line is not here; only its end is far from the cut.
+    # The first line may be incomplete by any length; only its end is far from the cut.
     return (
         visible(rest)
         if newline and rest.strip()

@@ -1,7 +1,7 @@
 """Cacti's database and Cacti's own programs.
 
-What the programs can do, they do. What they lack goes by SQL: passphrases, which must not be words of a
-process, and looking things up.
+The programs are used wherever they can do the work. SQL does the rest: it looks things up, and sets
+passphrases, which must appear in no argument list.
 """
 
 from __future__ import annotations

@@ -40,13 +40,16 @@ def fault(status: int, output: str) -> str:
 
 
 def adopt() -> None:
-    """What the poller leaves running in the background becomes a child of this process when it ends."""
+    """Adopt the processes that the poller leaves in the background when it ends."""
     become_subreaper = 36
     ctypes.CDLL(None).prctl(become_subreaper, 1, 0, 0, 0)
 
 
 def wait_for_children(seconds: float) -> None:
-    """systemd ends whatever is left of a unit; but that may be asking a host for its tables anew."""
+    """Wait for the poller's processes in the background, because systemd would end them with the unit.
+
+    Such a process may be asking a host for its tables anew.
+    """
     deadline = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < deadline:

@@ -4,8 +4,8 @@
 Usage: python3 -m cacti.setup WANTED LOCK READY. LOCK keeps polls away. READY is a file that lets polls
 begin. WANTED is JSON: {"password": TEXT}. The database and its user are there already.
 
-What the web installer and Debian's dbconfig would do: tables, settings, templates, and last a mark that all
-of it is done. May run any number of times. Prints one line of JSON: {"changed": [...]}.
+It does the work of the web installer and of Debian's dbconfig: tables, settings, templates, and last a mark
+that everything is done. May run any number of times. Prints one line of JSON: {"changed": [...]}.
 
 Written to the host that runs Cacti; Python 3.9 and its standard library only.
 """
@@ -34,7 +34,7 @@ SETTINGS = {
 # Of a fresh installation only; a user may turn them on. As delivered, Cacti searches 192.168.1.0/24 for
 # hosts, and makes graphs of its own choice for hosts that it gets to know.
 AUTOMATION = ("automation_networks", "automation_graph_rules", "automation_tree_rules")
-# The template of any one number says nothing of what it is; ours is a copy that does.
+# Cacti's template for a single number has no title of its own; ours is a copy with one.
 NUMBER, SESSIONS = "SNMP - Generic OID Template", "HAProxy - Sessions"
 COPY = """
 chdir("/usr/share/cacti/site");
@@ -70,7 +70,7 @@ def installed() -> bool:
 
 
 def install() -> None:
-    """From nothing, or from what a run that was cut off left, which holds nothing of anybody's."""
+    """Create the tables. Tables that an interrupted run left are made anew, because they hold no data yet."""
     charset = "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
     sql(f"DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE} {charset};", "mysql")
     sql(Path(CACTI, "conf_templates/cacti.sql").read_text("utf-8"))
@@ -118,7 +118,7 @@ def set_password(password: str) -> bool:
     sql(
         f"UPDATE user_auth SET password = '{value}', must_change_password = '', enabled = 'on', locked = '',"
         " failed_attempts = 0, lastchange = UNIX_TIMESTAMP() WHERE username = 'admin';"
-        # Whoever logged in with the old one is out.
+        # Sessions with the old password end.
         " DELETE FROM user_auth_cache WHERE user_id IN (SELECT id FROM user_auth WHERE username = 'admin');"
     )
     return True

@@ -8,9 +8,10 @@ A device without partitions gets a graph of every file system on a device of its
 Of SNMP 2c: {"version": "2c", "port": 161, "community": C}.
 
 Prints one line of JSON: {"added": [...], "changed": [...], "pending": [...], "removed": [...]}. Pending is
-what SNMP does not show (yet): its host is down, or has no such partition. The next run tries it again.
+everything that SNMP does not show yet, because the host is down or has no such partition. The next run tries
+again.
 
-Which graphs are ours stands in a table of our own, ``habla_graph``.
+The table ``habla_graph`` names the graphs that habla made.
 
 Written to the host that runs Cacti; Python 3.9 and its standard library only.
 """
@@ -99,7 +100,7 @@ class Sync:
         self.cacti.sql(
             "CREATE TABLE IF NOT EXISTS habla_graph (host_id INT UNSIGNED, item VARCHAR(190),"
             " local_graph_id INT UNSIGNED, PRIMARY KEY (host_id, item)) COLLATE utf8mb4_bin;"
-            # What a user removed is not there any more, and comes back.
+            # A graph that a user removed is made again.
             " DELETE FROM habla_graph WHERE local_graph_id NOT IN (SELECT id FROM graph_local);"
         )
         rows = self.cacti.sql(f"SELECT id, description FROM host WHERE external_id = '{OURS}' ORDER BY id;")
@@ -160,7 +161,7 @@ class Sync:
                 self.report["changed"].append(device["name"])
 
     def repoll(self) -> None:
-        """Bring what the poller asks up to date. It has a copy of each device's row.
+        """Bring the poller's list of questions up to date. It has a copy of each device's row.
 
         No program of Cacti's does that in every version. In 1.2.24, push_out_hosts.php does it, and
         rebuild_poller_cache.php leaves old passphrases. In 1.2.30, the former calls the latter, which renews
@@ -197,10 +198,11 @@ class Sync:
             self.report["added"].append(f"{name} {item}")
 
     def pause(self, number: str, name: str, absent: set[str]) -> None:
-        """Poll what SNMP shows, and nothing else.
+        """Poll only the file systems that SNMP shows.
 
-        When a file system is gone, its number in the table soon is another's, whose values Cacti would take.
-        It takes none from the first poll after a restart of snmpd, and asks for the table; this comes next.
+        When a file system is gone, another one soon gets its number in the table, and Cacti would take
+        its values. After a restart of snmpd Cacti takes no values from the first poll and asks for the table.
+        This method runs after that poll.
         """
         rows = self.cacti.sql(
             "SELECT DISTINCT h.item, d.local_data_id, d.active FROM habla_graph h"
@@ -216,7 +218,7 @@ class Sync:
     def items(
         self, number: str, device: Mapping[str, Any], have: Mapping[str, str]
     ) -> tuple[dict[str, list[str]], set[str]]:
-        """What a device is to show: name -> the words that make ``add_graphs.php`` add it; what it lacks."""
+        """The graphs of a device, as name -> the words for ``add_graphs.php``, and those that it lacks."""
         plain = "--graph-type=cg"
         items = {"load": [plain], "memory": [plain]}
         for instance, oid in sorted(device["sessions"].items()):
@@ -226,10 +228,10 @@ class Sync:
         address, paths = device["address"], list(device["partitions"])
         answers = self.ask(number, INTERFACES, "ifIP", [address])
         items["traffic"] = self.indexed(INTERFACES, "traffic", "In/Out Bits (64-bit)", "ifIP", address)
-        # Who does not answer one question will not answer the next, and each costs seconds.
+        # A host that does not answer one question will not answer the next, and each costs seconds.
         shown = self.ask(number, DISKS, "dskPath", paths, always=not paths) if answers else []
         if not paths:
-            # What is there stays, though its file system may not be mounted at the moment.
+            # Existing graphs stay, even if a file system is not mounted at the moment.
             old = [item.split(" ", 1)[1] for item in have if item.startswith("partition ")]
             paths = sorted({*old, *real_partitions(shown)})
             if not paths:
@@ -239,7 +241,7 @@ class Sync:
         absent = {f"partition {path}" for path in paths} - {f"partition {row[0]}" for row in shown}
         if not any(row[0] == address for row in answers):
             absent.add("traffic")
-        # Who never answered has nothing to be paused.
+        # A host that never answered has nothing to pause.
         return items, absent if answers and shown else set()
 
     def indexed(self, query: str, graph: str, kind: str, field: str, value: str) -> list[str]:
@@ -254,7 +256,7 @@ class Sync:
     def ask(
         self, number: str, query: str, field: str, wanted: Sequence[str], always: bool = False
     ) -> list[Row]:
-        """What a device shows of a table: pairs of the field and of the device that a disk is on.
+        """The rows of a table that a device shows, as pairs of a field and of the device that a disk is on.
 
         Cacti keeps it, and asks again after a restart of snmpd, the only time that the numbers in the table
         change. It is made to ask when something wanted is missing.

@@ -13,7 +13,7 @@ PARTITIONS, HOSTS = "Disk space", "Hosts"
 def plant(cacti: Cacti, ours: str) -> list[str]:
     """Bring the trees in line for devices whose external id is ``ours``. Returns the added entries.
 
-    What else a user puts into them stays, as does the order that he gives them.
+    Other entries that a user adds to the trees stay, and so does their order.
     """
     added: list[str] = []
     disks, hosts = (_tree(cacti, name) for name in (PARTITIONS, HOSTS))
@@ -29,7 +29,7 @@ def plant(cacti: Cacti, ours: str) -> list[str]:
     )
     for host, item, graph in rows:
         if graph not in placed:
-            # At the root, for Cacti shows together what stands side by side. Titles begin with the host.
+            # At the root, because Cacti shows the entries of one level together. Titles begin with the host.
             _node(cacti, disks, "--node-type=graph", f"--graph-id={graph}")
             added.append(f"{PARTITIONS}: {host} {item}")
     placed = _column(cacti, f"SELECT host_id FROM graph_tree_items WHERE graph_tree_id = {hosts};")

@@ -1,4 +1,4 @@
-"""Keeps what HAProxy promises where no process of HAProxy can: two looks a second at each instance.
+"""Keeps the promises that HAProxy itself cannot keep. It looks at each instance twice a second.
 
 - Connections to a server that is down are closed, those of replaced processes too. These make no checks any
   more, and no HAProxy closes a request that a hung program will never answer.
@@ -42,8 +42,8 @@ Target = Tuple[str, int]
 def run(instances: Sequence[Instance], say: Callable[[str], None]) -> None:
     """Look at the instances until the program is told to end.
 
-    Each has a thread, because a host that does not answer makes a look take longer. Raises what no guard
-    expected.
+    Each has a thread, because a host that does not answer makes a look take longer. Raises any fault that a
+    guard did not expect.
     """
     failures: queue.Queue[Exception] = queue.Queue()
 

@@ -30,7 +30,7 @@ def main(words: Optional[List[str]] = None) -> int:
         except Exception as error:  # Whatever it is: HAProxy must start.
             _say(f"{instance.name}: {type(error).__name__}: {error}; its config is used as it is")
             shutil.copyfile(instance.config, instance.path(RUNNING))
-            # It leaves out nobody, so the guard has nobody to bring back.
+            # It leaves out no server, so the guard has none to bring back.
             with contextlib.suppress(OSError):
                 instance.path(LEFT_OUT).write_text("{}\n", "utf-8")
         else:

@@ -1,8 +1,8 @@
-"""Before HAProxy starts or reloads: what it would forget or cannot know about its servers.
+"""Tells HAProxy about the state of its servers before each start and reload.
 
-A new process of HAProxy takes each server for well until it has checked it. So the hosts are asked first. A
-process of 2.x reads the state of its servers from a file. 1.3 has nothing like it: its config leaves out the
-servers that are drained or down, and the guard reloads it when they are well again.
+A new process of HAProxy believes that each server is up until it has checked it. So the hosts are asked
+first. A process of 2.x reads the state of its servers from a file. 1.3 has nothing like it: its config leaves
+out the servers that are drained or down, and the guard reloads it when they are well again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The servers in a config of HAProxy, and what their hosts say of them."""
+"""The servers in a config of HAProxy, and the answers of their hosts about them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MOST_AT_ONCE = 32
 class Server:
     """A server line. line: its number in the config, from 0. port: 0 where the line has none.
 
-    responder: the port where its host says how the service is; 0: nobody does. limited: whether requests wait
-    for it in a queue.
+    responder: the port where its host tells whether the service is well; 0 without one. limited: whether
+    requests wait for it in a queue.
     """
 
     line: int

@@ -75,9 +75,10 @@ def _runs_with(erlang: Erlang, node: OwnNode, *, peer: str, seconds: float) -> b
 
 
 def mend(erlang: Erlang, node: OwnNode, *, split: list[str]) -> bool:
-    """Both sides of a split live on and stay apart; the later name starts anew and takes the other's data.
+    """Restart the node with the later name after a split, so that it takes the data of the other side.
 
-    Its start copies its own data aside first, and ``merging`` brings back what only it had.
+    Without that both sides live on apart. The start copies the node's own data aside first, and ``merging``
+    brings back the records that only this node had.
     """
     time.sleep(5)
     running = erlang.state(node.name).running

@@ -1,4 +1,4 @@
-"""The files of ejabberd's database while ejabberd does not run: whose they are, and copies of them."""
+"""The files of ejabberd's database while ejabberd does not run: it finds their owner, and copies them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def put_foreign_aside(node: OwnNode) -> None:
 def keep_what_would_be_lost(node: OwnNode, peers: list[str]) -> None:
     """Copy the database if this start may overwrite something in it that no other node has.
 
-    Mnesia takes each table from a node that serves, whatever this node has in it. That loses something when
+    Mnesia takes each table from a node that serves, and drops this node's records. That loses something when
     the two have gone on without each other: this node has outlived the other one, or the tables of the other
     one were forced without this node. ``merging`` brings it into the cluster afterwards.
     """

@@ -59,7 +59,7 @@ def parse_state(text: str) -> NodeState:
 
 
 class Erlang:
-    """A hidden node that evaluates expressions whose value is text. It ends with the block."""
+    """A hidden node that evaluates expressions and returns their text. It ends with the block."""
 
     def __init__(self, node: OwnNode) -> None:
         words = f"-hidden -sname habla-{os.getpid()}@{node.host} -start_epmd false -erl_epmd_port {node.port}"
@@ -133,7 +133,7 @@ def evaluate(words: list[str], expression: str, *, seconds: float) -> str:
 
 
 def as_ejabberd() -> dict[str, Any]:
-    """How a program runs as ejabberd's user, who owns the cookie and the database."""
+    """The options to run a program as ejabberd's user, who owns the cookie and the database."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
     home = {"HOME": str(DATA), "ERL_CRASH_DUMP": "/dev/null", "ERL_CRASH_DUMP_BYTES": "0"}
     who = {"user": "ejabberd", "group": "ejabberd", "extra_groups": []} if os.geteuid() == 0 else {}

@@ -3,7 +3,7 @@
 prepare             before each start: put another node's database aside, copy what a join would overwrite
 certify             before each start and reload: sign a certificate, unless the one there is for all domains
 heal                while it starts, and by timer: see the start through, join, mend a split, merge the copy
-settle              in an apply: have it healed, and prove that the cluster serves, or say whom it waits for
+settle              in an apply: have it healed; prove that the cluster serves, or name the host it waits for
 well ADDRESS PORT   whether this node serves, or waits for a host that is up
 force               the operator's command: no longer wait for the data of other nodes
 

@@ -2,8 +2,8 @@
 
 A record is taken when the cluster has none of its key (a table of sets) or not this very record (a bag, such
 as the offline messages and the archive). When both have a record of one key, that of the cluster stays.
-A record that was deleted in the cluster while this node was apart comes back: nobody can tell it from a new
-one.
+A record that was deleted in the cluster while this node was apart comes back, because it looks like a
+new one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tells an apply whether the cluster serves, or waits for a host that is still to be deployed.
 
 Hosts are deployed one after the other. When all nodes were off, the first of them may have to wait for the
-data of one that is deployed later. That is no failure of the first host: its apply ends well and says whom
-the node waits for. The apply of the last host proves that every node that runs also serves. When that host is
-never deployed, the rule of ``starting`` makes the first one serve.
+data of one that is deployed later. That is no failure of the first host: its apply ends well and names the
+host that the node waits for. The apply of the last host proves that every node that runs also serves. When
+that host is never deployed, the rule of ``starting`` makes the first one serve.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAUSE = 0.5
 def settle(node: OwnNode, peers: list[str]) -> str:
     """Wait until this node and every peer that runs serve together, or this node waits for a later host.
 
-    Returns which of these it is, in words. Raises NotServing.
+    Returns one of the two in words. Raises NotServing.
     """
     # Not "start": that would wait for a run that began before this apply, and so for a node that had another
     # name, peers or cookie. Such a run may be ended at any point, as the next one goes on where it was.

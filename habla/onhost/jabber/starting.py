@@ -70,10 +70,10 @@ class Start:
         self._said = ""
 
     def look(self) -> tuple[NodeState, Wait]:
-        """The state of the node, and what it waits for."""
+        """The state of the node, and the hosts that it waits for."""
         state = self._erlang.state(self._node.name)
         awaited = set(map(host_of, state.awaited)) if state.phase == "waits" else set()
-        # Before Mnesia has started, nobody knows which of its peers the node will wait for.
+        # Before Mnesia has started, the node may still wait for any of its peers.
         asked = self._peers if state.phase in ("down", "starting") else awaited
         found = contacts(asked, self._node.port)
         now = time.monotonic()
@@ -128,7 +128,7 @@ _OUTLIVE = 'case rpc:call(%s, mnesia_recover, log_mnesia_down, [%s]) of ok -> ""
 
 
 def force_now(erlang: Erlang, node: OwnNode) -> str:
-    """The operator's command: stop waiting at once. What was done, in words. Raises NotServing."""
+    """Stop waiting at once, as the operator commands. Returns the result in words. Raises NotServing."""
     state = erlang.state(node.name)
     if state.phase == "serves":
         return f"{node.name} serves already; nothing was changed"

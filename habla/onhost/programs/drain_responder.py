@@ -37,7 +37,7 @@ class Responder:
 
     def __init__(self, config: Dict[str, Any]) -> None:
         self.config = config
-        # Name of a service -> the check that runs, and what the last one found: empty if it was well.
+        # Name of a service -> the check that runs, and the result of the last one: empty if it was well.
         self.checks: Dict[str, "asyncio.Task[None]"] = {}
         self.found: Dict[str, str] = {}
 
@@ -63,7 +63,7 @@ class Responder:
                 await writer.wait_closed()
 
     async def status(self, name: str) -> "tuple[int, str]":
-        """What to answer to a question about a service."""
+        """The answer to a question about a service."""
         if name not in self.config["services"]:
             return 503, "No such service"
         if name not in self.checks:
@@ -75,7 +75,7 @@ class Responder:
         return (404, "Drained") if self.drained() else (200, "OK")
 
     async def look(self, name: str) -> None:
-        """Check a service, and keep what was found."""
+        """Check a service, and keep the result."""
         try:
             await asyncio.wait_for(self.check(self.config["services"][name]), CHECKING)
             self.found[name] = ""

@@ -2,7 +2,7 @@
 """Prints how many sessions an HAProxy instance has at the moment, for snmpd.
 
 Usage: haproxy-sessions URL. URL is the instance's statistics as CSV; the sessions are those of its frontends.
-Prints U, as Cacti calls what is unknown, when the instance does not answer.
+Prints U, Cacti's word for an unknown value, when the instance does not answer.
 
 Written to each host that runs HAProxy; Python 3.9 and its standard library only.
 """
@@ -29,7 +29,7 @@ def sessions(text: str) -> int:
 
 def main(url: str) -> int:
     try:
-        # Straight to this host, whatever proxy the environment names.
+        # Straight to this host, even if the environment names a proxy.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=SECONDS) as answer:
             print(sessions(answer.read().decode("utf-8", "replace")))

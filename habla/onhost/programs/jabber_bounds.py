@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Keeps what ejabberd stores within its bounds. Run by a timer, once an hour.
+"""Keeps the data that ejabberd stores within its bounds. A timer runs it once an hour.
 
 jabber-bounds STATE DAYS BYTES ROOM_DAYS
     DAYS 0: there is no archive. Once a day: deletes messages from the archive that are older than DAYS, and
-    destroys rooms that nobody used for ROOM_DAYS. Whenever the messages take more than BYTES (0: they are in
-    no file of this host): deletes the oldest of them too, day by day. STATE: a directory for what it
-    remembers.
+    destroys rooms that were unused for ROOM_DAYS. Whenever the messages take more than BYTES (0: they are in
+    no file of this host): deletes the oldest of them too, day by day. STATE: the directory of its own
+    notes.
 
 Written to each host that runs ejabberd; Python 3.9 and its standard library only.
 """
@@ -44,10 +44,10 @@ def main(words: List[str]) -> int:
 
 
 def shrink(days: int, most: int, *, each: float) -> float:
-    """Delete until the rest fits; what one message takes, in bytes. each: that as it was known before.
+    """Delete messages until the rest fits. Returns the bytes that a message takes. each: the last such size.
 
-    The file never shrinks, so its size does not say what the messages in it take. A message takes as much as
-    it did when the file was fullest of them, which is the least that was ever seen.
+    The file never shrinks, so its size does not tell the size of the messages in it. The size of one message
+    is that of the time when the file was fullest, which is the smallest value ever measured.
     """
     count, size = archive()
     if count:

@@ -28,7 +28,7 @@ HOME = Path("/var/lib/ejabberd")
 USER = "ejabberd"
 # Seconds for a node to start or to reload.
 DEADLINE = 60
-# The lines of a node's log about modules that do not start. The other lines of Erlang help nobody.
+# The lines of a node's log about modules that do not start. The other lines of Erlang do not help.
 _COMPLAINT = re.compile(r"\[(critical|error)\]\s*(?:<[^>]*>@\S+ )?(.*)")
 
 # Says which modules are configured and do not run, or "ok"; ejabberd may print other lines.
@@ -142,7 +142,7 @@ def reload() -> int:
 
 
 def run(words: List[str], environment: Dict[str, str], directory: str) -> "subprocess.CompletedProcess[str]":
-    """Run as ejabberd's user: it has the cookie, and may do what the daemon may."""
+    """Run a command as ejabberd's user, who has the cookie and all rights of the daemon."""
     account = pwd.getpwnam(USER)
     return subprocess.run(
         words,
@@ -165,7 +165,7 @@ def well(result: "subprocess.CompletedProcess[str]") -> bool:
 
 
 def complain(result: "subprocess.CompletedProcess[str]", log: str) -> int:
-    """Say what is wrong: the modules that do not run, and ejabberd's words about them."""
+    """Report the modules that do not run, with ejabberd's words about them."""
     lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
     missing = [line.replace("habla: ", "", 1) for line in lines if line.startswith("habla: ")]
     found = [match for line in log.splitlines() if (match := _COMPLAINT.search(line)) and match[2].strip()]

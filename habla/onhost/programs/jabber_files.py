@@ -10,8 +10,8 @@ Usage: jabber-files ADDRESS PORT CONFIG. CONFIG is JSON, and is read again at SI
            "bytes": BYTES, "days": DAYS}
 
 A file is at PATH/DOMAIN/NAME. ejabberd signs each slot: ?v= is HMAC-SHA256(secret, "NAME SIZE"), as in
-Prosody's mod_http_upload_external. Hosts sign what they ask each other alike. Python 3.9 and its standard
-library only.
+Prosody's mod_http_upload_external. Hosts sign their questions to each other in the same way. Python
+3.9 and its standard library only.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up, such as a health check that has seen enough, is nobody's fault."""
+        """A client that hangs up is no fault. A health check does so when it has seen enough."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 

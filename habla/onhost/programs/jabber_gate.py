@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Lets the hosts of the fleet's components in to ejabberd, and nobody else.
+"""Lets only the hosts of the fleet's components connect to ejabberd as a component.
 
-ejabberd cannot tell by address who may connect as a component, so it listens on the loopback address, and
-this program on the internal one.
+ejabberd cannot refuse components by their address. So ejabberd listens on the loopback address, and this
+program listens on the internal one and forwards the connections that it allows.
 
 Usage: jabber-gate ADDRESS PORT PEER [PEER ...]
 """

@@ -4,7 +4,7 @@
 Usage: jabber-schema LOGIN MARK. LOGIN: a file with the client's options, for --defaults-extra-file. MARK: a
 file that says that the tables of this LOGIN are there, so that ejabberd also starts while MySQL is away.
 
-Written to each host whose ejabberd keeps data in MySQL; Python 3.9 and its standard library only.
+Written to each host that has an ejabberd with data in MySQL; Python 3.9 and its standard library only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(words: List[str]) -> int:
     schema = SCHEMA.read_text("utf-8")
     wanted = set(re.findall(r"(?m)^CREATE TABLE `?(\w+)`?", schema))
     if wanted - tables(login):
-        # One host at a time; what another has made in between is an error that --force goes over.
+        # One host at a time. A table that another host has made in between is an error that --force ignores.
         asked = "SELECT GET_LOCK('habla-jabber-schema', 60);\n" + schema
         client(login, "--force", text=asked, may_fail=True)
     missing = wanted - tables(login)

@@ -2,8 +2,9 @@
 """Gives snmpd its one user, before each start.
 
 Usage: snmp-user WANTED STATE OWNER. WANTED is JSON: {} or {"user": NAME, "auth": TEXT, "privacy": TEXT}.
-STATE is where snmpd keeps what must outlive it: its engine's id, how often it started, its users. A user in
-there keeps his old passphrases whatever the config says. So all users go, and the wanted one is made anew.
+STATE is the file in which snmpd keeps its engine's id, the number of its starts and its users. A user in it
+keeps the old passphrases, and snmpd ignores those in the config. So all users are removed, and the wanted one
+is made anew.
 
 Written to each host that runs snmpd; Python 3.9 and its standard library only.
 """
@@ -53,7 +54,7 @@ def main(wanted_file: str, state_file: str, owner: str) -> None:
     old = state.read_text("utf-8", "surrogateescape") if state.exists() else ""
     new = state.with_name(state.name + ".habla-new")
     new.unlink(missing_ok=True)
-    # Nobody but root may open it before it is its owner's: it holds passphrases until snmpd has read it.
+    # Only root may open it until it has its owner: it holds passphrases until snmpd has read it.
     new.touch(mode=0o600)
     new.write_text(renewed(old, wanted), "utf-8", "surrogateescape")
     shutil.chown(new, owner, owner)

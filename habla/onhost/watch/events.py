@@ -1,8 +1,8 @@
 """Finds faults, and decides which of them the operator must be told. Pure: takes looks and the old state.
 
-An event is one partition and one cause (or the host's logs, or one peer). It is told when it begins, when it
-gets worse and once when it is over, never in between. It counts as told only once the message was taken;
-until then it stays due, and what began and ended untold is told in one.
+An event is one partition and one cause (or the host's logs, or one peer). The operator is told when it
+begins, when it gets worse and once when it is over, never in between. It counts as told only after the
+message was delivered. Until then it stays due, and an event that is over by then is told in one message.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Record = dict[str, Any]
 class Condition:
     """The state of one cause at this look. level: "" (no fault), ``warning`` or ``critical``.
 
-    headline: how it stands, for a subject. kind: which advice fits. items: what it lists, each told once.
+    headline: the state in words, for a subject. kind: a key of the advice. items: parts, each told once.
     hold: seconds that it must have been well before it counts as over. since: when it began, where that is
     known to be before this look; 0 where it is not.
     """
@@ -81,7 +81,7 @@ def of_partition(
         )
     active = bool(told.get(rising, {}).get("level"))
     limit = settings.trend_hours * 3600.0 * (1.5 if active else 1.0)
-    # Whoever knows that it is nearly full need not hear that it will be.
+    # An operator who knows that it is nearly full need not hear that it will be full.
     soon = found is not None and found.seconds < limit and (active or not conditions[space].level)
     words = f"full in {span(found.seconds)}" if found and soon else "no longer on its way to full"
     conditions[rising] = Condition(

@@ -21,8 +21,9 @@ _WALK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Growth:
-    """A file: what it takes, and bytes a minute; no rate where it was not seen before. owner: who has it
-    open.
+    """A file with its size in bytes and its growth in bytes a minute. rate: None for a file that is new.
+
+    owner: the process that has it open.
     """
 
     path: str
@@ -61,8 +62,8 @@ def fastest(
 ) -> list[Growth]:
     """The five files of a partition that grow fastest; when none grows, the largest of those written to.
 
-    A log that the earlier look did not have grew from nothing. Of any other such file nobody knows how much
-    of it is new: it has no rate, and its place in the order is by what it may have grown at most.
+    A log that the earlier look did not have grew from nothing. Any other file that is new to this look may
+    have existed before: it has no rate, and its place in the order is by the most that it may have grown.
     """
     owners = {entry.path: ", ".join(map(str, entry.openers[:2])) for entry in seen.open}
     found: list[tuple[float, Growth]] = []

@@ -78,7 +78,7 @@ class Seen:
 
 
 def listed(directories: Iterable[str], in_memory: frozenset[int]) -> Seen:
-    """The regular files below the log directories, with what they take."""
+    """The regular files below the log directories, with their sizes."""
     seen = Seen()
     for directory in directories:
         for path, status in walk(directory):
@@ -91,7 +91,7 @@ def listed(directories: Iterable[str], in_memory: frozenset[int]) -> Seen:
 
 
 def walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files below a directory; links are not followed, and what vanishes meanwhile is left out."""
+    """Regular files below a directory, without links and without files that vanish during the look."""
     waiting = [directory]
     while waiting:
         try:
@@ -149,7 +149,7 @@ def uncovered(
 
 
 def bounded(rules: Rules, seen: Seen, points: list[str]) -> dict[str, int]:
-    """Mount point -> bytes of logs that a rule by size keeps in bounds, with what rotation left of them."""
+    """Mount point -> bytes of the logs that a rule by size keeps in bounds, including their rotated files."""
     found = dict.fromkeys(points, 0)
     for path, size in seen.files.items():
         rule = rules.rule_of(path)

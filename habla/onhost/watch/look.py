@@ -13,7 +13,7 @@ from .state import Places, clock_back
 # Logs and open files cost more than partitions, and change less.
 LOGS_SECONDS = 55.0
 _RATE_SECONDS = 120.0
-# Without an earlier look, what was written since then may be the cause.
+# Without an earlier look, a file that was written since then may be the cause.
 _RECENT_SECONDS = 600.0
 _SCRATCH = "/run/habla-watch/logrotate.state"
 
@@ -91,7 +91,7 @@ def run(settings: Settings, places: Places, now: float) -> Report:
     if looked is not None:
         context = _details(context, looked, due, points, state["looks"], now)
         state["looks"] = growth.kept(state["looks"], now, growth.sizes(looked.seen))
-    # What is due is kept before it is told: a run that ends while it waits for a mail server loses nothing.
+    # Due messages are kept before they are sent: a run that ends while it waits for a mail server loses none.
     places.save(state, now, urgent=bool(due))
     _tell(settings, state, due, context, now, report)
     fault = places.save(state, now, urgent=bool(due) or before.keys() != state["events"].keys())
@@ -110,7 +110,7 @@ def _gone(recorded: dict[str, Any], points: list[str]) -> dict[str, events.Condi
 
 
 def _old_processes(settings: Settings, report: Report) -> dict[str, events.Condition]:
-    """One condition for each instance of HAProxy whose processes can be counted."""
+    """One condition for each instance of HAProxy, unless its processes cannot be counted."""
     found = {}
     for instance, most in settings.old_processes.items():
         try:
@@ -144,7 +144,7 @@ def _look_at_logs(
 def _log_conditions(
     settings: Settings, looked: _Logs, state: dict[str, Any], points: list[str], now: float
 ) -> dict[str, events.Condition]:
-    """Only what has been so for a while counts: packages and deployments write a log before its rule."""
+    """Only a fault that lasts counts, because packages and deployments write a log before its rule."""
     first: dict[str, float] = state["logs"].get("first", {})
     faults = [*looked.rules.faults]
     if looked.seen.cut:

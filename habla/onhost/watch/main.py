@@ -1,8 +1,8 @@
 """The watcher's command line.
 
-without options   one look: remember it, tell what is due (habla-watch.timer runs it every few seconds)
---test            tell a test message, to see that somebody gets it
---logs            print which logs nothing bounds, as JSON, and remember and tell nothing
+without options   look once, remember the result, send due messages (habla-watch.timer runs it often)
+--test            send a test message, to see that it arrives
+--logs            print the logs without a bound as JSON; remember and send nothing
 
 Exit status: 0 all was done; with --logs: every log is bounded. 1 something could not be done; with --logs:
 some logs are not bounded. 2 wrong usage or settings; with --logs also: it could not be found out.

@@ -31,7 +31,7 @@ _LISTED = 15
 
 @dataclass(frozen=True)
 class Context:
-    """What this look found, for the details. rates: mount point -> bytes a minute; growth: -> its files."""
+    """The results of a look, for the details. rates: mount point -> bytes a minute; growth: -> its files."""
 
     partitions: Sequence[Partition] = ()
     rates: dict[str, float] = field(default_factory=dict)

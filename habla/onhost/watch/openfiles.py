@@ -1,4 +1,4 @@
-"""Files that processes hold open for writing, from /proc: deleted ones too, which take space nobody sees."""
+"""Files that processes hold open for writing, from /proc. Deleted ones count too: their space is hidden."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PSEUDO = ("/proc/", "/sys/", "/dev/", "/memfd:", "/[aio]", "/SYSV")
 
 @dataclass(frozen=True)
 class Opener:
-    """Who has a file open. unit: its systemd unit; empty when it has none."""
+    """A process that has a file open. unit: its systemd unit; empty when it has none."""
 
     pid: int
     command: str
@@ -27,7 +27,7 @@ class Opener:
 
 @dataclass
 class OpenFile:
-    """A regular file that is open for writing. bytes: what it takes on its partition."""
+    """A regular file that is open for writing. bytes: its space on its partition."""
 
     path: str
     bytes: int
@@ -62,7 +62,7 @@ def scan(in_memory: frozenset[int], proc: str = PROC) -> dict[tuple[int, int], O
 
 
 def _written(process: str, in_memory: frozenset[int]) -> Iterator[tuple[str, os.stat_result, int]]:
-    """Path, status and flags of what one process may write to; a process may end meanwhile."""
+    """Path, status and flags of the files that one process may write to. Empty if the process has ended."""
     try:
         numbers = os.listdir(f"{process}/fd")
     except OSError:

@@ -1,6 +1,6 @@
 """The file systems of this host that can fill, and how full they are.
 
-Sizes are in bytes. Use is what ``df`` shows: used / (used + available to programs without privileges).
+Sizes are in bytes. Use is computed as in ``df``: used / (used + available to programs without privileges).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 MOUNTINFO = Path("/proc/self/mountinfo")
-# What / may be without a block device below it: the root of a container.
+# File systems that / may have without a block device below it: the root of a container.
 _ROOTS = {"overlay", "btrfs", "zfs", "virtiofs", "9p", "nfs", "nfs4", "fuse-overlayfs"}
 _FIXED = {"squashfs", "iso9660", "erofs", "udf"}
 
@@ -55,7 +55,7 @@ def _percent(used: int, left: int) -> float:
 
 
 def mounts(text: str) -> list[Mount]:
-    """The lines of ``/proc/self/mountinfo``; what is mounted over another mount point hides it."""
+    """The lines of ``/proc/self/mountinfo``. A later mount hides an earlier one at the same mount point."""
     found: dict[str, Mount] = {}
     for line in text.splitlines():
         fields = line.split(" ")
@@ -88,7 +88,7 @@ def real(found: list[Mount]) -> list[Mount]:
 
 
 def devices_in_memory(found: list[Mount]) -> frozenset[int]:
-    """The ``st_dev`` of file systems whose files take no space of a partition: tmpfs, proc and the like."""
+    """The ``st_dev`` of file systems without space on a partition, such as tmpfs and proc."""
     kept = {mount.device for mount in real(found)}
     unreal = {mount.device for mount in found if mount.device.startswith("0:")} - kept
     return frozenset(os.makedev(*map(int, device.split(":"))) for device in unreal)

@@ -1,7 +1,7 @@
 """Whether other programs work. Each writes a sign of life, a text that changes with every good run.
 
-Clocks of hosts differ, so the text is never read as a time: what counts is how long ago, by the asker's own
-clock, it changed.
+Clocks of hosts differ, so the text is never read as a time. The watcher measures by its own clock how long
+ago the text changed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _snmpget(peer: Peer, snmp: str) -> Answer:
     """The credentials are in snmp.conf of the directory ``snmp``: a command line is for everybody to read."""
     where = f"udp:{peer.address}:{peer.port}"
     command = ["snmpget", "-m", "", "-t", "1", "-r", "2", "-Oqv", where, OID]
-    # snmpget wants to keep a file of its own, which nobody needs.
+    # snmpget wants to keep a file of its own, which is not needed.
     own = {"SNMPCONFPATH": snmp, "SNMP_PERSISTENT_DIR": "/run/habla-watch/snmp", "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -77,7 +77,7 @@ def _snmpget(peer: Peer, snmp: str) -> Answer:
         # It may say first that it made a directory.
         return "", words.splitlines()[-1] if words else f"snmpget ends with {done.returncode}"
     value = words.splitlines()[-1].strip('"') if words else ""
-    # What it says of an object that is not there is no error to it.
+    # For snmpget, an object that is not there is no error.
     if not value or value.startswith("No Such"):
         return "", "its snmpd answers, but knows no habla-watch"
     return value, ""

@@ -51,7 +51,7 @@ class Rule:
 class Rules:
     """All rules. covered: file -> its rule. refused: file -> why logrotate leaves it alone.
 
-    faults: what is wrong with the configuration, in logrotate's words.
+    faults: the faults of the configuration, in logrotate's words.
     """
 
     rules: list[Rule] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Rules:
         return any(self.rule_of(f"{place}/{base}") for place in folders for base in bases)
 
     def _folders_for(self, folder: str) -> set[str]:
-        """Where the logs are whose old files go to ``folder``."""
+        """The directories of the logs that keep their old files in ``folder``."""
         found = set()
         for path, rule in self.covered.items():
             parent = os.path.dirname(path)
@@ -157,7 +157,7 @@ def _rule(description: str) -> Rule | None:
     if not pattern:
         return None
     when = pattern["when"]
-    # maxsize makes a rule by time one by size; olddir moves what it leaves.
+    # maxsize turns a rule by time into one by size; olddir moves the rotated files.
     early, old = _EARLY.search(pattern["more"]), _OLD_FOLDER.search(pattern["more"])
     size = int(early[1]) if early else int(when.split()[0]) if when.endswith(" bytes") else 0
     return Rule(_words(pattern["globs"]), when, size, old[1] if old else "")

@@ -26,7 +26,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Peer:
-    """A program whose sign of life must change. address: of its snmpd. url: of a page, in place of snmpd."""
+    """A program that writes a sign of life. address: of its snmpd. url: of a page, in place of snmpd."""
 
     name: str
     address: str = ""

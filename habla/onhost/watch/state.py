@@ -93,7 +93,7 @@ class Places:
             # An older one in memory would be taken for the newer.
             with contextlib.suppress(OSError):
                 (self.memory / "state.json").unlink()
-        # One of the two is enough: a full partition is what this program is there to tell of.
+        # One of the two is enough, because this program must also work while a partition is full.
         return "" if "" in faults else "; ".join(faults)
 
     def alive(self, now: float) -> str:
@@ -102,7 +102,7 @@ class Places:
 
 
 def _write(path: Path, text: str, mode: int) -> str:
-    """Replace a file in one step; what failed, in words."""
+    """Replace a file in one step. Returns the fault in words, or an empty text."""
     new = path.with_name(f"{path.name}.new")
     try:
         descriptor = os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

@@ -76,7 +76,7 @@ def _by_mail(mail: Mail, host: str, messages: Sequence[Message]) -> tuple[list[b
                 if refused:
                     fault = f"{mail.host} refuses {', '.join(sorted(refused))}"
     except (OSError, smtplib.SMTPException) as error:
-        # A fault in the farewell does not untell what was taken.
+        # A fault while the connection ends does not undo the delivery.
         fault = "" if len(taken) == len(messages) else f"{mail.host}:{mail.port}: {error}"
     return taken + [False] * (len(messages) - len(taken)), fault
 
@@ -86,7 +86,7 @@ def _by_command(command: Sequence[str], messages: Sequence[Message]) -> tuple[li
     fault = ""
     for message in messages:
         reason = "" if fault else _run([*command, one_line(message.subject)], plain(message.text))
-        # What hangs or fails once is not tried for each message of this run.
+        # A way that hangs or fails is not tried again for each message of this run.
         fault = fault or reason
         taken.append(not fault)
     return taken, fault
@@ -94,7 +94,7 @@ def _by_command(command: Sequence[str], messages: Sequence[Message]) -> tuple[li
 
 def _run(command: Sequence[str], text: str) -> str:
     try:
-        # Its own session, so that what it started ends with it. What it prints goes to the journal.
+        # A session of its own, so that its child processes end with it. Its output goes to the journal.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True)
     except OSError as error:
         return f"{command[0]}: {error.strerror}"

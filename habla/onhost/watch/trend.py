@@ -1,9 +1,10 @@
 """When a partition will be full at its recent rate. Pure. Times are seconds since 1970.
 
-A partition of logs goes up and down with their rotation, and a package installed is one jump; neither is a
-trend. So the window is cut in four, and the lowest use of each quarter must be higher than that of the one
-before; and use must be higher than it ever was before the window, by half of what it rose in it. Logs with a
-rule by size are left out: what they take goes up to their bound and no further.
+The use of a partition of logs goes up and down with their rotation, and an installed package is one jump.
+Neither is a trend. So the window is cut into four quarters, and two conditions must hold. The lowest use of
+each quarter is higher than that of the quarter before. And the use is higher than ever before the window, by
+at least half of its rise within the window. Logs with a rule by size are left out, because they grow only up
+to their bound.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-# Samples of a window, and highest marks of the time before it: state stays small, whatever the settings.
+# Samples of a window, and highest marks of the time before it. They keep the state small for all settings.
 _SAMPLES = 60
 _PEAKS = 100
 _PARTS = 4
@@ -33,7 +34,7 @@ def remember(
 
     used: bytes in all; bounded: bytes of logs with a rule by size. A sample is time, used - bounded, used.
 
-    What lies in the future was written by a clock that went wrong, and is dropped.
+    Samples of the future come from a clock that was wrong, and are dropped.
     """
     window, reach = minutes * 60.0, hours * 3600.0
     history = history or {"samples": [], "peaks": []}
@@ -63,9 +64,9 @@ def trend(
 ) -> Trend | None:
     """When the partition will be full at this rate, or None if it does not fill.
 
-    used: without bounded logs. The window is looked at as a whole, its last half and its last quarter: what
-    has just begun shows in the shorter ones. A shorter look allows but a shorter forecast: its share of
-    ``hours``.
+    used: without bounded logs. The rate is measured over the whole window, its last half and its last
+    quarter, because a rise that has just begun shows in the shorter ones. A shorter part allows only a
+    shorter forecast: its share of ``hours``.
     """
     samples = [*history["samples"], [now, used, 0]]
     peaks = [value for _, value in history["peaks"]]
@@ -84,7 +85,7 @@ def trend(
 def _rise(
     samples: Sequence[Sequence[float]], peaks: Sequence[float], least: float, available: int
 ) -> Trend | None:
-    """The trend of these samples, which span ``least`` seconds or more; peaks: what was used before them."""
+    """The trend of these samples, which span ``least`` seconds or more; peaks: the use before them."""
     start, now, used = samples[0][0], samples[-1][0], samples[-1][1]
     length = (now - start) / _PARTS
     if now - start < least:

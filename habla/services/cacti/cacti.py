@@ -94,11 +94,11 @@ class Cacti(Service):
         return {self.name: Forward(target, "Cacti", _URL, user="admin", secret=self.spec.password)}
 
     def data_paths(self) -> tuple[str, ...]:
-        """The values that were measured, and what people made in Cacti."""
+        """The measured values, and the changes that people made in Cacti."""
         return ("/var/lib/cacti/rra", "/var/lib/mysql")
 
     def state(self, site: Site) -> ServiceState:
-        """All of it on one host; pages on the internal address, the database on loopback."""
+        """The whole of Cacti on one host: pages on the internal address, the database on loopback."""
         files = {
             _WANTED: File(_wanted(site.fleet), "0600"),
             _SETUP: File(_json({"password": secret(self.spec.password, "json")}), "0600"),

@@ -1,7 +1,7 @@
 """A cookie policy -> rules of a frontend, so that browsers only ever get cookies for one domain.
 
-Browsers take a cookie for ``www.hab.la`` and one of the same name for ``.hab.la`` for two, and send both.
-With an old one in front, a user who logs in is not logged in. So an answer that sets a cookie also expires
+For a browser, two cookies of one name for ``www.hab.la`` and ``.hab.la`` are different, and it sends both. If
+the old one comes first, the user's login fails. So an answer that sets a cookie also expires
 the old ones. The order matters, because ``.www.hab.la`` and ``www.hab.la`` are one domain to a browser: the
 expired cookies come first.
 
@@ -83,7 +83,7 @@ def _reordered(policy: CookiePolicy, names: list[str]) -> Iterator[str]:
 
 
 def _expired(policy: CookiePolicy, name: str) -> list[str]:
-    """Every old cookie of this name, as what makes a browser forget it. The host's own comes first."""
+    """The ``Set-Cookie`` values that make browsers forget all old cookies of a name, the host's own first."""
     domains = ["", *(f"; domain={domain}" for domain in policy.stale_domains)]
     return [f"{name}={domain}; path={path}; {_PAST}" for domain in domains for path in policy.paths]
 

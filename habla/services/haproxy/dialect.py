@@ -1,7 +1,7 @@
 """A load balancer -> the text of its config, in one of the dialects.
 
-Both dialects share most lines; where they differ, a ``match`` says so. What a dialect cannot say is a fault
-with the option and what to do instead, never left out.
+Both dialects share most lines; where they differ, a ``match`` says so. An option that a dialect does
+not have is a fault with the option's name and an alternative; it is never left out.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
     else:
         match dialect:
             case Dialect.V1_3_14:
-                # With minconn and maxconn below, whoever frees a slot first takes the next request.
+                # With minconn and maxconn below, the server that frees a slot first takes the next request.
                 yield "balance roundrobin"
             case Dialect.V2:
                 yield "balance leastconn"
@@ -183,7 +183,7 @@ def _backend(backend: Backend, dialect: Dialect) -> Iterator[str]:
 
 
 def _retries(backend: Backend, dialect: Dialect) -> Iterator[str]:
-    """The lines for requests whose server fails before it answers."""
+    """The lines for requests that a server fails to answer."""
     several = len(backend.servers) > 1
     match dialect:
         case Dialect.V1_3_14:
@@ -249,7 +249,7 @@ def _server_defaults(backend: Backend, dialect: Dialect) -> list[str]:
                 # A connection to a lost server would hang until its client gives up; closed, it comes back.
                 words.append("on-marked-down shutdown-sessions")
             elif len(backend.servers) > 1:
-                # Between two checks, three requests are enough to find out that nobody listens.
+                # Between two checks, three requests are enough to find out that the port is closed.
                 words.append("observe layer4 error-limit 3 on-error mark-down")
             if backend.proxy:
                 words.append("send-proxy check-send-proxy")

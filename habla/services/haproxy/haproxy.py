@@ -72,7 +72,7 @@ class Haproxy(Service):
     name: str = "haproxy"
 
     def offers(self) -> tuple[Offer, ...]:
-        """The URL of the website, and what hosts that share an address find each other by. No port."""
+        """The URL of the website, and a mark by which hosts with one shared address find each other."""
         # No app has a dot in its name, so none can have the name of this offer.
         website = Offer(WEBSITE_URL, 0, values=(OfferedValue(WEBSITE_URL, website_url(self.spec)),))
         return (Offer(FRONT, 0), website) if self.spec.vrrp else (website,)
@@ -143,7 +143,7 @@ class Haproxy(Service):
         return vrrp_faults(self.spec.vrrp, sites) if self.spec.vrrp is not None else ()
 
     def notes(self, endpoints: Endpoints) -> Iterable[str]:
-        """A shared address that nobody takes over, and a website that nothing serves."""
+        """The faults of a shared address on a single host, and of a website without a server."""
         fronts = endpoints.named(FRONT)
         if self.spec.vrrp is not None and len(fronts) == 1:
             address = self.shared_address()
@@ -219,7 +219,7 @@ class Haproxy(Service):
             health=health,
             logs=(
                 Log(f"{LOGS}/*.log", "10M", reopen=_ROTATED, rule="haproxy", files=len(instances)),
-                # rsyslog's own: its package rotates them once a week, whatever their size.
+                # rsyslog's own: its package rotates them once a week at any size.
                 *(Log(f"/var/log/{name}", "10M", reopen=_ROTATED, rule="rsyslog") for name in _SYSTEM_LOGS),
             ),
             ports=(

@@ -30,7 +30,7 @@ __all__ = [
     "seconds_of",
 ]
 
-# The version that the distribution's package has, whatever its number.
+# The version of the distribution's package.
 DISTRIBUTION = "distribution"
 DialectName = Literal["1.3.14", "2.x"]
 InstanceName = Literal["www", "jabber"]
@@ -65,7 +65,7 @@ def seconds_of(duration: str) -> int:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
-# Two descriptors each, and the kernel's fs.nr_open is 1,048,576 unless somebody raised it.
+# Two descriptors each, and the kernel's fs.nr_open is 1,048,576 unless it was raised.
 Connections = Annotated[int, Field(ge=1, le=250_000)]
 OldProcesses = Annotated[int, Field(ge=0, le=1000)]
 # With the head of the answer it must fit HAProxy's buffer of 16,384 bytes (2.6 takes pages of 16,117).

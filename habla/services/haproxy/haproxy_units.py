@@ -43,7 +43,7 @@ LAUNCHER = launcher(
 _KEEPALIVE = {"time": 60, "intvl": 10, "probes": 3}
 # 1.3 cannot say it for each connection, so that the times for servers are those for clients.
 _KEEPALIVE_OF_1_3 = {"time": 15, "intvl": 5, "probes": 2}
-# So often the kernel sends data again that nobody acknowledges: for 25 s. By default it takes 15 minutes.
+# The kernel sends unacknowledged data again so often: for 25 s. Its default takes 15 minutes.
 _RETRIES_OF_1_3 = 6
 GUARD_UNIT = daemon_unit(
     "habla: closes connections to servers that HAProxy has lost",
@@ -90,7 +90,7 @@ def unit_text(instance: Instance, program: str, *, dialect: Dialect) -> str:
         f"ExecStartPre={sysctl}",
         f"ExecStartPre={prepare}",
         f"ExecStartPre={program} -c -q -f {config}",
-        # Before the reload itself: what it binds to may become possible by this.
+        # Before the reload itself, because the new process may bind to addresses that this makes possible.
         f"ExecReload={sysctl}",
         f"ExecReload={prepare} $MAINPID",
         *service,

@@ -79,7 +79,7 @@ class Redirect:
 
 @dataclass(frozen=True)
 class CookiePolicy:
-    """Cookies are for ``domain`` only, whatever a server says.
+    """Cookies are for ``domain`` only, even if a server asks for another domain.
 
     When a server sets one of ``names``, cookies of that name for one of ``stale_domains``, or for the host
     alone, with one of ``paths``, are expired in the same answer, ahead of the new one.
@@ -153,10 +153,12 @@ class Backend:
 
 @dataclass(frozen=True)
 class Frontend:
-    """What clients connect to. Redirects come first; then the first rule that holds, or ``default_backend``.
+    """The address that clients connect to, and its rules.
+
+    Redirects come first, then the first rule that holds, or ``default_backend``.
 
     https: the port that requests without TLS are sent on to; 0: none. persistent: its connections last, and
-    may become something else than HTTP (websocket).
+    may change from HTTP to another protocol (websocket).
     """
 
     name: str

@@ -1,8 +1,8 @@
 """HAProxy's releases: the place of each version's program, and its build from the upstream archive.
 
-A release stands in a directory of its own, named by version and archive, so that another one, also one of the
-same version, is built while the first still runs and is there to go back to. It is a component of its host:
-applied before the balancer that uses it, removed after the balancer has left it.
+Each release has a directory of its own, named by version and archive. So a new release is built while the old
+one still runs, and the old one is there to go back to, also when both have the same version. It is a
+component of its host: applied before the balancer that uses it, removed after the balancer has left it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ sync .
 
 
 def release_faults(spec: HaproxySpec) -> list[Fault]:
-    """Versions that nobody says where to get, or that do not speak the language asked for."""
+    """The faults of versions without an archive, and of versions that do not know the config's dialect."""
     faults = []
     if spec.version is not None:
         faults += _misfit("load_balancer", spec.version, dialect=spec.dialect)
@@ -134,13 +134,13 @@ def _state(host: str, version: str, *, archive: Archive) -> HostState:
 
 
 def _recipe(version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a version needs besides a compiler, and make's words for it."""
+    """The libraries of a version besides a compiler, and the words for ``make``."""
     dialect = _dialect(version)
     match dialect:
         case "1.3.14":
-            # The C of its day, whose compilers kept to what the program relies on.
+            # The program relies on the behaviour of the C compilers of its day.
             words = "-std=gnu89 -O2 -fno-strict-aliasing -fwrapv"
-            # glibc's regular expressions do for what habla writes; libpcre 8 is on its way out of Debian.
+            # glibc's regular expressions are enough for habla's configs, and libpcre 8 leaves Debian.
             return (), ("TARGET=linux26", "CPU=generic", "USE_PCRE=", f"CPU_CFLAGS={words}", "DEBUG_CFLAGS=")
         case "2.x":
             # The cookie rules need PCRE; the unit is told by sd_notify when the program is ready.

@@ -204,7 +204,7 @@ def _minconn(maxconn: int, dialect: Dialect) -> int:
 
 
 def _check(end: Endpoint, host: str) -> Check:
-    """host: what the check asks for where the service does not say."""
+    """host: the ``Host`` header of a check, unless the service names one."""
     match end.offer.check:
         case HttpCheck(path=path, expect=expect, host=asked):
             return Check("http", path, asked or host, expect)
@@ -245,7 +245,7 @@ def _redirects(
     offers: dict[str, tuple[Endpoint, ...]],
     acls: dict[str, tuple[Acl, ...]],
 ) -> tuple[tuple[Redirect, ...], tuple[UseBackend, ...]]:
-    """What sends other virtual hosts to the website's: HAProxy, or for 1.3.14 the static image servers."""
+    """The redirects to the website's virtual host. HAProxy sends them; for 1.3.14 the static servers do."""
     if not names.redirects:
         return (), ()
     condition = _host_acl(names.redirects, acls)
@@ -284,6 +284,6 @@ def _path_acl(path: str, acls: dict[str, tuple[Acl, ...]]) -> str:
     """The ACL for a path. Names have no ``/`` or ``~``, and paths no ``:``, so each path has its own."""
     bare = path.rstrip("/")
     name = "path" + bare.replace("_", ":u").replace("~", ":t").replace("/", "_")
-    # ``/rpc`` means /rpc and what lies below it, not /rpcs.
+    # ``/rpc`` means /rpc and the paths below it, not /rpcs.
     acls[name] = (Acl(name, "path", (bare or "/",)), Acl(name, "path_beg", (f"{bare}/",)))
     return name

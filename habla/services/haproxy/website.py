@@ -43,13 +43,13 @@ def website(spec: HaproxySpec, domain: str) -> Website:
     stale = spec.cookies.stale_domains
     if stale is None:
         parent = hosts[0].partition(".")[2]
-        # A single label, such as la, is nobody's to set cookies for.
+        # Browsers refuse cookies for a single label, such as la.
         stale = tuple(dict.fromkeys([*([f".{parent}"] if "." in parent else []), f".{cookie}"]))
     return Website(hosts=hosts, redirects=redirects, cookie_domain=cookie, stale_domains=stale)
 
 
 def website_url(spec: HaproxySpec) -> str:
-    """The URL of the website, without a slash at its end; ``{domain}`` stands for the fleet's domain."""
+    """The URL of the website, without a slash at its end; ``{domain}`` becomes the fleet's domain."""
     name, tls = website(spec, "{domain}").hosts[0], spec.www.tls
     if tls is None:
         return f"http://{name}"

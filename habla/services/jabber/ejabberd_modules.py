@@ -75,7 +75,7 @@ def account_modules(spec: JabberSpec, *, put_url: str) -> Modules:
             "access_createnode": "local",
             "last_item_cache": False,
             "plugins": ["flat", "pep"],
-            # A client that keeps its bookmarks or keys there shows them to nobody else.
+            # The bookmarks and keys that a client keeps there stay private.
             "force_node_config": {
                 "eu.siacs.conversations.axolotl.*": {"access_model": "open"},
                 "storage:bookmarks": {"access_model": "whitelist"},

@@ -1,6 +1,6 @@
 """Jabber: ejabberd as one cluster over all hosts that run it. The cluster forms and heals by itself.
 
-What the settings rest on (ejabberd 23.01): a packaged node starts by itself under another name, so its
+The settings rely on these facts (ejabberd 23.01). A packaged node starts by itself under another name, so its
 database is emptied once before ours starts; ``ERL_DIST_PORT`` makes the nodes talk without epmd;
 ``net_ticktime`` bounds how long logins wait for a node that was lost.
 """
@@ -75,7 +75,7 @@ class Jabber(Service):
     name: str = "jabber"
 
     def offers(self) -> tuple[Offer, ...]:
-        """XMPP for clients and servers, BOSH, websocket and files, and what apps may use."""
+        """XMPP for clients and servers, BOSH, websocket and files, and the offers to apps."""
         return jabber_offers(self.spec, section=self.section)
 
     def companions(self) -> tuple[Service, ...]:

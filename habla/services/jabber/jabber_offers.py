@@ -48,7 +48,7 @@ def _balanced(spec: JabberSpec) -> Iterator[Offer]:
         proxy_protocol=spec.proxy_protocol,
         sessions=spec.expected_sessions,
     )
-    # Without domains of its own the server has the fleet's, which nobody knows here.
+    # Without domains of its own the server has the fleet's, which is unknown here.
     domain = main_domain(spec, "") if spec.domains else ""
     check = partial(XmppCheck, domain=domain)
     yield jabber(

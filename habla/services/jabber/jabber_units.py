@@ -86,7 +86,7 @@ def cluster_settings(spec: JabberSpec, site: Site) -> str:
 def _heal_service(site: Site) -> str:
     return (
         f"[Unit]\nDescription=habla: ejabberd cluster of {site.host}\nAfter=ejabberd.service\n\n"
-        # It waits while ejabberd waits for other nodes, and merges what was apart.
+        # It waits while ejabberd waits for other nodes, and merges data of nodes that were apart.
         f"[Service]\nType=oneshot\nTimeoutStartSec=6h\n{END_OF_ONESHOT}"
         f"ExecStart={CLUSTER_TOOL} heal\n"
     )
@@ -109,9 +109,9 @@ ExecStart={BOUNDS} /var/lib/{KEEP} {days} {most} {spec.rooms.unused_days}
 
 
 def _unit(spec: JabberSpec) -> str:
-    """Instead of Debian's unit, which requires epmd; with a fixed port of the node nobody asks that.
+    """The unit that replaces Debian's, which requires epmd. A node with a fixed port needs no epmd.
 
-    Each start brings the cluster's service along, which sees the start through. Nothing in it depends on
+    Each start also starts the cluster's service, which watches over it. Nothing in it depends on
     other hosts or on domains, because a change of a unit restarts it.
     """
     schema = f"ExecStartPre=+{SCHEMA} {SCHEMA_LOGIN} {DATA}/.habla-schema\n" if uses_sql(spec) else ""
