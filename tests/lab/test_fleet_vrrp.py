@@ -169,6 +169,23 @@ def test_drained_by_hand_moves_the_address(shared: Fleet) -> None:
             shared.ssh(host, f"rm -f {BY_HAND}")
 
 
+def test_maintenance_is_on_both_hosts(shared: Fleet) -> None:
+    """Visitors see the page before and after the address moves, and the website when it is over."""
+    gone = _settled(shared)
+    try:
+        done = shared.habla("maintenance on", "www")
+        assert done.stdout.splitlines() == [f"www of {host} answers 503 with Retry-After" for host in FRONTS]
+        assert shared.http("/rpc/health")[0] == 503
+        assert shared.habla("drain", gone).returncode == 0
+        assert _settled(shared, gone) == _other(gone)
+        assert shared.http("/rpc/health")[0] == 503
+    finally:
+        shared.habla("undrain", gone)
+        done = shared.habla("maintenance off", "www")
+    assert done.stdout.splitlines() == [f"www of {host} sends requests to servers again" for host in FRONTS]
+    assert shared.http("/rpc/health")[0] == 200
+
+
 def test_drained_by_the_settings_moves_the_address(shared: Fleet) -> None:
     """``hosts.HOST.drained`` does the same with `pulumi up`, in one resource."""
     gone = _settled(shared)
