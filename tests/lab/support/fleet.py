@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.client
 import json
 import os
@@ -291,7 +292,8 @@ class Fleet:
 
     def _configure(self, changes: Mapping[str, Any]) -> None:
         stack = yaml.safe_load(self._settings)
-        for path, value in changes.items():
+        # A later change may go into the value of an earlier one, which is the caller's.
+        for path, value in copy.deepcopy(dict(changes)).items():
             section, *keys = path.split(".")
             name = f"habla:{section}"
             if not keys:
