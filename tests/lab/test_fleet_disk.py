@@ -27,7 +27,7 @@ CHANGES = {
     "alerts.every_seconds": 5,
     "alerts.settle_seconds": 10,
 }
-ROGUE = "/var/log/rogue.log"
+ROGUE, UNBOUNDED = "/var/log/rogue.log", "/var/log/unbounded.log"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,18 @@ def mails(fleet: Fleet) -> Iterator[Program]:
     """The fleet with small bounds, a look at it every five seconds, and a mail server."""
     with fleet.changed(CHANGES), fleet.mail_server() as mails:
         yield mails
+
+
+@pytest.fixture(scope="module")
+def unbounded(fleet: Fleet, mails: Program) -> Iterator[int]:
+    """A log without a rule on the other host, and the number of events before it.
+
+    The watcher tells of it after a minute or two, and other tests run meanwhile.
+    """
+    since = len(mails.events)
+    fleet.ssh(OTHER, f"systemd-run -q --unit=unbounded sh -c 'exec tail -f /dev/null >>{UNBOUNDED}'")
+    yield since
+    fleet.ssh(OTHER, f"systemctl stop unbounded; rm -f {UNBOUNDED}")
 
 
 def subjects(mails: Program, host: str, since: int = 0) -> list[str]:
@@ -74,6 +86,7 @@ def test_the_worst_case_is_shown_and_refused_where_it_does_not_fit(fleet: Fleet)
     assert "habla-rpc 678 MiB (/var/log/habla-rpc/output.log)" in output
 
 
+@pytest.mark.usefixtures("unbounded")
 def test_a_log_that_runs_away_stays_below_its_bound_and_nobody_notices(
     fleet: Fleet, mails: Program, jabber: Jabber, pair: tuple[str, str]
 ) -> None:
@@ -103,14 +116,27 @@ def test_a_log_that_runs_away_stays_below_its_bound_and_nobody_notices(
     assert subjects(mails, HOST, since) == []
 
 
-def test_an_uncovered_log_is_found_told_within_a_minute_and_told_when_it_is_over(
+def about(mails: Program, host: str, since: int, *words: str) -> list[str]:
+    """The subjects of mails about a host with all of these words."""
+    return [line for line in subjects(mails, host, since) if all(word in line for word in words)]
+
+
+def test_a_log_without_a_rule_is_told_and_told_when_it_is_over(
+    fleet: Fleet, mails: Program, unbounded: int
+) -> None:
+    """One mail each, although nothing fills."""
+    wait_for(lambda: about(mails, OTHER, unbounded, "no size bounds", UNBOUNDED), 240, "a mail about the log")
+    fleet.ssh(OTHER, f"systemctl stop unbounded; rm -f {UNBOUNDED}")
+    wait_for(lambda: about(mails, OTHER, unbounded, "recovered", "size"), 120, "a mail that all is well")
+    assert len(subjects(mails, OTHER, unbounded)) == 2, subjects(mails, OTHER, unbounded)
+    assert fleet.habla("logs").returncode == 0
+
+
+def test_an_uncovered_log_that_fills_a_partition_is_told_within_a_minute(
     fleet: Fleet, mails: Program, jabber: Jabber, pair: tuple[str, str]
 ) -> None:
-    """One mail each: the partition fills, and it is well again. What uses other partitions goes on."""
+    """One mail each: the partition fills, and it is well again. The services on other partitions go on."""
     since = len(mails.events)
-
-    def about(*words: str) -> list[str]:
-        return [line for line in subjects(mails, HOST, since) if all(word in line for word in words)]
 
     fleet.ssh(HOST, f"systemd-run -q --unit=rogue sh -c 'exec tail -f /dev/null >>{ROGUE}'")
     try:
@@ -121,22 +147,21 @@ def test_an_uncovered_log_is_found_told_within_a_minute_and_told_when_it_is_over
         fleet.ssh(HOST, f"fallocate -l {free(fleet, '/var/log') * 99 // 100} {ROGUE}")
         fleet.ssh(HOST, f"cat /dev/zero >>{ROGUE} 2>/dev/null; df --output=pcent /var/log | grep -q 100%")
         started = time.monotonic()
-        (subject,) = wait_for(lambda: about("/var/log", "% full"), 60, "a mail about /var/log")
+        (subject,) = wait_for(
+            lambda: about(mails, HOST, since, "/var/log", "% full"), 60, "a mail about /var/log"
+        )
         print(f"told after {time.monotonic() - started:.1f} s")
         text = next(event["text"] for event in mails.events[since:] if event.get("subject") == subject)
         assert HOST in text and ROGUE in text
         assert fleet.served_by("/rpc/health") == set(STABLE)
         assert fleet.served_by("/logo.svg", host="static.hab.la") == set(STABLE)
         jabber.talk(*pair)
-        # A log without a rule is told by itself too, once it has been without one for a while.
-        wait_for(lambda: about("no size bounds", ROGUE), 240, "a mail about the log")
     finally:
         fleet.ssh(HOST, f"systemctl stop rogue; rm -f {ROGUE}")
-    wait_for(lambda: about("recovered", "full"), 60, "a mail that the partition is well")
-    wait_for(lambda: about("recovered", "size"), 120, "a mail that every log has a rule")
+    wait_for(lambda: about(mails, HOST, since, "recovered", "full"), 60, "a mail that it is well")
     assert fleet.habla("logs").returncode == 0
     # Once when it begins, once when it is over.
-    assert len(about("full")) == 2 and len(about("size")) == 2, subjects(mails, HOST, since)
+    assert len(about(mails, HOST, since, "full")) == 2, subjects(mails, HOST, since)
 
 
 @pytest.mark.usefixtures("mails")
