@@ -55,7 +55,7 @@ def chat(
 ) -> Chat:
     """Declare the service.
 
-    cookie: a secret of the Jabber cluster, any long random text. alerts: who hears before a disk fills.
+    cookie: a secret of the Jabber cluster, any long random text. alerts: who gets a mail before a disk fills.
     """
     front_host = Host("front1", HostArgs(front, outside_address))
     stable_host = Host("stable1", HostArgs(stable, secrets={"jabber/cookie": cookie}))

@@ -12,7 +12,7 @@ from habla import ExistingHost
 
 
 class Recorder(pulumi.runtime.Mocks):
-    """Keeps the names of the commands that the program asks for; every resource gets what it asked for."""
+    """Keeps the names of the commands that the program makes. Every resource has its inputs as outputs."""
 
     def __init__(self) -> None:
         self.commands: set[str] = set()
@@ -39,7 +39,7 @@ def machine(address: str) -> ExistingHost:
 
 @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK does not type it
 def test_the_jabber_instance_sends_clients_to_the_jabber_machine(recorder: Recorder) -> Any:
-    """HAProxy's backend comes from the node that runs Jabber; nobody wrote its address."""
+    """HAProxy's backend comes from the node that runs Jabber, without an address in the program."""
     service = chat(machine("198.51.100.10"), machine("198.51.100.20"), "198.51.100.10", "cookie")
     config = service.balancer.state.files["/etc/haproxy/jabber.cfg"].text
     assert "server stable1 192.168.2.100:5222" in config

@@ -28,7 +28,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """A cursor whose changes are all made at the end, or none of them. Raises BackendError."""
+        """A cursor that makes all its changes at the end, or none of them. Raises BackendError."""
         try:
             connection = pymysql.connect(
                 host=os.environ["MYSQL_HOST"],

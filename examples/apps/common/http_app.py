@@ -35,7 +35,7 @@ class BackendError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked for. path: decoded, without the query."""
+    """The request of a client. path: decoded, without the query."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client gets. headers: (name, value), repeats allowed."""
+    """The answer to a client. headers: (name, value), repeats allowed."""
 
     status: int = 200
     body: bytes = b""

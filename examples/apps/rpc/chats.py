@@ -5,7 +5,8 @@ POST /rpc/chat/NAME/close   stores the transcript and removes the room
 GET  /rpc/chat/NAME         the transcript
 
 NAME is the room's name without its domain. The last two need ``Authorization: Bearer TOKEN``; only the one
-who opened the chat has the token. The name of a room lets people in: no list has it, and nobody can guess it.
+who opened the chat has the token. The name of a room lets people in, because no list has it and nobody can
+guess it.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _open(request: Request) -> dict[str, Any]:
 
 
 def _invite(name: str) -> None:
-    """Tell the operators, who find the invitation later when they are away."""
+    """Tell the operators. Those who are away find the invitation later."""
     users = [operator.strip() for operator in OPERATORS.split(",") if operator.strip()]
     if not users:
         return
@@ -150,7 +151,7 @@ def _invite(name: str) -> None:
 
 
 def _close(name: str) -> None:
-    """Store, remove, mark: whatever fails in between is done again by the next one who closes it."""
+    """Store the transcript, remove the room and mark the chat. After a failure, the next close goes on."""
     service = f"conference.{DOMAIN}"
     try:
         found = room_archive.messages(f"{name}@{service}", f"visitors.{DOMAIN}")
@@ -185,7 +186,7 @@ def _transcript(name: str, closed: bool) -> list[dict[str, str]]:
 
 
 def _chat(name: str, token: str) -> dict[str, Any]:
-    """Who has no token of a chat learns nothing, not even whether there is such a chat."""
+    """Check the token. Without it the answer does not even tell whether there is such a chat."""
     with database.transaction() as cursor:
         cursor.execute("SELECT token, opened, closed FROM rpc_chats WHERE name = %s", (name,))
         row = cursor.fetchone()
@@ -207,7 +208,7 @@ def _may_open(client: str) -> bool:
 
 
 def _hash(token: str) -> bytes:
-    """What the database keeps of a token: reading the table lets nobody in."""
+    """The digest of a token for the database, so that the table contains no token."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -5,7 +5,7 @@ GET /status/USER        one user: {"user", "presence", "text", "since"}
 PUT /status/USER        {"presence": "available" | "away" | "busy" | "offline", "text": "at lunch"}
 GET /status/health      200 when memcached answers
 
-Presence that nobody renews within five minutes ends by itself.
+Presence ends by itself unless it is renewed within five minutes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _put(user: str, presence: dict[str, str]) -> dict[str, Any]:
 
 
 def _live(value: bytes | None) -> dict[str, dict[str, Any]]:
-    """user -> entry, without those that nobody renewed."""
+    """user -> entry, without the entries that were not renewed in time."""
     online = json.loads(value) if value else {}
     now = time.time()
     return {name: entry for name, entry in online.items() if entry["since"] > now - SECONDS}

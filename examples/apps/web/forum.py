@@ -36,7 +36,7 @@ database = Database(
 
 @dataclass(frozen=True)
 class Session:
-    """Who is logged in. csrf: what that person's forms must carry."""
+    """A login. csrf: the token that each of this person's forms must carry."""
 
     name: str
     csrf: str
@@ -154,5 +154,5 @@ def _hash(password: str, salt: bytes) -> bytes:
 
 
 def _token_hash(token: str) -> Any:
-    """What the database keeps of a token: reading the table lets nobody in."""
+    """The digest of a token for the database, so that the table contains no token."""
     return pymysql.Binary(hashlib.sha256(token.encode()).digest())

@@ -184,7 +184,7 @@ def credentials(action: str, title: str, error: str = "", name: str = "") -> str
 
 
 def error(status: int, reason: str) -> str:
-    """What went wrong, for people."""
+    """The page of an error, in words for people."""
     return page(f"{status}", f"<p class=error>{escape(reason)}</p><p><a href=/>Home</a></p>", None)
 
 

@@ -4,7 +4,7 @@ GET  /               the website; on all its pages is a chat widget that talks t
 GET  /forum          threads; POST starts one
 GET  /forum/NUMBER   one thread; POST replies
      /register /login /logout
-GET  /operator       the console of those who answer visitors
+GET  /operator       the console of the operators, who answer visitors
 GET  /system         whether each part of the service works
 GET  /chat.js /room.js /operator.js /system.js /chat.css /strophe.js
 GET  /health         200 when MySQL answers
