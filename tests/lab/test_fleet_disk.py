@@ -167,8 +167,10 @@ def test_an_uncovered_log_that_fills_a_partition_is_told_within_a_minute(
 @pytest.mark.usefixtures("mails")
 def test_an_apply_on_a_full_partition_fails_cleanly_and_works_again_afterwards(fleet: Fleet) -> None:
     """Not a byte of the old configuration is lost, and what runs goes on."""
-    # Deleted files give their blocks back only at the journal's next commit, so the writer never stops.
-    writer = "while :; do cat /dev/zero >>/full 2>/dev/null; sync; sleep 0.2; done"
+    # Deleted files give their blocks back only at the journal's next commit, so the writer never stops. It
+    # writes a block at a time, because ext4 refuses a larger write whole when the rest of the space is small.
+    fill = "dd if=/dev/zero of=/full bs=4096 oflag=append conv=notrunc"
+    writer = f"while :; do {fill} 2>/dev/null; sync; sleep 0.2; done"
     probe = "(head -c 16384 /dev/zero >/probe && sync) 2>/dev/null && echo room || echo full; rm -f /probe"
 
     def full() -> bool:

@@ -48,6 +48,16 @@ def failed(up: Up) -> list[str]:
     return [line.split("(")[1].split(")")[0] for line in heads]
 
 
+def _held(path: str) -> str:
+    """The command after which a file cannot be replaced. Debian 13 has no chattr without another package."""
+    return f"mount --bind {path} {path}"
+
+
+def _released(path: str) -> str:
+    """The command after which it can."""
+    return f"umount {path}"
+
+
 def _hold(host: AgentHost, unit: str) -> None:
     """Start a service that ends by itself, and keep it from ending."""
     begin = f"systemctl start --no-block {unit} && systemctl kill --kill-who=main -s STOP {unit}"
@@ -75,10 +85,10 @@ def test_tainted_commands_destroy_nothing(fleet: MachineFleet) -> None:
 def test_a_replaced_command_is_safe_after_a_run_that_failed(fleet: MachineFleet) -> None:
     """The old command is deleted in the next run, after the component was changed once more."""
     web, app = fleet.commands()["web1-web-state"], fleet.settings["apps"]["web"]
-    fleet.host("front1").run(f"chattr +i {BALANCER}")
+    fleet.host("front1").run(_held(BALANCER))
     app["maxconn"] = 49
     assert failed(fleet.up(f"--replace={web}")) == ["front1-balancer-state"]
-    fleet.host("front1").run(f"chattr -i {BALANCER}")
+    fleet.host("front1").run(_released(BALANCER))
     app["environment"]["CHANGED"] = "1"
     up = done(fleet.up())
     assert "web1-web-state updated" in up.output and "web1-web-state deleted original" in up.output
@@ -163,12 +173,12 @@ def test_components_are_renamed_while_their_commands_are_skipped(fleet: MachineF
     fleet.names |= {"front1-balancer": "doors", "stable9-stable": "talk"}
     fleet.former = {"doors": ["front1-balancer"]}
     processes, first = fleet.processes(), fleet.host("stable2")
-    first.run("chattr +i /etc/habla/apps/rpc.env")
+    first.run(_held("/etc/habla/apps/rpc.env"))
     fleet.settings["apps"]["rpc"]["environment"]["RENAMED"] = "1"
     for _ in range(2):
         assert failed(fleet.up(ON)) == ["chat-state"]
         assert fleet.processes() == processes
-    first.run("chattr -i /etc/habla/apps/rpc.env")
+    first.run(_released("/etc/habla/apps/rpc.env"))
     done(fleet.up())
     fleet.settled()
 
@@ -185,9 +195,9 @@ class Failure:
     waiting: tuple[str, ...] = ()
 
 
-def _immutable(host: str, command: str, path: str, *waiting: str) -> Failure:
-    words = (f"habla: {host}: step swap: {path}: Operation not permitted",)
-    return Failure(host, command, f"chattr +i {path}", f"chattr -i {path}", words, waiting)
+def _unchangeable(host: str, command: str, path: str, *waiting: str) -> Failure:
+    words = (f"habla: {host}: step swap: {path}: Device or resource busy",)
+    return Failure(host, command, _held(path), _released(path), words, waiting)
 
 
 def _in_the_way(host: str, command: str, path: str, *waiting: str) -> Failure:
@@ -197,9 +207,9 @@ def _in_the_way(host: str, command: str, path: str, *waiting: str) -> Failure:
 
 
 FAILURES = (
-    _immutable("front1", "doors-state", BALANCER),
+    _unchangeable("front1", "doors-state", BALANCER),
     _in_the_way("stable2", "chat-state", "/etc/habla/apps/rpc.env", "stable9", "front1"),
-    _immutable("stable9", "stable9-watch-state", TIMER),
+    _unchangeable("stable9", "stable9-watch-state", TIMER),
     _in_the_way("web9", "site-state", "/etc/habla/apps/web.env", "front1"),
     Failure(
         "monitor1",
