@@ -31,7 +31,7 @@ soak: toolchain ## 10,000 mutated stacks, of which `make test` tries 200; every 
 	@for release in bookworm trixie; do \
 		echo "habla: the tests of the fleet on $$release"; \
 		HABLA_LAB_RELEASE=$$release toolchain/check -q -n 2 --dist loadfile --no-loadscope-reorder \
-			tests/lab/test_fleet*.py || exit; \
+			tests/lab/test_fleet*.py tests/lab/test_haproxy*.py || exit; \
 	done
 
 check: lint ## lint, types, unit, golden and property tests without the slow ones; no root, no hosts
