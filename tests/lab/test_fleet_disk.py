@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clients import Jabber, Program
+from clients import Jabber, Program, subjects
 from fleet import STABLE, Fleet
 from hosts import SUPPORT, wait_for
 
@@ -47,14 +47,6 @@ def unbounded(fleet: Fleet, mails: Program) -> Iterator[int]:
     fleet.ssh(OTHER, f"systemd-run -q --unit=unbounded sh -c 'exec tail -f /dev/null >>{UNBOUNDED}'")
     yield since
     fleet.ssh(OTHER, f"systemctl stop unbounded; rm -f {UNBOUNDED}")
-
-
-def subjects(mails: Program, host: str, since: int = 0) -> list[str]:
-    return [
-        event["subject"]
-        for event in mails.events[since:]
-        if event["event"] == "mail" and f" {host}: " in event["subject"]
-    ]
 
 
 def put(fleet: Fleet, name: str) -> str:
@@ -113,22 +105,26 @@ def test_a_log_that_runs_away_stays_below_its_bound_and_nobody_notices(
     assert report["files"] <= bound
     assert report["used"] < 80
     assert done["faults"] == [] and not any(map(jabber.lost, pair))
-    assert subjects(mails, HOST, since) == []
-
-
-def about(mails: Program, host: str, since: int, *words: str) -> list[str]:
-    """The subjects of mails about a host with all of these words."""
-    return [line for line in subjects(mails, host, since) if all(word in line for word in words)]
+    assert subjects(mails, f" {HOST}: ", since=since) == []
 
 
 def test_a_log_without_a_rule_is_told_and_told_when_it_is_over(
     fleet: Fleet, mails: Program, unbounded: int
 ) -> None:
     """One mail each, although nothing fills."""
-    wait_for(lambda: about(mails, OTHER, unbounded, "no size bounds", UNBOUNDED), 240, "a mail about the log")
+    wait_for(
+        lambda: subjects(mails, f" {OTHER}: ", "no size bounds", UNBOUNDED, since=unbounded),
+        240,
+        "a mail about the log",
+    )
     fleet.ssh(OTHER, f"systemctl stop unbounded; rm -f {UNBOUNDED}")
-    wait_for(lambda: about(mails, OTHER, unbounded, "recovered", "size"), 120, "a mail that all is well")
-    assert len(subjects(mails, OTHER, unbounded)) == 2, subjects(mails, OTHER, unbounded)
+    wait_for(
+        lambda: subjects(mails, f" {OTHER}: ", "recovered", "size", since=unbounded),
+        120,
+        "a mail that all is well",
+    )
+    told = subjects(mails, f" {OTHER}: ", since=unbounded)
+    assert len(told) == 2, told
     assert fleet.habla("logs").returncode == 0
 
 
@@ -148,7 +144,9 @@ def test_an_uncovered_log_that_fills_a_partition_is_told_within_a_minute(
         fleet.ssh(HOST, f"cat /dev/zero >>{ROGUE} 2>/dev/null; df --output=pcent /var/log | grep -q 100%")
         started = time.monotonic()
         (subject,) = wait_for(
-            lambda: about(mails, HOST, since, "/var/log", "% full"), 60, "a mail about /var/log"
+            lambda: subjects(mails, f" {HOST}: ", "/var/log", "% full", since=since),
+            60,
+            "a mail about /var/log",
         )
         print(f"told after {time.monotonic() - started:.1f} s")
         text = next(event["text"] for event in mails.events[since:] if event.get("subject") == subject)
@@ -158,10 +156,13 @@ def test_an_uncovered_log_that_fills_a_partition_is_told_within_a_minute(
         jabber.talk(*pair)
     finally:
         fleet.ssh(HOST, f"systemctl stop rogue; rm -f {ROGUE}")
-    wait_for(lambda: about(mails, HOST, since, "recovered", "full"), 60, "a mail that it is well")
+    wait_for(
+        lambda: subjects(mails, f" {HOST}: ", "recovered", "full", since=since), 60, "a mail that it is well"
+    )
     assert fleet.habla("logs").returncode == 0
     # Once when it begins, once when it is over.
-    assert len(about(mails, HOST, since, "full")) == 2, subjects(mails, HOST, since)
+    told = subjects(mails, f" {HOST}: ", "full", since=since)
+    assert len(told) == 2, subjects(mails, f" {HOST}: ", since=since)
 
 
 @pytest.mark.usefixtures("mails")

@@ -48,17 +48,17 @@ def failed(up: Up) -> list[str]:
     return [line.split("(")[1].split(")")[0] for line in heads]
 
 
-def _held(path: str) -> str:
+def _locked(path: str) -> str:
     """The command after which a file cannot be replaced. Debian 13 has no chattr without another package."""
     return f"mount --bind {path} {path}"
 
 
-def _released(path: str) -> str:
-    """The command after which it can."""
+def _unlocked(path: str) -> str:
+    """The command after which it can be replaced again."""
     return f"umount {path}"
 
 
-def _hold(host: AgentHost, unit: str) -> None:
+def _freeze(host: AgentHost, unit: str) -> None:
     """Start a service that ends by itself, and keep it from ending."""
     begin = f"systemctl start --no-block {unit} && systemctl kill --kill-who=main -s STOP {unit}"
     wait_for(lambda: "activating" in host.run(f"{begin}; systemctl show -p ActiveState {unit}"), what=unit)
@@ -85,10 +85,10 @@ def test_tainted_commands_destroy_nothing(fleet: MachineFleet) -> None:
 def test_a_replaced_command_is_safe_after_a_run_that_failed(fleet: MachineFleet) -> None:
     """The old command is deleted in the next run, after the component was changed once more."""
     web, app = fleet.commands()["web1-web-state"], fleet.settings["apps"]["web"]
-    fleet.host("front1").run(_held(BALANCER))
+    fleet.host("front1").run(_locked(BALANCER))
     app["maxconn"] = 49
     assert failed(fleet.up(f"--replace={web}")) == ["front1-balancer-state"]
-    fleet.host("front1").run(_released(BALANCER))
+    fleet.host("front1").run(_unlocked(BALANCER))
     app["environment"]["CHANGED"] = "1"
     up = done(fleet.up())
     assert "web1-web-state updated" in up.output and "web1-web-state deleted original" in up.output
@@ -102,7 +102,7 @@ def test_renamed_hosts_keep_their_services_and_data(fleet: MachineFleet) -> None
     """
     fleet.rename("web1", "web9")
     fleet.rename("stable1", "stable9")
-    _hold(fleet.host("stable9"), HEAL)
+    _freeze(fleet.host("stable9"), HEAL)
     done(fleet.up())
     assert fleet.get("/")[2] == "web9"
     # The other node has kept the accounts.
@@ -173,12 +173,12 @@ def test_components_are_renamed_while_their_commands_are_skipped(fleet: MachineF
     fleet.names |= {"front1-balancer": "doors", "stable9-stable": "talk"}
     fleet.former = {"doors": ["front1-balancer"]}
     processes, first = fleet.processes(), fleet.host("stable2")
-    first.run(_held("/etc/habla/apps/rpc.env"))
+    first.run(_locked("/etc/habla/apps/rpc.env"))
     fleet.settings["apps"]["rpc"]["environment"]["RENAMED"] = "1"
     for _ in range(2):
         assert failed(fleet.up(ON)) == ["chat-state"]
         assert fleet.processes() == processes
-    first.run(_released("/etc/habla/apps/rpc.env"))
+    first.run(_unlocked("/etc/habla/apps/rpc.env"))
     done(fleet.up())
     fleet.settled()
 
@@ -197,7 +197,7 @@ class Failure:
 
 def _unchangeable(host: str, command: str, path: str, *waiting: str) -> Failure:
     words = (f"habla: {host}: step swap: {path}: Device or resource busy",)
-    return Failure(host, command, _held(path), _released(path), words, waiting)
+    return Failure(host, command, _locked(path), _unlocked(path), words, waiting)
 
 
 def _in_the_way(host: str, command: str, path: str, *waiting: str) -> Failure:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cacti_browser import CactiPages
-from clients import Program
+from clients import Program, subjects
 from fleet import Fleet
 from hosts import wait_for
 
@@ -77,14 +77,6 @@ def updated(fleet: Fleet, graph: str) -> int:
     rows = sql(fleet, FILES.format(host=host, item=item))
     files = " ".join(path.replace("<path_rra>", "/var/lib/cacti/rra") for (path,) in rows)
     return min(map(int, fleet.ssh(MONITOR, f"for file in {files}; do rrdtool last $file; done").split()))
-
-
-def subjects(mails: Program, *words: str) -> list[str]:
-    return [
-        event["subject"]
-        for event in mails.events
-        if event["event"] == "mail" and all(word in event["subject"] for word in words)
-    ]
 
 
 def test_the_tree_disk_space_shows_every_partition_with_values(

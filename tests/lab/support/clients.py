@@ -81,6 +81,15 @@ class Program:
             self.events.append(json.loads(line))
 
 
+def subjects(mails: Program, *words: str, since: int = 0) -> list[str]:
+    """The subjects with all of these words, of the mails from event number ``since`` on."""
+    return [
+        event["subject"]
+        for event in mails.events[since:]
+        if event["event"] == "mail" and all(word in event["subject"] for word in words)
+    ]
+
+
 class Jabber:
     """XMPP clients in the outside network, as told to xmpp.py.
 
